@@ -1,0 +1,41 @@
+/* The operations, one file per kind; memory.c puts them into the table. */
+#ifndef LARDER_MEMORY_OPERATIONS_H
+#define LARDER_MEMORY_OPERATIONS_H
+
+#include <larder/backend.h>
+
+/* read.c */
+larder_read_fn larder__memory_read;
+larder_get_fn larder__memory_get;
+larder_touch_fn larder__memory_touch;
+larder_get_and_touch_fn larder__memory_get_and_touch;
+/* write.c */
+larder_store_fn larder__memory_store;
+larder_remove_fn larder__memory_remove;
+larder_count_fn larder__memory_count;
+/* lease.c */
+larder_lease_get_fn larder__memory_lease_get;
+larder_lease_fill_fn larder__memory_lease_fill;
+larder_lease_return_fn larder__memory_lease_return;
+/* many.c */
+larder_many_fn larder__memory_many;
+/* whole.c */
+larder_flush_fn larder__memory_flush;
+larder_stats_fn larder__memory_stats;
+larder_purge_fn larder__memory_purge;
+/* keys.c */
+larder_keys_fn larder__memory_keys;
+
+/** The version that a call insists on; 0: any. */
+static inline uint64_t larder__call_version(const struct larder_scope *scope)
+{
+    return scope->call != NULL ? scope->call->version : 0;
+}
+
+/** The TTL that a call gives to what it finds; LARDER_TTL_UNKNOWN: none. */
+static inline int64_t larder__call_touch(const struct larder_scope *scope)
+{
+    return scope->call != NULL ? scope->call->touch_ttl_ms : LARDER_TTL_UNKNOWN;
+}
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * Storing, deleting and counting. A store decides first and makes room afterwards, so that nothing
+ * is evicted for a store that is refused. Whatever is stored is a new entry with a new version,
+ * which also voids a lease.
+ */
+#include "operations.h"
+
+#include <larder/util/counter.h>
+
+#include "shard.h"
+
+/* ---- store --------------------------------------------------------------------------------- */
+
+struct store_arguments {
+    const struct larder_scope *scope;
+    enum larder_mode mode;
+    const struct larder_write *write;
+    uint64_t *version;
+};
+
+static bool joins(enum larder_mode mode)
+{
+    return mode == LARDER_APPEND || mode == LARDER_PREPEND;
+}
+
+/* Whether what is there lets the store go on. */
+static enum larder_status admit(const struct visit *visit, const struct store_arguments *store)
+{
+    uint64_t version = 0;
+    if (store->mode == LARDER_SET)
+        return LARDER_OK;
+    if (store->mode == LARDER_ADD)
+        return visit->presence == PRESENT ? LARDER_EXISTS : LARDER_OK;
+    if (visit->presence != PRESENT)
+        return LARDER_MISS;
+    if (store->mode == LARDER_CAS)
+        version = store->write->version;
+    else if (joins(store->mode))
+        version = larder__call_version(store->scope);
+    return version == 0 || version == visit->entry->version ? LARDER_OK : LARDER_CONFLICT;
+}
+
+static struct draft draft_of(const struct visit *visit, const struct larder_write *write)
+{
+    struct draft draft = {.head = write->value,
+                          .flags = write->flags,
+                          .absent = (write->marks & LARDER_WRITE_ABSENT) != 0,
+                          .expiry_ns = larder__expiry_after(visit->now_ns, write->ttl_ms)};
+    return draft;
+}
+
+static struct draft joined_draft(const struct visit *visit, const struct store_arguments *store)
+{
+    struct larder_slice old = larder__entry_value(visit->entry);
+    struct larder_slice more = store->write->value;
+    bool behind = store->mode == LARDER_APPEND;
+    struct draft draft = {.head = behind ? old : more,
+                          .tail = behind ? more : old,
+                          .flags = visit->entry->flags,
+                          .expiry_ns = visit->entry->expiry_ns,
+                          .appends = true};
+    return draft;
+}
+
+static enum larder_status store_attempt(struct visit *visit, void *arguments)
+{
+    const struct store_arguments *store = arguments;
+    enum larder_status status = admit(visit, store);
+    if (status != LARDER_OK)
+        return status;
+    struct draft draft =
+        joins(store->mode) ? joined_draft(visit, store) : draft_of(visit, store->write);
+    status = larder__visit_put(visit, &draft);
+    if (status == LARDER_OK)
+        *store->version = visit->entry->version;
+    return status;
+}
+
+enum larder_status larder__memory_store(const struct larder_scope *scope, enum larder_mode mode,
+                                        struct larder_slice key, const struct larder_write *write,
+                                        uint64_t *version)
+{
+    struct store_arguments store = {scope, mode, write, version};
+    return larder__visit_storing(scope, key, store_attempt, &store);
+}
+
+/* ---- delete -------------------------------------------------------------------------------- */
+
+/* A plain delete also drops what others see as missing: a negative entry, a lease. */
+static enum larder_status remove_found(struct visit *visit, uint64_t version)
+{
+    enum larder_status status = visit->presence == PRESENT ? LARDER_OK : LARDER_MISS;
+    if (visit->entry == NULL)
+        return LARDER_MISS;
+    if (version != 0 && status == LARDER_MISS)
+        return LARDER_MISS;
+    if (version != 0 && version != visit->entry->version)
+        return LARDER_CONFLICT;
+    larder__visit_remove(visit);
+    return status;
+}
+
+enum larder_status larder__memory_remove(const struct larder_scope *scope, struct larder_slice key,
+                                         uint64_t version)
+{
+    struct visit visit;
+    enum larder_status status = larder__visit_begin(&visit, scope, key);
+    if (status != LARDER_OK)
+        return status;
+    status = remove_found(&visit, version);
+    larder__visit_end(&visit, SWEPT_BY_WRITES);
+    return status;
+}
+
+/* ---- count --------------------------------------------------------------------------------- */
+
+struct count_arguments {
+    const struct larder_scope *scope;
+    enum larder_direction direction;
+    uint64_t delta;
+    const struct larder_initial *initial;
+    uint64_t *result;
+};
+
+static enum larder_status put_number(struct visit *visit, struct draft *draft, uint64_t number,
+                                     uint64_t *result)
+{
+    char text[LARDER_COUNTER_BYTES_MAX];
+    draft->head = larder_bytes(text, larder_counter_format(number, text));
+    enum larder_status status = larder__visit_put(visit, draft);
+    if (status == LARDER_OK)
+        *result = number;
+    return status;
+}
+
+static enum larder_status count_first(struct visit *visit, const struct count_arguments *count)
+{
+    const struct larder_initial *initial = count->initial;
+    if (initial == NULL || larder__call_version(count->scope) != 0)
+        return LARDER_MISS;
+    struct draft draft = {.flags = initial->flags,
+                          .expiry_ns = larder__expiry_after(visit->now_ns, initial->ttl_ms)};
+    uint64_t number = larder_counter_step(initial->value, count->direction, count->delta);
+    return put_number(visit, &draft, number, count->result);
+}
+
+static enum larder_status count_attempt(struct visit *visit, void *arguments)
+{
+    const struct count_arguments *count = arguments;
+    const struct entry *entry = visit->entry;
+    uint64_t version = larder__call_version(count->scope);
+    int64_t touch_ms = larder__call_touch(count->scope);
+    uint64_t number;
+    if (visit->presence != PRESENT)
+        return count_first(visit, count);
+    if (version != 0 && version != entry->version)
+        return LARDER_CONFLICT;
+    if (!larder_counter_parse(larder__entry_value(entry), &number))
+        return LARDER_NOT_A_NUMBER;
+    struct draft draft = {.flags = entry->flags, .expiry_ns = entry->expiry_ns};
+    if (touch_ms != LARDER_TTL_UNKNOWN)
+        draft.expiry_ns = larder__expiry_after(visit->now_ns, touch_ms);
+    number = larder_counter_step(number, count->direction, count->delta);
+    return put_number(visit, &draft, number, count->result);
+}
+
+enum larder_status larder__memory_count(const struct larder_scope *scope, struct larder_slice key,
+                                        enum larder_direction direction, uint64_t delta,
+                                        const struct larder_initial *initial, uint64_t *result)
+{
+    struct count_arguments count = {scope, direction, delta, initial, result};
+    return larder__visit_storing(scope, key, count_attempt, &count);
+}

@@ -1,0 +1,319 @@
+/*
+ * For those who write a backend. A backend is one table of operations and one descriptor; the core
+ * checks arguments, applies TTL defaults, stands in for optional rows, counts, and dispatches, so a
+ * backend does only what it alone can. docs/backends.md walks through one.
+ *
+ * Calls come from any thread, at once, until close, which comes last and alone. The core holds no
+ * lock during a call. What the core has checked before: keys are 1 to LARDER_KEY_BYTES_MAX bytes
+ * (plus larder's own prefix in a namespace: up to LARDER_BACKEND_KEY_BYTES_MAX), required pointers
+ * are there, TTLs are resolved (0 for ever, else positive), cas versions are not 0, values are at
+ * most traits.value_max, operations and options are among those of the traits.
+ */
+#ifndef LARDER_BACKEND_H
+#define LARDER_BACKEND_H
+
+#include <larder/larder.h>
+#include <larder/traits.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of struct larder_ops, struct larder_backend and struct larder_host. */
+#define LARDER_BACKEND_VERSION 1u
+
+/** A key of the caller's and larder's own prefix. */
+#define LARDER_BACKEND_KEY_BYTES_MAX (LARDER_KEY_BYTES_MAX + 64u)
+
+/** A row of a multi call that is still to be answered has this status; rows that come in with any
+ * other are left alone. It never reaches an application. */
+#define LARDER_ASKED ((enum larder_status)127)
+
+/** A namespace, as a backend that keeps them apart itself (LARDER_CAN_NAMESPACES) sees it. */
+struct larder_space {
+    uint32_t size;             /* sizeof(struct larder_space) */
+    uint32_t reserved;
+    struct larder_slice name;  /* 1 to LARDER_NAMESPACE_BYTES_MAX bytes; the default one included */
+};
+
+/** What a session holds. Owned by the core; one thread at a time. */
+struct larder_session {
+    uint32_t size;
+    uint32_t flags;       /* LARDER_NO_WAIT */
+    uint64_t deadline_ns; /* on CLOCK_MONOTONIC; UINT64_MAX: none */
+    void *owner;          /* `self` of the backend whose member this is; NULL: none */
+    void *member;         /* set by the owner's acquire */
+};
+
+struct larder_ops;
+
+/** larder_scope.flags */
+#define LARDER_SCOPE_OWN_KEY 1u /* the key is larder's own ("~g:…"): it goes out as it is */
+
+/**
+ * How a call reaches a backend. Constant during the call. A wrapper copies it, puts its part's `ops`
+ * and `self` in, and passes it on: namespace, session and options travel along.
+ */
+struct larder_scope {
+    const struct larder_ops *ops;     /* complete: no row is NULL */
+    void *self;                       /* the backend's own object */
+    const struct larder_space *space; /* NULL: none */
+    struct larder_session *session;   /* NULL: none */
+    const struct larder_call *call;   /* NULL: a plain call; else of the core's full size */
+    uint32_t flags;                   /* LARDER_SCOPE_* */
+    uint32_t server;                  /* 0: placed by the key; n: on server n - 1 (ops->servers) */
+};
+
+/** Rows of a multi call. */
+struct larder_rows {
+    struct larder_row *first;
+    size_t count;
+    size_t stride; /* bytes from row to row */
+};
+
+static inline struct larder_row *larder_row_at(const struct larder_rows *rows, size_t index)
+{
+    return (struct larder_row *)(void *)((char *)rows->first + index * rows->stride);
+}
+
+/** Owns the bytes of a view. A backend embeds it in whatever holds the bytes; `release` may be called
+ * from any thread, also after close. */
+struct larder_owner {
+    void (*release)(struct larder_owner *owner);
+};
+
+/** Where a message for people goes; see larder_message_set() in util/message.h. */
+struct larder_message {
+    char *text; /* may be NULL */
+    size_t size;
+};
+
+/* ---- operations ---------------------------------------------------------------------------- */
+/* Answers are those of the public call of the same name in larder.h. */
+
+/** @param info  may be NULL; comes in emptied but for `want` */
+typedef enum larder_status larder_read_fn(const struct larder_scope *scope, struct larder_slice key,
+                                          void *buffer, size_t size, struct larder_info *info);
+/** @param value  comes in emptied but for info.want; on OK with an owner */
+typedef enum larder_status larder_get_fn(const struct larder_scope *scope, struct larder_slice key,
+                                         struct larder_value *value);
+/** @param version  never NULL; comes in 0 */
+typedef enum larder_status larder_store_fn(const struct larder_scope *scope, enum larder_mode mode,
+                                           struct larder_slice key,
+                                           const struct larder_write *write, uint64_t *version);
+typedef enum larder_status larder_remove_fn(const struct larder_scope *scope,
+                                            struct larder_slice key, uint64_t version);
+typedef enum larder_status larder_touch_fn(const struct larder_scope *scope,
+                                           struct larder_slice key, int64_t ttl_ms);
+typedef enum larder_status larder_get_and_touch_fn(const struct larder_scope *scope,
+                                                   struct larder_slice key, int64_t ttl_ms,
+                                                   struct larder_value *value);
+/** @param result  never NULL; comes in 0 */
+typedef enum larder_status larder_count_fn(const struct larder_scope *scope,
+                                           struct larder_slice key, enum larder_direction direction,
+                                           uint64_t delta, const struct larder_initial *initial,
+                                           uint64_t *result);
+typedef enum larder_status larder_lease_get_fn(const struct larder_scope *scope,
+                                               struct larder_slice key, uint32_t lease_ms,
+                                               struct larder_value *value,
+                                               struct larder_lease *lease);
+typedef enum larder_status larder_lease_fill_fn(const struct larder_scope *scope,
+                                                struct larder_slice key, struct larder_lease lease,
+                                                const struct larder_write *write);
+typedef enum larder_status larder_lease_return_fn(const struct larder_scope *scope,
+                                                  struct larder_slice key,
+                                                  struct larder_lease lease);
+/** Answers every row whose status is LARDER_ASKED. */
+typedef void larder_many_fn(const struct larder_scope *scope, enum larder_many many,
+                            enum larder_mode mode, const struct larder_rows *rows);
+/** Drops what the scope sees: all, or the keys of scope->space. */
+typedef enum larder_status larder_flush_fn(const struct larder_scope *scope);
+typedef enum larder_status larder_keys_fn(const struct larder_scope *scope,
+                                          struct larder_cursor *cursor, void *buffer, size_t size,
+                                          struct larder_slice *keys, size_t capacity,
+                                          size_t *count);
+/** Appends own rows with larder_stat_add(). */
+struct larder_stats_out;
+typedef void larder_stats_fn(const struct larder_scope *scope, struct larder_stats_out *out);
+typedef enum larder_status larder_purge_fn(const struct larder_scope *scope, uint32_t budget_ms,
+                                           uint64_t *next_due_ms);
+typedef enum larder_status larder_wire_key_fn(const struct larder_scope *scope,
+                                              struct larder_slice key, void *buffer, size_t size,
+                                              size_t *length);
+/** Takes a member into session->owner and session->member, by session->deadline_ns. */
+typedef enum larder_status larder_acquire_fn(const struct larder_scope *scope,
+                                             struct larder_session *session);
+typedef void larder_release_fn(const struct larder_scope *scope, struct larder_session *session);
+/** How many servers there are; each keeps entries of its own. Constant. */
+typedef uint32_t larder_servers_fn(const struct larder_scope *scope);
+/** The number (from 0) of the server that an entry under this key is placed on. */
+typedef uint32_t larder_place_fn(const struct larder_scope *scope, struct larder_slice key);
+typedef const struct larder_traits *larder_traits_fn(const void *self);
+/** Wakes running calls, lets new ones answer CLOSED, and may free the bulk under the backend's own
+ * protection. Any time, any thread; once. */
+typedef void larder_shutdown_fn(void *self);
+typedef void larder_close_fn(void *self);
+
+enum larder_fork_step { LARDER_FORK_PREPARE, LARDER_FORK_PARENT, LARDER_FORK_CHILD };
+/** Called around fork() in the forking thread, for every open backend. */
+typedef void larder_fork_fn(void *self, enum larder_fork_step step);
+
+/** One backend's operations: static const, designated. Rows are only appended. */
+struct larder_ops {
+    uint32_t version; /* LARDER_BACKEND_VERSION; first, always */
+    uint32_t size;    /* sizeof(struct larder_ops) */
+    const char *name; /* static storage */
+    /* required: a table without one of these is refused */
+    larder_read_fn *read;
+    larder_store_fn *store; /* LARDER_SET; other modes as traits.can says */
+    larder_remove_fn *remove;
+    larder_traits_fn *traits;
+    larder_close_fn *close;
+    /* optional; NULL means what the comment says */
+    larder_get_fn *get;                     /* read into an owned buffer */
+    larder_touch_fn *touch;                 /* read and cas, where READ_TTL and CAS; else
+                                               UNSUPPORTED */
+    larder_get_and_touch_fn *get_and_touch; /* touch, then get */
+    larder_count_fn *count;                 /* read and cas, where READ_TTL and CAS; else
+                                               UNSUPPORTED */
+    larder_lease_get_fn *lease_get;         /* UNSUPPORTED */
+    larder_lease_fill_fn *lease_fill;       /* UNSUPPORTED */
+    larder_lease_return_fn *lease_return;   /* UNSUPPORTED */
+    larder_many_fn *many;                   /* a row at a time */
+    larder_flush_fn *flush;                 /* UNSUPPORTED */
+    larder_keys_fn *keys;                   /* UNSUPPORTED */
+    larder_stats_fn *stats;                 /* no rows of its own */
+    larder_purge_fn *purge;                 /* nothing is due */
+    larder_wire_key_fn *wire_key;           /* UNSUPPORTED */
+    larder_acquire_fn *acquire;             /* nothing to hold */
+    larder_release_fn *release;             /* nothing was held */
+    larder_servers_fn *servers;             /* 1 */
+    larder_place_fn *place;                 /* 0 */
+    larder_shutdown_fn *shutdown;           /* nothing to wake */
+    larder_fork_fn *fork;                   /* nothing to do */
+};
+
+/** Collects statistics. */
+void larder_stat_add(struct larder_stats_out *out, const char *name, uint64_t value);
+struct larder_stats_out {
+    struct larder_stat *rows;
+    size_t capacity;
+    size_t count; /* how many there would be */
+};
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+/**
+ * One table per backend makes its options struct, the struct's initialiser, its URI options and
+ * its page of the reference:
+ *
+ *   #define LARDER_MEMORY_OPTIONS_TABLE(NUMBER, STRING)
+ *       NUMBER(BYTES, max_bytes, max_bytes, 0, 0, UINT64_MAX, "…")
+ *       STRING(SERVERS, servers, servers, "127.0.0.1", NULL, "…")
+ *
+ * NUMBER(type, URI name, field, default, smallest, largest, sentence): a uint64_t field
+ * STRING(type, URI name, field, default, "choice|choice" or NULL, sentence): a const char * field
+ * (not called TEXT, which is a type's name)
+ */
+enum larder_option_type {
+    LARDER_OPTION_BYTES,    /* 64M: k, M, G, T are powers of 1024 */
+    LARDER_OPTION_DURATION, /* 15s: ms, s, m, h, d; the field is in milliseconds */
+    LARDER_OPTION_COUNT,    /* 10 */
+    LARDER_OPTION_SWITCH,   /* on, off; the field is 1 or 0 */
+    LARDER_OPTION_TEXT,
+    LARDER_OPTION_SECRET,   /* env:NAME or file:/path, never the secret itself */
+    LARDER_OPTION_SERVERS   /* what stands between "scheme:" and "?" in a URI */
+};
+
+struct larder_option {
+    enum larder_option_type type;
+    uint32_t offset;         /* of the field in the options struct */
+    const char *name;        /* in a URI */
+    const char *sentence;    /* for the reference */
+    uint64_t number_default; /* NUMBER */
+    uint64_t smallest, largest;
+    const char *text_default; /* TEXT; may be NULL */
+    const char *choices;      /* TEXT: "a|b|c"; NULL: any */
+};
+
+/* What a table becomes. */
+#define LARDER_NUMBER_FIELD(type, name, field, value, smallest, largest, sentence) uint64_t field;
+#define LARDER_TEXT_FIELD(type, name, field, value, choices, sentence) const char *field;
+#define LARDER_NUMBER_DEFAULT(type, name, field, value, smallest, largest, sentence) , value
+#define LARDER_TEXT_DEFAULT(type, name, field, value, choices, sentence) , value
+/* in a .c file, with LARDER_OPTIONS_STRUCT defined as the struct's type */
+#define LARDER_NUMBER_ROW(type, name, field, value, smallest, largest, sentence)                   \
+    {LARDER_OPTION_##type, (uint32_t)offsetof(LARDER_OPTIONS_STRUCT, field), #name, sentence,      \
+     value, smallest, largest, NULL, NULL},
+#define LARDER_TEXT_ROW(type, name, field, value, choices, sentence)                               \
+    {LARDER_OPTION_##type, (uint32_t)offsetof(LARDER_OPTIONS_STRUCT, field), #name, sentence, 0,   \
+     0, 0, value, choices},
+
+/* ---- the descriptor ------------------------------------------------------------------------ */
+
+/** What the core gives a backend when it is opened; valid until it is closed. */
+struct larder_host {
+    uint32_t version; /* LARDER_BACKEND_VERSION */
+    uint32_t size;    /* sizeof(struct larder_host) */
+    struct larder_clock clock; /* now_ns is never NULL */
+};
+
+/**
+ * Opens one cache.
+ * @param options  a filled struct of options_size bytes; its texts are borrowed for the call
+ * @param self     on OK the backend's own object
+ * @return OK; BAD_ARGUMENT with a message; NO_MEMORY; UNSUPPORTED
+ */
+typedef enum larder_status larder_open_fn(const struct larder_host *host, const void *options,
+                                          struct larder_message *message, void **self);
+
+/** One backend: static const. */
+struct larder_backend {
+    uint32_t version; /* LARDER_BACKEND_VERSION; first, always */
+    uint32_t size;    /* sizeof(struct larder_backend) */
+    const char *scheme;
+    const char *sentence; /* for the reference */
+    const struct larder_ops *ops;
+    larder_open_fn *open;
+    const struct larder_option *options;
+    size_t option_count;
+    size_t options_size; /* of the options struct, whose first member is size_t struct_size */
+};
+
+/**
+ * Opens a cache of a backend that is linked into the program: what typed factories and third
+ * parties' own ones are made of.
+ * @param options       the backend's options struct, or NULL for the defaults; its first member says
+ *                      how much of it there is
+ * @return as larder_open(); UNSUPPORTED when versions do not fit or a required row is missing, with
+ *         a message that says which
+ */
+LARDER_API LARDER_MUST_USE enum larder_status
+larder_open_backend(const struct larder_backend *backend, const void *options,
+                    const struct larder_open_options *open_options, struct larder_cache **cache,
+                    char *message, size_t message_size);
+
+/**
+ * Makes a cache of an object that exists already: for wrappers, compositions and tests.
+ * @param ops   copied
+ * @param self  on OK the cache owns it and calls ops->close in larder_close(); on failure it stays
+ *              the caller's
+ * @return OK; BAD_ARGUMENT; UNSUPPORTED as above; NO_MEMORY
+ */
+LARDER_API LARDER_MUST_USE enum larder_status
+larder_attach(const struct larder_ops *ops, void *self,
+              const struct larder_open_options *open_options, struct larder_cache **cache,
+              char *message, size_t message_size);
+
+/**
+ * Makes a backend's scheme known to larder_open() and configuration files. The descriptor must stay.
+ * Threads: any. @return OK; EXISTS for a scheme that is known; UNSUPPORTED as above; NO_MEMORY
+ */
+LARDER_API LARDER_MUST_USE enum larder_status
+larder_register_backend(const struct larder_backend *backend);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

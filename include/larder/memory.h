@@ -1,0 +1,64 @@
+/*
+ * memory: an in-process cache with time-bucketed expiry and a byte bound.
+ *
+ * Whether an entry lives is decided where it is read, to the millisecond. Its memory is given back
+ * when its time bucket is past: within `bucket_interval` and a second after its expiry, as long as
+ * there are calls, each of which takes a bounded step; there is no thread. larder_purge() does it
+ * without calls.
+ *
+ * `max_bytes` counts everything that the cache allocates (entries, index, buckets, and values of
+ * over 4 KiB for as long as a view holds them), by what the heap takes for it, and is never
+ * exceeded. Not counted: views of values up to 4 KiB, which are copies and the caller's, and the
+ * handle. Eviction looks at a limited number of entries for each that it evicts; a store that finds
+ * no room answers LARDER_NO_MEMORY and leaves what was under its key. Only an overwrite that fits
+ * in no other place than the old value's gives that one up first, as if it had been evicted.
+ *
+ * Statistics of its own: items (with those that expired and wait for their bucket), bytes,
+ * max_bytes, evictions, expirations, shards.
+ */
+#ifndef LARDER_MEMORY_H
+#define LARDER_MEMORY_H
+
+#include <larder/backend.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* clang-format off */
+#define LARDER_MEMORY_OPTIONS_TABLE(NUMBER, STRING)                                                  \
+    NUMBER(BYTES, max_bytes, max_bytes, 67108864, 65536, UINT64_MAX / 2,                           \
+           "the most memory that entries, their index and all else take together")                 \
+    NUMBER(COUNT, buckets, buckets, 60, 1, 4096,                                                   \
+           "how many time buckets there are; an entry waits in the one in which it expires")       \
+    NUMBER(DURATION, bucket_interval, bucket_interval_ms, 15000, 10, 86400000,                     \
+           "how much time one bucket covers; memory of expired entries is back within this")       \
+    NUMBER(SWITCH, evict, evict, 1, 0, 1,                                                          \
+           "off: answer NO_MEMORY at the bound instead of evicting")
+/* clang-format on */
+
+/** Options of larder_memory_open(). Start from LARDER_MEMORY_OPTIONS_INIT. */
+struct larder_memory_options {
+    size_t struct_size;
+    LARDER_MEMORY_OPTIONS_TABLE(LARDER_NUMBER_FIELD, LARDER_TEXT_FIELD)
+};
+/* clang-format off */
+#define LARDER_MEMORY_OPTIONS_INIT \
+    { sizeof(struct larder_memory_options) \
+      LARDER_MEMORY_OPTIONS_TABLE(LARDER_NUMBER_DEFAULT, LARDER_TEXT_DEFAULT) }
+/* clang-format on */
+
+/**
+ * Opens a memory cache. Parameters and result as larder_open(); BAD_ARGUMENT also where the time
+ * buckets alone would take over half of max_bytes.
+ */
+LARDER_API LARDER_MUST_USE enum larder_status
+larder_memory_open(const struct larder_memory_options *options,
+                   const struct larder_open_options *open_options, struct larder_cache **cache,
+                   char *message, size_t message_size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,242 @@
+/* Leaves: opening, shutting down and closing one backend. */
+#include "attach.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <larder/util/message.h>
+
+#include "fallback.h"
+#include "options.h"
+#include "registry.h"
+
+struct leaf {
+    struct larder_cache handle; /* first: a handle of kind HANDLE_LEAF is a leaf */
+    /* set while opening, then only read */
+    struct larder_host host;
+    struct larder_ops ops;
+    struct larder_traits traits;
+    void *self;
+    struct fork_hook fork;
+    atomic_flag owned; /* acq_rel on itself: one client takes it */
+};
+
+static struct leaf *leaf_of(struct larder_cache *handle)
+{
+    return (struct leaf *)(void *)handle;
+}
+
+/* What a native bit needs in the table of its backend. */
+static const char *missing_row(const struct larder_traits *traits, const struct larder_ops *own)
+{
+    if ((traits->can & LARDER_CAN_TOUCH) != 0 && own->touch == NULL)
+        return "touch";
+    if ((traits->can & LARDER_CAN_COUNT) != 0 && own->count == NULL)
+        return "count";
+    if ((traits->can & LARDER_CAN_GET_AND_TOUCH) != 0 && own->get_and_touch == NULL)
+        return "get_and_touch";
+    if ((traits->can & LARDER_CAN_LEASE) != 0 &&
+        (own->lease_get == NULL || own->lease_fill == NULL || own->lease_return == NULL))
+        return "lease_get, lease_fill, lease_return";
+    if ((traits->can & LARDER_CAN_FLUSH) != 0 && own->flush == NULL)
+        return "flush";
+    if ((traits->can & LARDER_CAN_KEYS) != 0 && own->keys == NULL)
+        return "keys";
+    if ((traits->can & LARDER_CAN_WIRE_KEY) != 0 && own->wire_key == NULL)
+        return "wire_key";
+    return NULL;
+}
+
+/* The first published table ends with the last row that there was then. */
+#define OPS_SIZE_LEAST (offsetof(struct larder_ops, fork) + sizeof(larder_fork_fn *))
+
+static const char *missing_requirement(const struct larder_ops *ops)
+{
+    if (ops->name == NULL)
+        return "name";
+    if (ops->read == NULL)
+        return "read";
+    if (ops->store == NULL)
+        return "store";
+    if (ops->remove == NULL)
+        return "remove";
+    if (ops->traits == NULL)
+        return "traits";
+    return ops->close == NULL ? "close" : NULL;
+}
+
+enum larder_status larder__ops_check(const struct larder_ops *ops,
+                                     const struct larder_message *message)
+{
+    if (ops == NULL)
+        return larder_fail(message, LARDER_UNSUPPORTED, "a backend without a table of operations");
+    if (ops->version != LARDER_BACKEND_VERSION || ops->size < OPS_SIZE_LEAST)
+        return larder_fail(message, LARDER_UNSUPPORTED,
+                           "operations of version %u (%u bytes); this library has version %u (%zu "
+                           "bytes): build both from one release",
+                           ops->version, ops->size, LARDER_BACKEND_VERSION, sizeof(*ops));
+    const char *missing = missing_requirement(ops);
+    if (missing != NULL)
+        return larder_fail(message, LARDER_UNSUPPORTED, "backend %s: no %s in its operations",
+                           ops->name != NULL ? ops->name : "?", missing);
+    return LARDER_OK;
+}
+
+/* Puts the handle around leaf->self. */
+static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops *given,
+                                      const struct larder_open_options *open_options,
+                                      const struct larder_message *message)
+{
+    struct larder_ops own;
+    memset(&own, 0, sizeof(own));
+    memcpy(&own, given, given->size < sizeof(own) ? given->size : sizeof(own));
+    larder__ops_complete(&own, &leaf->ops);
+    larder__traits_complete(own.traits(leaf->self), &own, &leaf->traits);
+    const char *row = missing_row(&leaf->traits, &own);
+    if (row != NULL)
+        return larder_fail(message, LARDER_UNSUPPORTED,
+                           "backend %s claims an operation without its row: %s", own.name, row);
+    struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0};
+    enum larder_status status =
+        larder__root_init(&leaf->handle, HANDLE_LEAF, &scope, &leaf->traits, open_options);
+    if (status == LARDER_OK)
+        larder__fork_hook_add(&leaf->fork, leaf->ops.fork, leaf->self);
+    return status;
+}
+
+static enum larder_status open_self(struct leaf *leaf, const struct larder_backend *backend,
+                                    const void *options, const struct larder_message *message)
+{
+    struct larder_message own = *message;
+    void *complete = calloc(1, backend->options_size + 1);
+    if (complete == NULL)
+        return LARDER_NO_MEMORY;
+    enum larder_status status = larder__options_complete(backend, options, complete, message);
+    if (status == LARDER_OK)
+        status = backend->open(&leaf->host, complete, &own, &leaf->self);
+    free(complete);
+    return status;
+}
+
+static enum larder_status leaf_open(struct leaf *leaf, const struct larder_backend *backend,
+                                    const void *options,
+                                    const struct larder_open_options *open_options,
+                                    const struct larder_message *message)
+{
+    enum larder_status status = larder__backend_check(backend, message);
+    if (status == LARDER_OK)
+        status = open_self(leaf, backend, options, message);
+    if (status != LARDER_OK)
+        return status;
+    status = leaf_attach(leaf, backend->ops, open_options, message);
+    if (status != LARDER_OK)
+        backend->ops->close(leaf->self);
+    return status;
+}
+
+/* @return a leaf without a backend, or NULL */
+static struct leaf *leaf_new(struct larder_clock clock)
+{
+    struct leaf *leaf = calloc(1, sizeof(*leaf));
+    if (leaf == NULL)
+        return NULL;
+    atomic_flag_clear(&leaf->owned);
+    leaf->host = (struct larder_host){LARDER_BACKEND_VERSION, sizeof(struct larder_host), clock};
+    return leaf;
+}
+
+/* Hands out the leaf, or frees it and sees that the message says something. */
+static enum larder_status leaf_finish(struct leaf *leaf, enum larder_status status,
+                                      struct larder_cache **cache,
+                                      const struct larder_message *message)
+{
+    if (status == LARDER_OK) {
+        *cache = &leaf->handle;
+        return LARDER_OK;
+    }
+    free(leaf);
+    if (message->text != NULL && message->size > 0 && message->text[0] == '\0')
+        larder_message_set(message, "%s", larder_status_sentence(status));
+    return status;
+}
+
+/* What all ways to open begin with. */
+static enum larder_status leaf_begin(const struct larder_open_options *given,
+                                     struct larder_open_options *open_options,
+                                     struct larder_cache **cache, struct leaf **leaf,
+                                     const struct larder_message *message)
+{
+    larder_message_set(message, "%s", "");
+    if (cache == NULL)
+        return larder_fail(message, LARDER_BAD_ARGUMENT, "cache is NULL");
+    *cache = NULL;
+    enum larder_status status = larder__open_options_read(given, open_options, message);
+    if (status != LARDER_OK)
+        return status;
+    *leaf = leaf_new(open_options->clock);
+    return *leaf != NULL ? LARDER_OK : larder_fail(message, LARDER_NO_MEMORY, "no memory");
+}
+
+enum larder_status larder_open_backend(const struct larder_backend *backend, const void *options,
+                                       const struct larder_open_options *given,
+                                       struct larder_cache **cache, char *text, size_t text_size)
+{
+    struct larder_message message = {text, text_size};
+    struct larder_open_options open_options;
+    struct leaf *leaf;
+    enum larder_status status = leaf_begin(given, &open_options, cache, &leaf, &message);
+    if (status != LARDER_OK)
+        return status;
+    status = leaf_open(leaf, backend, options, &open_options, &message);
+    return leaf_finish(leaf, status, cache, &message);
+}
+
+enum larder_status larder_attach(const struct larder_ops *ops, void *self,
+                                 const struct larder_open_options *given,
+                                 struct larder_cache **cache, char *text, size_t text_size)
+{
+    struct larder_message message = {text, text_size};
+    struct larder_open_options open_options;
+    struct leaf *leaf;
+    enum larder_status status = leaf_begin(given, &open_options, cache, &leaf, &message);
+    if (status != LARDER_OK)
+        return status;
+    leaf->self = self;
+    status = larder__ops_check(ops, &message);
+    if (status == LARDER_OK)
+        status = leaf_attach(leaf, ops, &open_options, &message);
+    return leaf_finish(leaf, status, cache, &message);
+}
+
+struct larder_clock larder__leaf_clock(const struct larder_cache *leaf)
+{
+    return ((const struct leaf *)(const void *)leaf)->host.clock;
+}
+
+int larder__leaf_own(struct larder_cache *leaf)
+{
+    return !atomic_flag_test_and_set_explicit(&leaf_of(leaf)->owned, memory_order_acq_rel);
+}
+
+void larder__leaf_disown(struct larder_cache *leaf)
+{
+    atomic_flag_clear_explicit(&leaf_of(leaf)->owned, memory_order_release);
+}
+
+void larder__leaf_shutdown(struct larder_cache *handle)
+{
+    struct leaf *leaf = leaf_of(handle);
+    if (larder__root_close(handle))
+        leaf->ops.shutdown(leaf->self);
+}
+
+void larder__leaf_close(struct larder_cache *handle)
+{
+    struct leaf *leaf = leaf_of(handle);
+    larder__leaf_shutdown(handle);
+    larder__fork_hook_remove(&leaf->fork);
+    leaf->ops.close(leaf->self);
+    larder__root_clean_up(handle);
+    free(leaf);
+}

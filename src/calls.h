@@ -1,0 +1,48 @@
+/* What every public call does before and after its backend: check, enter, finish. */
+#ifndef LARDER_CALLS_H
+#define LARDER_CALLS_H
+
+#include "handle.h"
+
+/** One call under way. */
+struct entry {
+    const struct larder_scope *scope; /* what the backend gets */
+    struct larder_scope with_call;    /* where it lies when the call has options */
+    struct larder_call call;          /* those, complete and resolved */
+};
+
+/** @return OK, or BAD_KEY */
+static inline enum larder_status larder__key_check(struct larder_slice key)
+{
+    return key.length - 1 < LARDER_KEY_BYTES_MAX && key.data != NULL ? LARDER_OK : LARDER_BAD_KEY;
+}
+
+/** Finds the scope of a call and puts its options into it.
+ * @return OK; BAD_ARGUMENT; CLOSED; UNSUPPORTED for an option that the cache doesn't take */
+enum larder_status larder__enter(struct larder_cache *cache, enum larder_operation operation,
+                                 const struct larder_call *call, struct entry *entry);
+
+/** Counts, tells the listener, hides failed reads where that was asked for.
+ * @return what the application gets */
+enum larder_status larder__finish(struct larder_cache *cache, enum larder_operation operation,
+                                  struct larder_slice key, enum larder_status status);
+
+/** The option `version` holds for what is joined on: every other mode has a way of its own. */
+static inline int larder__mode_takes_call(enum larder_mode mode, const struct larder_call *call)
+{
+    return call == NULL || call->version == 0 || mode == LARDER_APPEND || mode == LARDER_PREPEND;
+}
+
+/** Checks `write` for `mode` and completes it: resolved TTL.
+ * @return OK; BAD_ARGUMENT; TOO_LARGE; UNSUPPORTED */
+enum larder_status larder__write_check(const struct larder_cache *cache, enum larder_mode mode,
+                                       const struct larder_write *write,
+                                       struct larder_write *complete);
+
+/** @return OK; BAD_ARGUMENT for unknown bits; UNSUPPORTED for what the cache can't tell */
+enum larder_status larder__want_check(const struct larder_cache *cache, uint32_t want);
+
+/** Empties a view but for info.want. */
+void larder__value_clear(struct larder_value *value);
+
+#endif

@@ -1,0 +1,397 @@
+/* Configuration files, from sections of text to caches and routes. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <larder/util/message.h>
+
+#include "uri.h"
+
+#define CLIENT_SECTION "client"
+
+/* The parameter is not called TEXT, which is a type's name as well. */
+#define CLIENT_OPTIONS_TABLE(NUMBER, STRING)                                                       \
+    STRING(TEXT, default_namespace, default_namespace, "main", NULL,                               \
+           "the namespace that NULL and \"\" stand for; it must be in [namespaces]")               \
+    NUMBER(DURATION, namespace_poll, namespace_poll_ms, 1000, 1, 3600000,                          \
+           "how often a namespace's generation is read from a server: a flush by another process " \
+           "counts after at most this")                                                            \
+    NUMBER(SWITCH, generation, generation, 1, 0, 1,                                                \
+           "off: leave the generation out of wire keys, for other programs' sake; flush of a "     \
+           "namespace on a server is then UNSUPPORTED")
+
+#define LARDER_OPTIONS_STRUCT struct larder_client_options
+static const struct larder_option client_rows[] = {
+    CLIENT_OPTIONS_TABLE(LARDER_NUMBER_ROW, LARDER_TEXT_ROW)};
+#undef LARDER_OPTIONS_STRUCT
+
+const struct larder__options larder__client_options = {client_rows, sizeof(client_rows) /
+                                                                        sizeof(client_rows[0])};
+
+/* ---- sections ------------------------------------------------------------------------------ */
+
+static int is_cache(const struct larder__ini_section *section)
+{
+    return strcmp(section->name.text, CLIENT_SECTION) != 0 &&
+           strcmp(section->name.text, LARDER__NAMESPACES_SECTION) != 0;
+}
+
+static enum larder_status client_read(struct larder__config *config,
+                                      const struct larder__ini_section *section,
+                                      const struct larder_message *message)
+{
+    const struct larder__options tables[2] = {larder__client_options, larder__common_options};
+    enum larder_status status = LARDER_OK;
+    const struct larder__ini_entry *entry = section->entries;
+    for (; entry != NULL && status == LARDER_OK; entry = entry->hh.next) {
+        struct larder__text name = larder__ini_name_text(&entry->name);
+        struct larder__text value = larder__ini_value_text(entry);
+        const struct larder_option *option =
+            larder__option_look_up(tables, name, "[client]", message);
+        if (option == NULL)
+            return LARDER_BAD_ARGUMENT;
+        int own = larder__option_find(tables[0], name.start, name.length) == option;
+        status = own ? larder__option_set(tables[0], option, &config->client, &config->client_given,
+                                          entry->value, value, message)
+                     : larder__option_set(tables[1], option, &config->common, &config->common_given,
+                                          entry->value, value, message);
+    }
+    return status;
+}
+
+/* Options as lines of their own, beside those in the URI. */
+static enum larder_status lines_read(struct larder__planned_cache *cache,
+                                     const struct larder__ini_section *section,
+                                     const struct larder_message *message)
+{
+    enum larder_status status = LARDER_OK;
+    const struct larder__ini_entry *entry = section->entries;
+    for (; entry != NULL && status == LARDER_OK; entry = entry->hh.next) {
+        struct larder__text name = larder__ini_name_text(&entry->name);
+        if (larder__text_is(name, "uri"))
+            continue;
+        if (larder__text_starts(cache->uri, "@"))
+            return larder__refuse(name, message, LARDER_BAD_ARGUMENT,
+                                  "[%s] stands for another section, which has the options; write "
+                                  "%s there",
+                                  section->name.text, entry->name.text);
+        status = larder__spec_set(&cache->spec, name, entry->value, larder__ini_value_text(entry),
+                                  message);
+    }
+    return status;
+}
+
+static enum larder_status spec_read(struct larder__planned_cache *cache,
+                                    const struct larder_message *message)
+{
+    return larder__text_starts(cache->uri, "@")
+               ? LARDER_OK
+               : larder__uri_read(cache->uri, &cache->spec, message);
+}
+
+/* errors=miss is the business of the handle that the application uses: the client. */
+static enum larder_status check_tells_errors(const struct larder__planned_cache *cache,
+                                             const struct larder_message *message)
+{
+    if (cache->spec.backend == NULL || !larder__spec_hides_errors(&cache->spec))
+        return LARDER_OK;
+    return larder__refuse(cache->uri, message, LARDER_BAD_ARGUMENT,
+                          "errors=miss on a cache that namespaces go to; write errors = miss in "
+                          "[client]");
+}
+
+static enum larder_status section_read(struct larder__config *config,
+                                       const struct larder__ini_section *section,
+                                       const struct larder_message *message)
+{
+    struct larder__planned_cache *cache = &config->caches[config->cache_count++];
+    const struct larder__ini_entry *uri = larder__ini_entry(section, "uri");
+    cache->name = larder__ini_name_text(&section->name);
+    if (uri == NULL)
+        return larder__refuse(cache->name, message, LARDER_BAD_ARGUMENT,
+                              "[%s] has no uri; write one as in uri = memory:?max_bytes=64M",
+                              section->name.text);
+    cache->uri = larder__ini_value_text(uri);
+    HASH_ADD_KEYPTR(hh, config->by_name, cache->name.start, cache->name.length, cache);
+    if (!larder_hash_added(cache))
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    enum larder_status status = spec_read(cache, message);
+    if (status == LARDER_OK)
+        status = lines_read(cache, section, message);
+    return status == LARDER_OK ? check_tells_errors(cache, message) : status;
+}
+
+/* ---- references ---------------------------------------------------------------------------- */
+
+#define NEAREST_AMONG 256u
+
+static const char *nearest_section(const struct larder__config *config, struct larder__text name)
+{
+    const char *names[NEAREST_AMONG];
+    char word[LARDER__NAME_BYTES_MAX + 1] = "";
+    size_t count = 0;
+    if (name.length >= sizeof(word))
+        return NULL;
+    memcpy(word, name.start, name.length);
+    const struct larder__planned_cache *cache = config->by_name;
+    for (; cache != NULL && count < NEAREST_AMONG; cache = cache->hh.next)
+        names[count++] = cache->name.start;
+    return larder_nearest(word, names, count);
+}
+
+/* @param reference  "@name" @return NULL with a message when there is no such section */
+static struct larder__planned_cache *refer(const struct larder__config *config,
+                                           struct larder__text reference,
+                                           const struct larder_message *message)
+{
+    struct larder__planned_cache *cache = NULL;
+    struct larder__text name = larder__text_from(reference, 1);
+    HASH_FIND(hh, config->by_name, name.start, name.length, cache);
+    if (cache != NULL)
+        return cache;
+    const char *nearest = nearest_section(config, name);
+    if (nearest != NULL)
+        larder__refuse(reference, message, LARDER_BAD_ARGUMENT,
+                       "there is no section [%.*s]; did you mean @%s?", LARDER__QUOTE(name),
+                       nearest);
+    else
+        larder__refuse(reference, message, LARDER_BAD_ARGUMENT,
+                       "there is no section [%.*s]; write one with its uri", LARDER__QUOTE(name));
+    return NULL;
+}
+
+static enum larder_status aliases_resolve(struct larder__config *config,
+                                          const struct larder_message *message)
+{
+    for (size_t i = 0; i < config->cache_count; i++) {
+        struct larder__planned_cache *cache = &config->caches[i];
+        if (!larder__text_starts(cache->uri, "@"))
+            continue;
+        cache->alias = refer(config, cache->uri, message);
+        if (cache->alias == NULL)
+            return LARDER_BAD_ARGUMENT;
+    }
+    return LARDER_OK;
+}
+
+static enum larder_status check_no_cycle(const struct larder__config *config,
+                                         const struct larder_message *message)
+{
+    for (size_t i = 0; i < config->cache_count; i++) {
+        const struct larder__planned_cache *cache = &config->caches[i];
+        const struct larder__planned_cache *at = cache->alias;
+        unsigned steps = 0;
+        for (; at != NULL && at != cache && steps < LARDER__ALIASES_MAX; at = at->alias)
+            steps++;
+        if (at == cache)
+            return larder__refuse(cache->uri, message, LARDER_BAD_ARGUMENT,
+                                  "[%s] refers to itself by way of %.*s; one of them needs a URI",
+                                  cache->name.start, LARDER__QUOTE(cache->uri));
+        if (at != NULL)
+            return larder__refuse(cache->uri, message, LARDER_BAD_ARGUMENT,
+                                  "more than %u sections refer to each other in a row",
+                                  LARDER__ALIASES_MAX);
+    }
+    return LARDER_OK;
+}
+
+static enum larder_status check_all_used(const struct larder__config *config,
+                                         const struct larder_message *message)
+{
+    for (size_t i = 0; i < config->cache_count; i++)
+        if (!config->caches[i].used)
+            return larder__refuse(config->caches[i].name, message, LARDER_BAD_ARGUMENT,
+                                  "nothing refers to [%s]; name @%s in [namespaces], or remove it",
+                                  config->caches[i].name.start, config->caches[i].name.start);
+    return LARDER_OK;
+}
+
+/* ---- [namespaces] -------------------------------------------------------------------------- */
+
+/* default_ttl and max_ttl of one line. */
+static enum larder_status route_options_read(struct larder__text words, struct larder__spec *spec,
+                                             struct larder__common *common, uint64_t *given,
+                                             const struct larder_message *message)
+{
+    const struct larder__options ttls = {larder__common_options.rows, 2};
+    const struct larder__options tables[2] = {ttls, {NULL, 0}};
+    enum larder_status status = LARDER_OK;
+    while (words.length > 0 && status == LARDER_OK) {
+        struct larder__text value = larder__text_take(&words, ' ');
+        if (value.length == 0)
+            continue;
+        struct larder__text name = larder__text_take(&value, '=');
+        const struct larder_option *option =
+            larder__option_look_up(tables, name, "a namespace", message);
+        if (option == NULL)
+            return LARDER_BAD_ARGUMENT;
+        char *copy = larder__spec_hold(spec, value.length);
+        if (copy == NULL)
+            return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+        memcpy(copy, value.start, value.length);
+        status = larder__option_set(ttls, option, common, given, copy, value, message);
+    }
+    return status;
+}
+
+static enum larder_status route_ttls_read(struct larder__text words,
+                                          struct larder__planned_route *route,
+                                          const struct larder_message *message)
+{
+    struct larder__spec holder = {0};
+    struct larder__common common = {0};
+    struct larder_open_options open = LARDER_OPEN_OPTIONS_INIT;
+    uint64_t given = 0;
+    open.default_ttl_ms = LARDER_TTL_DEFAULT;
+    enum larder_status status = route_options_read(words, &holder, &common, &given, message);
+    larder__spec_clean_up(&holder);
+    larder__common_apply(&common, given, &open);
+    route->default_ttl_ms = open.default_ttl_ms;
+    route->max_ttl_ms = open.max_ttl_ms;
+    return status;
+}
+
+/* The cache that a line names: a section's, or a new one of its own. */
+static enum larder_status target_read(struct larder__config *config, struct larder__text target,
+                                      struct larder__planned_cache **cache,
+                                      const struct larder_message *message)
+{
+    if (larder__text_starts(target, "@")) {
+        *cache = refer(config, target, message);
+        if (*cache == NULL)
+            return LARDER_BAD_ARGUMENT;
+        while ((*cache)->alias != NULL) {
+            (*cache)->used = 1;
+            *cache = (*cache)->alias;
+        }
+        return LARDER_OK;
+    }
+    *cache = &config->caches[config->cache_count++];
+    (*cache)->uri = target;
+    enum larder_status status = spec_read(*cache, message);
+    return status == LARDER_OK ? check_tells_errors(*cache, message) : status;
+}
+
+static enum larder_status route_read(struct larder__config *config,
+                                     const struct larder__ini_entry *entry,
+                                     const struct larder_message *message)
+{
+    struct larder__planned_route *route = &config->routes[config->route_count++];
+    struct larder__planned_cache *cache = NULL;
+    struct larder__text words = larder__ini_value_text(entry);
+    struct larder__text target = larder__text_take(&words, ' ');
+    if (target.length == 0)
+        return larder__refuse(target, message, LARDER_BAD_ARGUMENT,
+                              "%s goes nowhere; write @section or a URI", entry->name.text);
+    enum larder_status status = target_read(config, target, &cache, message);
+    if (status != LARDER_OK)
+        return status;
+    cache->used = 1;
+    route->name = entry->name.text;
+    route->cache = cache;
+    return route_ttls_read(words, route, message);
+}
+
+static enum larder_status routes_read(struct larder__config *config,
+                                      const struct larder__ini_section *section,
+                                      const struct larder_message *message)
+{
+    enum larder_status status = LARDER_OK;
+    const struct larder__ini_entry *entry = section->entries;
+    config->routes = calloc(HASH_COUNT(section->entries) + 1, sizeof(*config->routes));
+    if (config->routes == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    for (; entry != NULL && status == LARDER_OK; entry = entry->hh.next)
+        status = route_read(config, entry, message);
+    return status;
+}
+
+/* Where the default namespace is named, or would be. */
+static struct larder__text default_place(const struct larder__config *config)
+{
+    const struct larder__ini_section *client = larder__ini_section(&config->ini, CLIENT_SECTION);
+    const struct larder__ini_entry *entry =
+        client != NULL ? larder__ini_entry(client, "default_namespace") : NULL;
+    return entry != NULL ? larder__ini_value_text(entry) : config->map;
+}
+
+static enum larder_status check_default(const struct larder__config *config,
+                                        const struct larder__ini_section *map,
+                                        const struct larder_message *message)
+{
+    const char *name = config->client.default_namespace;
+    if (larder__ini_entry(map, name) != NULL || larder__ini_entry(map, "*") != NULL)
+        return LARDER_OK;
+    return larder__refuse(
+        default_place(config), message, LARDER_BAD_ARGUMENT,
+        "[namespaces] lacks the default namespace %.40s; write %.40s = ... there, "
+        "or default_namespace = ... in [client]",
+        name, name);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static enum larder_status sections_read(struct larder__config *config,
+                                        const struct larder_message *message)
+{
+    enum larder_status status = LARDER_OK;
+    const struct larder__ini_section *section = larder__ini_section(&config->ini, CLIENT_SECTION);
+    if (section != NULL)
+        status = client_read(config, section, message);
+    section = config->ini.sections;
+    for (; section != NULL && status == LARDER_OK; section = section->hh.next)
+        if (is_cache(section))
+            status = section_read(config, section, message);
+    if (status == LARDER_OK)
+        status = aliases_resolve(config, message);
+    return status == LARDER_OK ? check_no_cycle(config, message) : status;
+}
+
+static enum larder_status map_read(struct larder__config *config,
+                                   const struct larder__ini_section *map,
+                                   const struct larder_message *message)
+{
+    config->map = larder__ini_name_text(&map->name);
+    enum larder_status status = routes_read(config, map, message);
+    if (status == LARDER_OK)
+        status = check_default(config, map, message);
+    return status == LARDER_OK ? check_all_used(config, message) : status;
+}
+
+enum larder_status larder__config_read(const char *file, const char *bytes, size_t length,
+                                       struct larder__config *config,
+                                       const struct larder_message *message)
+{
+    const struct larder_client_options client = LARDER_CLIENT_OPTIONS_INIT;
+    config->client = client;
+    larder__options_default(larder__client_options, &config->client);
+    larder__options_default(larder__common_options, &config->common);
+    enum larder_status status = larder__ini_read(file, bytes, length, &config->ini, message);
+    if (status != LARDER_OK)
+        return status;
+    const struct larder__ini_section *map =
+        larder__ini_section(&config->ini, LARDER__NAMESPACES_SECTION);
+    if (map == NULL)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "%s:1:1: no section [namespaces]; write one that maps names to caches, "
+                           "as in main = memory:",
+                           file);
+    size_t most = HASH_COUNT(config->ini.sections) + HASH_COUNT(map->entries);
+    config->caches = calloc(most, sizeof(*config->caches));
+    if (config->caches == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    status = sections_read(config, message);
+    return status == LARDER_OK ? map_read(config, map, message) : status;
+}
+
+void larder__config_clean_up(struct larder__config *config)
+{
+    HASH_CLEAR(hh, config->by_name);
+    for (size_t i = 0; i < config->cache_count; i++)
+        larder__spec_clean_up(&config->caches[i].spec);
+    free(config->caches);
+    free(config->routes);
+    larder__ini_clean_up(&config->ini);
+    memset(config, 0, sizeof(*config));
+}

@@ -1,0 +1,105 @@
+/* Calls on many keys: prepare every row, enter once, finish every row. */
+#include "calls.h"
+
+#include <larder/util/value.h>
+
+static const enum larder_operation operation_of[] = {
+    [LARDER_MANY_READ] = LARDER_OPERATION_READ,   [LARDER_MANY_GET] = LARDER_OPERATION_GET,
+    [LARDER_MANY_STORE] = LARDER_OPERATION_STORE, [LARDER_MANY_DELETE] = LARDER_OPERATION_DELETE,
+    [LARDER_MANY_TOUCH] = LARDER_OPERATION_TOUCH,
+};
+
+static enum larder_status row_check(const struct larder_cache *cache, enum larder_many many,
+                                    enum larder_mode mode, struct larder_row *row)
+{
+    struct larder_write complete;
+    enum larder_status status;
+    switch (many) {
+    case LARDER_MANY_READ:
+        if (row->buffer == NULL && row->size > 0)
+            return LARDER_BAD_ARGUMENT;
+        return larder__want_check(cache, row->value.info.want);
+    case LARDER_MANY_GET:
+        return larder__want_check(cache, row->value.info.want);
+    case LARDER_MANY_STORE:
+        status = larder__write_check(cache, mode, &row->write, &complete);
+        if (status == LARDER_OK)
+            row->write.ttl_ms = complete.ttl_ms;
+        return status;
+    case LARDER_MANY_TOUCH:
+        status = larder__ttl_resolve(cache->ttl, row->write.ttl_ms, &row->write.ttl_ms);
+        if (status == LARDER_OK && !larder_can(cache->traits, LARDER_CAN_TOUCH))
+            status = LARDER_UNSUPPORTED;
+        return status;
+    case LARDER_MANY_DELETE:
+        return row->write.version == 0 || larder_can(cache->traits, LARDER_CAN_DELETE_VERSION)
+                   ? LARDER_OK
+                   : LARDER_UNSUPPORTED;
+    }
+    return LARDER_BAD_ARGUMENT;
+}
+
+static void row_prepare(const struct larder_cache *cache, enum larder_many many,
+                        enum larder_mode mode, struct larder_row *row)
+{
+    larder__value_clear(&row->value);
+    enum larder_status status = larder__key_check(row->key);
+    if (status == LARDER_OK)
+        status = row_check(cache, many, mode, row);
+    row->status = status == LARDER_OK ? LARDER_ASKED : status;
+}
+
+/* A backend that forgot a row must not pass for one that answered. */
+static enum larder_status forgotten(enum larder_many many)
+{
+    return many == LARDER_MANY_READ || many == LARDER_MANY_GET ? LARDER_UNAVAILABLE
+                                                               : LARDER_UNKNOWN;
+}
+
+static enum larder_status finish_rows(struct larder_cache *cache, enum larder_many many,
+                                      const struct larder_rows *rows)
+{
+    enum larder_status lowest = LARDER_OK;
+    for (size_t i = 0; i < rows->count; i++) {
+        struct larder_row *row = larder_row_at(rows, i);
+        if (row->status == LARDER_ASKED)
+            row->status = forgotten(many);
+        row->status = larder__finish(cache, operation_of[many], row->key, row->status);
+        if (row->status < lowest)
+            lowest = row->status;
+    }
+    return lowest;
+}
+
+static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_many many,
+                                      const struct larder_rows *rows, enum larder_status status)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct larder_row *row = larder_row_at(rows, i);
+        larder__value_clear(&row->value);
+        row->status = larder__finish(cache, operation_of[many], row->key, status);
+    }
+    return status;
+}
+
+enum larder_status larder_many(struct larder_cache *cache, const struct larder_call *call,
+                               enum larder_many many, enum larder_mode mode,
+                               struct larder_row *rows, size_t count, size_t row_size)
+{
+    struct entry entry;
+    struct larder_rows all = {rows, count, row_size};
+    if ((unsigned)many > LARDER_MANY_TOUCH || (rows == NULL && count > 0) ||
+        row_size < sizeof(struct larder_row) || count > SIZE_MAX / row_size)
+        return LARDER_BAD_ARGUMENT;
+    enum larder_status status = LARDER_BAD_ARGUMENT;
+    if ((unsigned)mode <= LARDER_CAS &&
+        (many != LARDER_MANY_STORE || larder__mode_takes_call(mode, call)))
+        status = larder__enter(cache, operation_of[many], call, &entry);
+    if (status != LARDER_OK)
+        return refuse_rows(cache, many, &all, status);
+    for (size_t i = 0; i < count; i++)
+        row_prepare(cache, many, mode, larder_row_at(&all, i));
+    if (count > 0)
+        entry.scope->ops->many(entry.scope, many, mode, &all);
+    return finish_rows(cache, many, &all);
+}

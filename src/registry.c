@@ -1,0 +1,257 @@
+/*
+ * The registry of backends: those of this build in one table, further ones registered at run time.
+ * Registered backends are never removed, so what a look-up gave stays good without the lock.
+ */
+#include "registry.h"
+
+#include <pthread.h>
+#include <stdalign.h>
+#include <string.h>
+
+#include <larder/util/message.h>
+#include <larder/util/uthash.h>
+
+#include "fork.h"
+#include "attach.h"
+#include "options.h"
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+extern const struct larder_backend larder_memory_backend, larder_null_backend;
+#ifdef LARDER_WITH_MEMCACHED
+extern const struct larder_backend larder_memcached_backend, larder_pooled_memcached_backend;
+#endif
+
+static const struct larder_backend *const builtin[] = {
+    &larder_memory_backend,
+    &larder_null_backend,
+#ifdef LARDER_WITH_MEMCACHED
+    &larder_memcached_backend,
+    &larder_pooled_memcached_backend,
+#endif
+};
+#define BUILTIN_COUNT (sizeof(builtin) / sizeof(builtin[0]))
+
+/* Schemes that a build may lack, and the component that brings them. */
+static const struct {
+    const char *scheme, *component;
+} components[] = {
+    {"memcached", "memcached"},
+    {"pooled-memcached", "memcached"},
+};
+#define COMPONENT_COUNT (sizeof(components) / sizeof(components[0]))
+
+/* ---- checking ------------------------------------------------------------------------------ */
+
+static int is_name(const char *name, size_t max, const char *bytes)
+{
+    size_t length = name != NULL ? strspn(name, bytes) : 0;
+    return length > 0 && length <= max && name[length] == '\0' && name[0] >= 'a' && name[0] <= 'z';
+}
+
+static int field_fits(const struct larder_option *option, size_t options_size)
+{
+    int number = larder__option_is_number(option->type);
+    size_t size = number ? sizeof(uint64_t) : sizeof(const char *);
+    size_t align = number ? alignof(uint64_t) : alignof(const char *);
+    return option->offset >= sizeof(size_t) && option->offset % align == 0 &&
+           option->offset <= options_size && size <= options_size - option->offset;
+}
+
+static int default_fits(const struct larder_option *option)
+{
+    return !larder__option_is_number(option->type) || (option->number_default >= option->smallest &&
+                                                       option->number_default <= option->largest);
+}
+
+static const char *option_fault(const struct larder_backend *backend, size_t index)
+{
+    const struct larder_option *option = &backend->options[index];
+    struct larder__options before = {backend->options, index};
+    if ((unsigned)option->type > LARDER_OPTION_SERVERS)
+        return "is of no known type";
+    if (!is_name(option->name, LARDER__OPTION_NAME_MAX, "abcdefghijklmnopqrstuvwxyz0123456789_"))
+        return "has a name that is not [a-z][a-z0-9_]{0,31}";
+    if (larder__option_find(before, option->name, strlen(option->name)) != NULL)
+        return "is there twice";
+    if (larder__option_find(larder__common_options, option->name, strlen(option->name)) != NULL)
+        return "has the name of an option that every cache has";
+    if (!field_fits(option, backend->options_size))
+        return "has a field outside the options struct";
+    if (!default_fits(option))
+        return "has a default outside its bounds";
+    return option->sentence == NULL ? "has no sentence" : NULL;
+}
+
+static enum larder_status check_options(const struct larder_backend *backend,
+                                        const struct larder_message *message)
+{
+    if (backend->option_count > LARDER__OPTIONS_MAX ||
+        (backend->option_count > 0 && backend->options == NULL))
+        return larder_fail(message, LARDER_UNSUPPORTED, "backend %s: %zu options; at most %u",
+                           backend->scheme, backend->option_count, LARDER__OPTIONS_MAX);
+    for (size_t i = 0; i < backend->option_count; i++) {
+        const char *fault = option_fault(backend, i);
+        if (fault != NULL)
+            return larder_fail(
+                message, LARDER_UNSUPPORTED, "backend %s: option %s %s", backend->scheme,
+                backend->options[i].name != NULL ? backend->options[i].name : "?", fault);
+    }
+    return LARDER_OK;
+}
+
+enum larder_status larder__backend_check(const struct larder_backend *backend,
+                                         const struct larder_message *message)
+{
+    if (backend == NULL)
+        return larder_fail(message, LARDER_BAD_ARGUMENT, "the backend is NULL");
+    if (backend->version != LARDER_BACKEND_VERSION || backend->size != sizeof(*backend))
+        return larder_fail(message, LARDER_UNSUPPORTED,
+                           "a backend of version %u (%u bytes); this library has version %u (%zu "
+                           "bytes): build both from one release",
+                           backend->version, backend->size, LARDER_BACKEND_VERSION,
+                           sizeof(*backend));
+    if (!is_name(backend->scheme, LARDER__SCHEME_BYTES_MAX,
+                 "abcdefghijklmnopqrstuvwxyz0123456789-"))
+        return larder_fail(message, LARDER_UNSUPPORTED,
+                           "a backend's scheme is [a-z][a-z0-9-]{0,31}");
+    if (backend->open == NULL)
+        return larder_fail(message, LARDER_UNSUPPORTED, "backend %s: no open", backend->scheme);
+    enum larder_status status = larder__ops_check(backend->ops, message);
+    return status == LARDER_OK ? check_options(backend, message) : status;
+}
+
+/* ---- registered at run time ---------------------------------------------------------------- */
+
+struct registered {
+    const struct larder_backend *backend;
+    UT_hash_handle hh;
+};
+
+static struct {
+    pthread_mutex_t mutex; /* order: taken alone; around fork() after the hooks' */
+    struct {               /* touched only while holding mutex */
+        struct registered rows[LARDER__REGISTERED_MAX];
+        size_t count;
+        struct registered *by_scheme;
+    } guarded;
+} registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void fork_registry(void *self, enum larder_fork_step step)
+{
+    (void)self;
+    larder__fork_mutex(&registry.mutex, step);
+}
+
+static void install_fork_hook(void)
+{
+    static struct fork_hook hook;
+    larder__fork_hook_add(&hook, fork_registry, NULL);
+}
+
+static void registry_lock(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install_fork_hook);
+    pthread_mutex_lock(&registry.mutex);
+}
+
+static void registry_unlock(void)
+{
+    pthread_mutex_unlock(&registry.mutex);
+}
+
+static const struct larder_backend *builtin_find(const char *scheme, size_t length)
+{
+    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+        if (strlen(builtin[i]->scheme) == length && memcmp(builtin[i]->scheme, scheme, length) == 0)
+            return builtin[i];
+    return NULL;
+}
+
+static const struct larder_backend *registered_find_locked(const char *scheme, size_t length)
+{
+    struct registered *found = NULL;
+    HASH_FIND(hh, registry.guarded.by_scheme, scheme, length, found);
+    return found != NULL ? found->backend : NULL;
+}
+
+const struct larder_backend *larder__backend_builtin(size_t index)
+{
+    return index < BUILTIN_COUNT ? builtin[index] : NULL;
+}
+
+const struct larder_backend *larder__backend_find(const char *scheme, size_t length)
+{
+    const struct larder_backend *backend = builtin_find(scheme, length);
+    if (backend != NULL || length == 0 || length > LARDER__SCHEME_BYTES_MAX)
+        return backend;
+    registry_lock();
+    backend = registered_find_locked(scheme, length);
+    registry_unlock();
+    return backend;
+}
+
+static enum larder_status register_locked(const struct larder_backend *backend)
+{
+    size_t length = strlen(backend->scheme);
+    if (builtin_find(backend->scheme, length) != NULL ||
+        registered_find_locked(backend->scheme, length) != NULL)
+        return LARDER_EXISTS;
+    if (registry.guarded.count == LARDER__REGISTERED_MAX)
+        return LARDER_NO_MEMORY;
+    struct registered *row = &registry.guarded.rows[registry.guarded.count];
+    row->backend = backend;
+    HASH_ADD_KEYPTR(hh, registry.guarded.by_scheme, backend->scheme, length, row);
+    if (!larder_hash_added(row))
+        return LARDER_NO_MEMORY;
+    registry.guarded.count++;
+    return LARDER_OK;
+}
+
+enum larder_status larder_register_backend(const struct larder_backend *backend)
+{
+    enum larder_status status = larder__backend_check(backend, NULL);
+    if (status != LARDER_OK)
+        return status;
+    registry_lock();
+    status = register_locked(backend);
+    registry_unlock();
+    return status;
+}
+
+/* ---- what is not there --------------------------------------------------------------------- */
+
+/* The schemes that are there, joined by ", ", and the one that is nearest. */
+struct schemes {
+    const char *names[BUILTIN_COUNT + LARDER__REGISTERED_MAX];
+    size_t count;
+    char list[512];
+};
+
+static void schemes_list(struct schemes *schemes)
+{
+    schemes->count = 0;
+    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+        schemes->names[schemes->count++] = builtin[i]->scheme;
+    registry_lock();
+    for (size_t i = 0; i < registry.guarded.count; i++)
+        schemes->names[schemes->count++] = registry.guarded.rows[i].backend->scheme;
+    registry_unlock();
+    larder__names_join(schemes->names, schemes->count, schemes->list, sizeof(schemes->list));
+}
+
+enum larder_status larder__backend_missing(const char *scheme, const struct larder_message *why)
+{
+    struct schemes schemes;
+    for (size_t i = 0; i < COMPONENT_COUNT; i++)
+        if (strcmp(components[i].scheme, scheme) == 0)
+            return larder_fail(why, LARDER_UNSUPPORTED,
+                               "%s is not part of this build; it needs the component %s", scheme,
+                               components[i].component);
+    schemes_list(&schemes);
+    const char *nearest = larder_nearest(scheme, schemes.names, schemes.count);
+    return larder_fail(why, LARDER_BAD_ARGUMENT, "no cache is called '%.40s'%s%s%s; there are %s",
+                       scheme, nearest != NULL ? " (did you mean " : "",
+                       nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "", schemes.list);
+}

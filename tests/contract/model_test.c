@@ -1,0 +1,308 @@
+/*
+ * Caches in lockstep with the model: long random sequences of every operation, and on memory every
+ * short sequence there is.
+ *
+ *     model_test [SUBJECT...]      LARDER_SEED=n repeats a run
+ */
+#include "lockstep.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+/* ---- random numbers ------------------------------------------------------------------------ */
+
+struct dice {
+    uint64_t state;
+};
+
+/* splitmix64: any seed is a good one. */
+static uint64_t roll(struct dice *dice, uint64_t sides)
+{
+    uint64_t mixed = dice->state += UINT64_C(0x9e3779b97f4a7c15);
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (mixed ^ mixed >> 31) % sides;
+}
+
+static uint64_t chosen_seed(void)
+{
+    const char *given = getenv("LARDER_SEED");
+    if (given != NULL)
+        return strtoull(given, NULL, 10);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* ---- random steps -------------------------------------------------------------------------- */
+
+static struct larder_slice random_value(struct dice *dice)
+{
+    static const char *const texts[] = {"",
+                                        "0",
+                                        "1",
+                                        "9",
+                                        "10",
+                                        "99",
+                                        "100",
+                                        "abc",
+                                        "x",
+                                        "18446744073709551615",
+                                        "18446744073709551616",
+                                        "007",
+                                        "a b"};
+    static unsigned char bytes[5000];
+    if (bytes[0] == 0)
+        memset(bytes, 'v', sizeof(bytes));
+    switch (roll(dice, 8)) {
+    case 0:
+        return larder_bytes(bytes, roll(dice, 300));
+    case 1:
+        return larder_bytes(bytes, roll(dice, 10) == 0 ? 4000 + roll(dice, 1000) : roll(dice, 70));
+    default:
+        return larder_text(texts[roll(dice, sizeof(texts) / sizeof(texts[0]))]);
+    }
+}
+
+static int64_t random_ttl(const struct lockstep *lockstep, struct dice *dice)
+{
+    static const int64_t ttls[] = {0, 1, 2, 10, 500, 15000, 16000, 1000000, INT64_MAX};
+    if (!fixture_has_manual_clock(&lockstep->fixture))
+        return roll(dice, 2) == 0 ? LARDER_TTL_FOREVER : AGEING_LONG_MS;
+    return ttls[roll(dice, sizeof(ttls) / sizeof(ttls[0]))];
+}
+
+static uint64_t random_delta(const struct lockstep *lockstep, struct dice *dice)
+{
+    static const uint64_t deltas[] = {0, 1, 1, 2, 9, 10, 91, 1000, UINT64_MAX};
+    uint64_t delta = deltas[roll(dice, sizeof(deltas) / sizeof(deltas[0]))];
+    uint64_t largest = lockstep->fixture.traits->delta_max;
+    return delta < largest ? delta : largest;
+}
+
+static struct model_step random_step(const struct lockstep *lockstep, struct dice *dice)
+{
+    struct model_step step = {.key = (unsigned)roll(dice, MODEL_KEYS)};
+    step.does = (enum model_does)roll(dice, MODEL_DOES);
+    if (step.does == MODEL_FLUSH && roll(dice, 50) != 0)
+        step.does = MODEL_SET;
+    step.value = random_value(dice);
+    step.flags = (uint32_t)roll(dice, UINT64_C(1) << 32);
+    step.ttl_ms = random_ttl(lockstep, dice);
+    step.size = roll(dice, 3) == 0 ? roll(dice, 12) : MODEL_BYTES;
+    step.direction = roll(dice, 2) == 0 ? LARDER_UP : LARDER_DOWN;
+    step.number = random_delta(lockstep, dice);
+    step.initial = roll(dice, 4) == 0 ? UINT64_MAX : roll(dice, 100);
+    if (step.does == MODEL_LEASE_GET && (step.ttl_ms <= 0 || step.ttl_ms > UINT32_MAX))
+        step.ttl_ms = 60000;
+    if (step.does == MODEL_ADVANCE)
+        step.ttl_ms = roll(dice, 20) == 0 ? (int64_t)roll(dice, 2000000) : (int64_t)roll(dice, 12);
+    if (step.does == MODEL_SET_ABSENT)
+        step.value = larder_bytes(NULL, 0), step.flags = 0;
+    return step;
+}
+
+/* Without STRICT_COUNTERS, digits and then something else may be counted; and memcached before
+ * 1.6.22 refuses a number from 2^63 up when there happens to be a '-' in the memory behind it. */
+static int may_be_counted(const struct lockstep *lockstep, const struct model_entry *entry)
+{
+    uint64_t number;
+    if ((lockstep->fixture.traits->promises & LARDER_STRICT_COUNTERS) != 0 ||
+        entry->state != MODEL_LIVE || entry->length == 0)
+        return 1;
+    if (model_number(entry, &number))
+        return number <= INT64_MAX;
+    return entry->bytes[0] < '0' || entry->bytes[0] > '9';
+}
+
+/* What the model can't hold, or a server answers in its own way, is not asked. */
+static int is_sensible(struct lockstep *lockstep, unsigned side, const struct model_step *step)
+{
+    const struct model_entry *entry = model_entry(&lockstep->model[side], step->key);
+    int joins = step->does == MODEL_APPEND || step->does == MODEL_PREPEND;
+    if (!lockstep_can(lockstep, step->does))
+        return 0;
+    if (joins && entry->length + step->value.length > MODEL_BYTES - 1)
+        return 0;
+    int counts = step->does == MODEL_COUNT || step->does == MODEL_COUNT_INITIAL;
+    if (counts && !may_be_counted(lockstep, entry))
+        return 0;
+    /* a padded counter is longer than the model's, and its spaces would stand in the middle */
+    int padded = lockstep->pads && entry->counted;
+    return !padded || (!joins && (step->does != MODEL_READ || step->size >= MODEL_BYTES));
+}
+
+static int has_many_form(enum model_does does)
+{
+    return does == MODEL_READ || does == MODEL_GET || does == MODEL_DELETE || does == MODEL_TOUCH ||
+           does == MODEL_SET || does == MODEL_ADD || does == MODEL_REPLACE;
+}
+
+static void random_many(struct lockstep *lockstep, unsigned side, struct dice *dice,
+                        const struct model_step *first)
+{
+    struct model_step steps[5];
+    size_t count = 1 + roll(dice, 5);
+    for (size_t i = 0; i < count; i++) {
+        steps[i] = random_step(lockstep, dice);
+        steps[i].does = first->does;
+        if (steps[i].value.data == NULL)
+            steps[i].value = larder_text("m");
+        if (steps[i].ttl_ms < 0)
+            steps[i].ttl_ms = 0;
+        if (lockstep->pads)
+            steps[i].size = MODEL_BYTES;
+    }
+    lockstep_run_many(lockstep, side, steps, count);
+}
+
+static void run_random(const struct subject *subject, uint64_t seed, unsigned steps)
+{
+    static struct lockstep lockstep;
+    struct dice dice = {seed};
+    lockstep_open(&lockstep, subject, "random_steps_answer_as_the_model", seed);
+    while (lockstep.steps < steps) {
+        unsigned side = (unsigned)roll(&dice, lockstep.sides);
+        struct model_step step = random_step(&lockstep, &dice);
+        if (!is_sensible(&lockstep, side, &step))
+            continue;
+        if (has_many_form(step.does) && roll(&dice, 6) == 0)
+            random_many(&lockstep, side, &dice, &step);
+        else
+            lockstep_run(&lockstep, side, &step);
+    }
+    lockstep_check(&lockstep);
+    lockstep_close(&lockstep);
+}
+
+static void random_steps_answer_as_the_model(void **state)
+{
+    const struct subject *subject = *state;
+    uint64_t seed = chosen_seed();
+    unsigned steps = subject_has_server(subject) ? 20000 : 200000;
+    printf("%s: LARDER_SEED=%llu, %u steps\n", subject->name, (unsigned long long)seed, steps);
+    run_random(subject, seed, steps);
+}
+
+/* ---- every short sequence ------------------------------------------------------------------ */
+
+/* One word of the alphabet; every word is said of both keys, but for ADVANCE. */
+static const struct model_step words[] = {
+    {.does = MODEL_GET},
+    {.does = MODEL_SET, .value = {"9", 1}},
+    {.does = MODEL_SET, .value = {"word", 4}, .ttl_ms = 2},
+    {.does = MODEL_ADD, .value = {"10", 2}, .ttl_ms = 1},
+    {.does = MODEL_REPLACE, .value = {"5", 1}},
+    {.does = MODEL_APPEND, .value = {"0", 1}},
+    {.does = MODEL_OBSERVE},
+    {.does = MODEL_CAS, .value = {"cas", 3}},
+    {.does = MODEL_DELETE},
+    {.does = MODEL_TOUCH, .ttl_ms = 1},
+    {.does = MODEL_COUNT, .number = 1},
+    {.does = MODEL_COUNT_INITIAL, .number = 1, .direction = LARDER_DOWN, .ttl_ms = 2},
+    {.does = MODEL_SET_ABSENT, .ttl_ms = 2},
+    {.does = MODEL_LEASE_GET, .ttl_ms = 2},
+    {.does = MODEL_LEASE_FILL, .value = {"7", 1}},
+    {.does = MODEL_LEASE_RETURN},
+};
+#define WORDS (sizeof(words) / sizeof(words[0]))
+#define SENTENCE_MAX 8
+
+static const struct model_step advance = {.does = MODEL_ADVANCE, .ttl_ms = 1};
+
+/* Word `number` of `keys` keys; the last one is ADVANCE. */
+static struct model_step word(size_t number, unsigned keys)
+{
+    if (number == WORDS * keys)
+        return advance;
+    struct model_step step = words[number % WORDS];
+    step.key = (unsigned)(number / WORDS);
+    return step;
+}
+
+static void forget(struct lockstep *lockstep, unsigned keys)
+{
+    for (unsigned key = 0; key < keys; key++) {
+        struct model_step gone = {.does = MODEL_DELETE, .key = key};
+        lockstep_run(lockstep, 0, &gone);
+        lockstep->model[0].entries[key].seen = lockstep->model[0].entries[key].held = 0;
+        lockstep->held[0][key].token = 0;
+    }
+}
+
+/* Says every sentence of `length` words. The first word is of key 0, which stands for any. */
+static void say_all(struct lockstep *lockstep, unsigned keys, size_t length)
+{
+    size_t at[SENTENCE_MAX] = {0};
+    for (;;) {
+        for (size_t i = 0; i < length; i++) {
+            struct model_step step = word(at[i], keys);
+            lockstep_run(lockstep, 0, &step);
+        }
+        for (unsigned key = 0; key < keys; key++) {
+            struct model_step get = {.does = MODEL_GET, .key = key};
+            lockstep_run(lockstep, 0, &get);
+        }
+        forget(lockstep, keys);
+        size_t digit = length;
+        while (digit > 0 && ++at[digit - 1] == (digit == 1 ? WORDS : WORDS * keys + 1))
+            at[--digit] = 0;
+        if (digit == 0)
+            return;
+    }
+}
+
+static void every_short_sequence_answers_as_the_model(void **state)
+{
+    static struct lockstep lockstep;
+    (void)state;
+    lockstep_open(&lockstep, subject_named("memory"), "every_short_sequence_answers_as_the_model",
+                  0);
+    for (size_t length = 1; length <= 5; length++)
+        say_all(&lockstep, 1, length);
+    for (size_t length = 1; length <= 4; length++)
+        say_all(&lockstep, 2, length);
+    lockstep_close(&lockstep);
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+static int run_subject(const struct subject *subject)
+{
+    const struct CMUnitTest random[] = {{"random_steps_answer_as_the_model",
+                                         random_steps_answer_as_the_model, NULL, NULL,
+                                         (void *)(uintptr_t)subject}};
+    return _cmocka_run_group_tests(subject->name, random, 1, NULL, NULL);
+}
+
+static int run_named(const char *name)
+{
+    const struct CMUnitTest exhaustive[] = {
+        cmocka_unit_test(every_short_sequence_answers_as_the_model)};
+    if (strcmp(name, "exhaustive") == 0)
+        return cmocka_run_group_tests(exhaustive, NULL, NULL);
+    const struct subject *subject = subject_named(name);
+    if (subject == NULL) {
+        fprintf(stderr, "no subject is called %s\n", name);
+        return 1;
+    }
+    return run_subject(subject);
+}
+
+int main(int count, char **names)
+{
+    int failed = 0;
+    for (int i = 1; i < count; i++)
+        failed += run_named(names[i]);
+    for (size_t i = 0; count < 2 && i < contract_subject_count; i++)
+        failed += run_subject(&contract_subjects[i]);
+    if (count < 2)
+        failed += run_named("exhaustive");
+    return failed == 0 ? 0 : 1;
+}

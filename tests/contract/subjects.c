@@ -1,0 +1,323 @@
+/* The kinds of cache that the suite runs on, and how each is opened and closed. */
+#include "contract.h"
+
+#include <larder/client.h>
+#include <larder/memory.h>
+#include <larder/null.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "memcached_server.h"
+
+/* clang-format off */
+#define EVERY_SHAPE(name, leaf)                                                                    \
+    {name, leaf, SHAPE_BARE},                                                                      \
+    {name "_session", leaf, SHAPE_SESSION},                                                        \
+    {name "_client", leaf, SHAPE_CLIENT},                                                          \
+    {name "_namespace", leaf, SHAPE_NAMESPACE},                                                    \
+    {name "_namespace_session", leaf, SHAPE_NAMESPACE_SESSION}
+/* clang-format on */
+
+const struct subject contract_subjects[] = {
+    EVERY_SHAPE("memory", LEAF_MEMORY),
+    EVERY_SHAPE("null", LEAF_NULL),
+#ifdef LARDER_WITH_MEMCACHED
+    EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
+    EVERY_SHAPE("memcached_binary", LEAF_MEMCACHED_BINARY),
+    EVERY_SHAPE("pooled_text", LEAF_POOLED_TEXT),
+    EVERY_SHAPE("pooled_binary", LEAF_POOLED_BINARY),
+#endif
+};
+const size_t contract_subject_count = sizeof(contract_subjects) / sizeof(contract_subjects[0]);
+
+const struct subject *subject_named(const char *name)
+{
+    for (size_t i = 0; i < contract_subject_count; i++)
+        if (strcmp(contract_subjects[i].name, name) == 0)
+            return &contract_subjects[i];
+    return NULL;
+}
+
+int subject_is_null(const struct subject *subject)
+{
+    return subject->leaf == LEAF_NULL;
+}
+
+int subject_has_server(const struct subject *subject)
+{
+    return subject->leaf != LEAF_MEMORY && subject->leaf != LEAF_NULL;
+}
+
+int subject_is_client(const struct subject *subject)
+{
+    return subject->shape == SHAPE_CLIENT || subject->shape == SHAPE_NAMESPACE ||
+           subject->shape == SHAPE_NAMESPACE_SESSION;
+}
+
+int subject_is_session(const struct subject *subject)
+{
+    return subject->shape == SHAPE_SESSION || subject->shape == SHAPE_NAMESPACE_SESSION;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* One server for the whole run, started when first needed; it ends with the program. */
+static const char *shared_server_path(void)
+{
+    static struct memcached_server *server;
+    if (server == NULL)
+        server = memcached_server_start(NULL);
+    return memcached_server_path(server);
+}
+
+static void must_open(enum larder_status status, const char *what, const char *message)
+{
+    if (status == LARDER_OK)
+        return;
+    fprintf(stderr, "%s does not open: %s: %s\n", what, larder_status_name(status), message);
+    exit(1);
+}
+
+static struct larder_cache *open_on_server(enum leaf leaf, struct server_use use,
+                                           const struct larder_open_options *options)
+{
+    struct larder_cache *cache = NULL;
+    char message[256] = "", uri[512];
+    int binary = leaf == LEAF_MEMCACHED_BINARY || leaf == LEAF_POOLED_BINARY;
+    int pooled = leaf == LEAF_POOLED_TEXT || leaf == LEAF_POOLED_BINARY;
+    snprintf(uri, sizeof(uri), "%s://%s?binary=%s&exclusive=%s&timeout=5s%s",
+             pooled ? "pooled-memcached" : "memcached",
+             use.path != NULL ? use.path : shared_server_path(), binary ? "on" : "off",
+             use.shared ? "off" : "on", pooled ? "&size=3" : "");
+    must_open(larder_open(uri, options, &cache, message, sizeof(message)), uri, message);
+    return cache;
+}
+
+/* Small enough to try a value of its value_max. */
+static enum larder_status open_memory(const struct larder_open_options *options,
+                                      struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_memory_options memory = LARDER_MEMORY_OPTIONS_INIT;
+    memory.max_bytes = 16u << 20;
+    return larder_memory_open(&memory, options, cache, message, size);
+}
+
+static struct larder_cache *open_leaf(const struct subject *subject, struct server_use use,
+                                      const struct larder_open_options *options)
+{
+    struct larder_cache *cache = NULL;
+    char message[256] = "";
+    if (subject->leaf == LEAF_MEMORY)
+        must_open(open_memory(options, &cache, message, sizeof(message)), "memory", message);
+    else if (subject->leaf == LEAF_NULL)
+        must_open(larder_null_open(options, &cache, message, sizeof(message)), "null", message);
+    else
+        return open_on_server(subject->leaf, use, options);
+    return cache;
+}
+
+/* Two namespaces on one backend: each is the other's witness. */
+static void open_client(struct fixture *fixture, struct larder_cache *leaf,
+                        const struct larder_open_options *options)
+{
+    const struct larder_route routes[] = {{"main", leaf, LARDER_TTL_DEFAULT, 0},
+                                          {"sister", leaf, LARDER_TTL_DEFAULT, 0}};
+    char message[256] = "";
+    struct larder_cache *sister = NULL;
+    must_open(
+        larder_client_open(NULL, options, routes, 2, &fixture->owner, message, sizeof(message)),
+        "client", message);
+    must_open(larder_bind(fixture->owner, "sister", &sister), "namespace", "");
+    int is_default = fixture->subject->shape == SHAPE_CLIENT;
+    fixture->handle = is_default ? fixture->owner : sister;
+    fixture->witness = is_default ? sister : fixture->owner;
+}
+
+static void open_shape(struct fixture *fixture, struct server_use use,
+                       const struct larder_open_options *options)
+{
+    struct larder_open_options inner = *options, outer = *options;
+    if (subject_is_client(fixture->subject)) {
+        inner.listener = NULL;
+        inner.errors_as_miss = 0;
+        outer.default_ttl_ms = outer.max_ttl_ms = 0;
+        open_client(fixture, open_leaf(fixture->subject, use, &inner), &outer);
+    } else {
+        fixture->owner = fixture->handle = open_leaf(fixture->subject, use, &inner);
+    }
+    fixture->cache = fixture->handle;
+    if (subject_is_session(fixture->subject))
+        must_open(larder_acquire(fixture->handle, 0, 0, &fixture->cache), "session", "");
+}
+
+void fixture_open_at(struct fixture *fixture, const struct subject *subject, const char *test,
+                     const struct larder_open_options *options, struct server_use use)
+{
+    static unsigned opened;
+    struct larder_open_options defaults = LARDER_OPEN_OPTIONS_INIT;
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->subject = subject;
+    fixture->test = test;
+    fixture->number = ++opened;
+    manual_clock_init(&fixture->clock);
+    if (options != NULL)
+        defaults = *options;
+    if (fixture_has_manual_clock(fixture))
+        defaults.clock = manual_clock_of(&fixture->clock);
+    open_shape(fixture, use, &defaults);
+    fixture->traits = larder_describe(fixture->cache);
+}
+
+void fixture_open(struct fixture *fixture, const struct subject *subject, const char *test,
+                  const struct larder_open_options *options)
+{
+    fixture_open_at(fixture, subject, test, options, (struct server_use){NULL, 0});
+}
+
+/* ---- keys and the witness ------------------------------------------------------------------ */
+
+struct named_key {
+    struct named_key *next;
+    struct larder_slice bytes;
+    char text[64]; /* the bytes, where key() made them */
+};
+
+static const char witness_text[] = "the witness";
+
+static int has_witness(const struct fixture *fixture)
+{
+    return fixture->witness != NULL && !subject_is_null(fixture->subject);
+}
+
+static void plant_witness(struct fixture *fixture, const struct named_key *kept)
+{
+    expect(
+        fixture, LARDER_OK,
+        larder_set(fixture->witness, kept->bytes, larder_text(witness_text), LARDER_TTL_FOREVER));
+}
+
+static struct larder_slice keep_key(struct fixture *fixture, struct named_key *kept)
+{
+    kept->next = fixture->keys;
+    fixture->keys = kept;
+    if (has_witness(fixture))
+        plant_witness(fixture, kept);
+    return kept->bytes;
+}
+
+enum larder_status flush(struct fixture *fixture, struct larder_cache *cache)
+{
+    enum larder_status status = larder_flush(cache);
+    if (status != LARDER_OK || !has_witness(fixture) || fixture->subject->shape != SHAPE_CLIENT)
+        return status;
+    for (struct named_key *kept = fixture->keys; kept != NULL; kept = kept->next) {
+        char byte;
+        expect(fixture, LARDER_MISS, larder_read(fixture->witness, kept->bytes, &byte, 1, NULL));
+        plant_witness(fixture, kept);
+    }
+    return status;
+}
+
+static struct named_key *known_key(const struct fixture *fixture, struct larder_slice bytes)
+{
+    for (struct named_key *kept = fixture->keys; kept != NULL; kept = kept->next)
+        if (kept->bytes.length == bytes.length &&
+            memcmp(kept->bytes.data, bytes.data, bytes.length) == 0)
+            return kept;
+    return NULL;
+}
+
+static struct named_key *new_key(void)
+{
+    struct named_key *kept = calloc(1, sizeof(*kept));
+    if (kept == NULL)
+        exit(1);
+    return kept;
+}
+
+struct larder_slice key(struct fixture *fixture, const char *name)
+{
+    struct named_key *kept = new_key();
+    int length = snprintf(kept->text, sizeof(kept->text), "t%u.%s", fixture->number, name);
+    kept->bytes = larder_bytes(kept->text, (size_t)length);
+    struct named_key *known = known_key(fixture, kept->bytes);
+    if (known == NULL)
+        return keep_key(fixture, kept);
+    free(kept);
+    return known->bytes;
+}
+
+struct larder_slice key_of(struct fixture *fixture, struct larder_slice bytes)
+{
+    if (known_key(fixture, bytes) != NULL)
+        return bytes;
+    struct named_key *kept = new_key();
+    kept->bytes = bytes;
+    return keep_key(fixture, kept);
+}
+
+void fixture_forget_keys(struct fixture *fixture)
+{
+    while (fixture->keys != NULL) {
+        struct named_key *kept = fixture->keys;
+        fixture->keys = kept->next;
+        free(kept);
+    }
+}
+
+void fixture_check(struct fixture *fixture)
+{
+    if (!has_witness(fixture))
+        return;
+    for (struct named_key *kept = fixture->keys; kept != NULL; kept = kept->next) {
+        char text[64];
+        struct larder_info info = {0};
+        expect(fixture, LARDER_OK,
+               larder_read(fixture->witness, kept->bytes, text, sizeof(text), &info));
+        expect_slice(fixture, larder_text(witness_text), larder_bytes(text, info.length));
+    }
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    if (fixture->cache != fixture->handle)
+        larder_release(fixture->cache);
+    larder_close(fixture->owner);
+    fixture->cache = fixture->handle = fixture->owner = fixture->witness = NULL;
+    fixture_forget_keys(fixture);
+}
+
+/* ---- time and traits ----------------------------------------------------------------------- */
+
+int fixture_has_manual_clock(const struct fixture *fixture)
+{
+    return !subject_has_server(fixture->subject);
+}
+
+void fixture_wait(struct fixture *fixture, uint64_t milliseconds)
+{
+    if (fixture_has_manual_clock(fixture)) {
+        manual_clock_advance(&fixture->clock, milliseconds);
+        return;
+    }
+    struct timespec rest = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
+    nanosleep(&rest, NULL);
+}
+
+int can(const struct fixture *fixture, uint64_t bits)
+{
+    return larder_can(fixture->traits, bits);
+}
+
+enum larder_status if_can(const struct fixture *fixture, uint64_t bits, enum larder_status status)
+{
+    return can(fixture, bits) ? status : LARDER_UNSUPPORTED;
+}
+
+void leave_out(const struct fixture *fixture, const char *reason)
+{
+    printf("left out: %s: %s: %s\n", fixture->subject->name, fixture->test, reason);
+}

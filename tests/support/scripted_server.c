@@ -1,0 +1,185 @@
+/* A server that does what a test tells it. */
+#include "scripted_server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTIONS_MAX 1024
+
+struct connection {
+    struct scripted_server *server;
+    pthread_t thread;
+    unsigned number;
+    int descriptor; /* closed by stop, so that its number is not used again before */
+};
+
+struct scripted_server {
+    scripted_serve_fn *serve;
+    void *context;
+    int listener;
+    pthread_t acceptor;
+    char directory[48];
+    char path[80];
+    _Atomic unsigned count;                         /* written by the acceptor */
+    struct connection connections[CONNECTIONS_MAX]; /* the acceptor's, and after it stop's */
+};
+
+static void give_up(const char *what)
+{
+    fprintf(stderr, "scripted_server: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static void *serve_connection(void *argument)
+{
+    struct connection *connection = argument;
+    connection->server->serve(connection->server->context, connection->descriptor,
+                              connection->number);
+    shutdown(connection->descriptor, SHUT_RDWR);
+    return NULL;
+}
+
+static void *accept_connections(void *argument)
+{
+    struct scripted_server *server = argument;
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &server->connections[i];
+        int descriptor = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (descriptor < 0)
+            break;
+        *connection = (struct connection){server, 0, i + 1, descriptor};
+        if (pthread_create(&connection->thread, NULL, serve_connection, connection) != 0)
+            give_up("pthread_create");
+        atomic_store(&server->count, i + 1);
+    }
+    return NULL;
+}
+
+struct scripted_server *scripted_server_start(scripted_serve_fn *serve, void *context)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct scripted_server *server = calloc(1, sizeof(*server));
+    if (server == NULL)
+        give_up("calloc");
+    server->serve = serve;
+    server->context = context;
+    memcpy(server->directory, "/tmp/larder-test-XXXXXX", sizeof("/tmp/larder-test-XXXXXX"));
+    if (mkdtemp(server->directory) == NULL)
+        give_up("mkdtemp");
+    snprintf(server->path, sizeof(server->path), "%s/scripted.sock", server->directory);
+    memcpy(address.sun_path, server->path, strlen(server->path) + 1);
+    server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (server->listener < 0 ||
+        bind(server->listener, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(server->listener, 128) != 0)
+        give_up("listen");
+    if (pthread_create(&server->acceptor, NULL, accept_connections, server) != 0)
+        give_up("pthread_create");
+    return server;
+}
+
+const char *scripted_server_path(const struct scripted_server *server)
+{
+    return server->path;
+}
+
+unsigned scripted_server_connections(const struct scripted_server *server)
+{
+    return atomic_load(&server->count);
+}
+
+void scripted_server_stop(struct scripted_server *server)
+{
+    if (server == NULL)
+        return;
+    shutdown(server->listener, SHUT_RDWR); /* wakes accept() */
+    pthread_join(server->acceptor, NULL);
+    close(server->listener);
+    unsigned count = atomic_load(&server->count);
+    for (unsigned i = 0; i < count; i++) {
+        shutdown(server->connections[i].descriptor, SHUT_RDWR);
+        pthread_join(server->connections[i].thread, NULL);
+        close(server->connections[i].descriptor);
+    }
+    unlink(server->path);
+    rmdir(server->directory);
+    free(server);
+}
+
+/* ---- what a script says and hears ----------------------------------------------------------- */
+
+char *scripted_read_line(int descriptor, char *line, size_t size)
+{
+    size_t length = 0;
+    while (length + 1 < size) {
+        ssize_t got = recv(descriptor, line + length, 1, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return NULL;
+        if (line[length] == '\n')
+            break;
+        length++;
+    }
+    if (length > 0 && line[length - 1] == '\r')
+        length--;
+    line[length] = '\0';
+    return line;
+}
+
+int scripted_send(int descriptor, const void *bytes, size_t length)
+{
+    const char *left = bytes;
+    while (length > 0) {
+        ssize_t sent = send(descriptor, left, length, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return 0;
+        left += sent;
+        length -= (size_t)sent;
+    }
+    return 1;
+}
+
+int scripted_say(int descriptor, const char *text)
+{
+    return scripted_send(descriptor, text, strlen(text));
+}
+
+char *scripted_next(int descriptor, char *line, size_t size)
+{
+    while (scripted_read_line(descriptor, line, size) != NULL) {
+        if (strcmp(line, "quit") == 0)
+            return NULL;
+        if (strcmp(line, "version") != 0)
+            return line;
+        if (!scripted_say(descriptor, "VERSION 1.6.18\r\n"))
+            return NULL;
+    }
+    return NULL;
+}
+
+void scripted_wait_for_close(int descriptor)
+{
+    char bytes[256];
+    ssize_t got;
+    do {
+        got = recv(descriptor, bytes, sizeof(bytes), 0);
+    } while (got > 0 || (got < 0 && errno == EINTR));
+}
+
+void scripted_pause(unsigned milliseconds)
+{
+    struct timespec pause = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
+        continue;
+}

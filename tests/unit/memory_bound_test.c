@@ -1,0 +1,342 @@
+/* memory: the byte bound, which holds at every instant, and eviction under it. */
+#include "memory_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define SMALLEST UINT64_C(65536)
+
+static void assert_within(struct cache *cache)
+{
+    assert_true(cache_stat(cache, "bytes") <= cache_stat(cache, "max_bytes"));
+}
+
+static void key_of(char key[32], int number)
+{
+    snprintf(key, 32, "key%d", number);
+}
+
+static void release(struct larder_value *value)
+{
+    if (value->owner != NULL)
+        value->owner->release(value->owner);
+    value->owner = NULL;
+}
+
+static void open_without_eviction(struct cache *cache)
+{
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    options.max_bytes = SMALLEST;
+    options.evict = 0;
+    cache_open(cache, &options);
+}
+
+/* Stores until one is refused. @return how many took */
+static int fill_up(struct cache *cache, size_t size, int64_t ttl_ms)
+{
+    char key[32];
+    for (int i = 0; i < 100000; i++) {
+        key_of(key, i);
+        enum larder_status status = cache_set_bytes(cache, key, 'f', size, ttl_ms);
+        if (status != LARDER_OK) {
+            assert_int_equal(status, LARDER_NO_MEMORY);
+            return i;
+        }
+    }
+    fail_msg("never full");
+    return 0;
+}
+
+/* One random call. Sizes go to 64 KiB, one in ten over a page. */
+static void one_call(struct cache *cache, struct larder_value *views, int view_count)
+{
+    char key[32];
+    size_t size = (size_t)rand() % (rand() % 10 == 0 ? 65536 : 600);
+    int number = rand() % 1200;
+    key_of(key, number);
+    switch (rand() % 8) {
+    case 0: {
+        struct larder_value *view = &views[rand() % view_count];
+        release(view);
+        (void)cache_get(cache, key, view);
+        break;
+    }
+    case 1:
+        (void)cache_delete(cache, key, 0);
+        break;
+    case 2:
+        (void)cache_store(cache, LARDER_APPEND, key, "more and more", 0);
+        break;
+    case 3: {
+        struct larder_lease lease;
+        (void)cache_lease(cache, key, 50, &lease);
+        break;
+    }
+    default: {
+        enum larder_status status =
+            cache_set_bytes(cache, key, number, size, rand() % 3 == 0 ? rand() % 5000 : 0);
+        assert_true(status == LARDER_OK || status == LARDER_NO_MEMORY ||
+                    status == LARDER_TOO_LARGE);
+    }
+    }
+    manual_clock_advance(&cache->clock, (uint64_t)rand() % 20);
+}
+
+static void random_calls_stay_within_the_bound(void **state)
+{
+    enum { VIEWS = 6, CALLS = 30000 };
+    static const uint64_t bounds[] = {SMALLEST, SMALLEST + 1, 100000, 300000, 2200000};
+    unsigned seed = 77;
+    (void)state;
+    print_message("seed %u\n", seed);
+    srand(seed);
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        struct cache cache;
+        struct larder_value views[VIEWS];
+        memset(views, 0, sizeof(views));
+        cache_open_bytes(&cache, bounds[i]);
+        uint64_t empty = cache_stat(&cache, "bytes");
+        for (int j = 0; j < CALLS; j++) {
+            one_call(&cache, views, VIEWS);
+            assert_within(&cache);
+        }
+        assert_true(cache_stat(&cache, "evictions") > 0);
+        for (int j = 0; j < VIEWS; j++)
+            release(&views[j]);
+        assert_int_equal(cache.scope.ops->flush(&cache.scope), LARDER_OK);
+        assert_int_equal(cache_stat(&cache, "bytes"), empty);
+        cache_close(&cache);
+    }
+}
+
+static void the_longest_value_fits_and_a_longer_one_does_not(void **state)
+{
+    static const uint64_t bounds[] = {SMALLEST, 200000, 3000000, 67108864};
+    (void)state;
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        struct cache cache;
+        cache_open_bytes(&cache, bounds[i]);
+        size_t longest = (size_t)cache.scope.ops->traits(cache.scope.self)->value_max;
+        assert_true(longest > bounds[i] / 2);
+        assert_int_equal(cache_set_bytes(&cache, "other", 'o', 100, 0), LARDER_OK);
+        assert_int_equal(cache_set_bytes(&cache, "k", 'k', longest - 1, 0), LARDER_OK);
+        assert_int_equal(cache_set_bytes(&cache, "k", 'k', longest, 0), LARDER_OK);
+        assert_int_equal(cache_set_bytes(&cache, "k", 'k', longest + 1, 0), LARDER_TOO_LARGE);
+        assert_int_equal(cache_store(&cache, LARDER_APPEND, "k", "x", 0), LARDER_TOO_LARGE);
+        struct larder_info info = {0};
+        assert_int_equal(cache_peek(&cache, "k", &info), LARDER_OK);
+        assert_int_equal(info.length, longest);
+        /* Old and new do not fit together. */
+        char *bytes = calloc(1, longest);
+        struct larder_write write = larder_write_of(larder_bytes(bytes, longest), 0);
+        uint64_t version = 0;
+        write.version = info.version;
+        assert_int_equal(
+            cache.scope.ops->store(&cache.scope, LARDER_CAS, larder_text("k"), &write, &version),
+            LARDER_OK);
+        free(bytes);
+        assert_within(&cache);
+        assert_int_equal(cache_set_bytes(&cache, "another", 'a', longest, 0), LARDER_OK);
+        assert_int_equal(cache_peek(&cache, "k", NULL), LARDER_MISS);
+        cache_close(&cache);
+    }
+}
+
+static void a_refused_store_evicts_nothing(void **state)
+{
+    struct cache cache;
+    char key[32];
+    (void)state;
+    cache_open_bytes(&cache, SMALLEST);
+    for (int i = 0; i < 1000; i++) {
+        key_of(key, i);
+        assert_int_equal(cache_set_bytes(&cache, key, 'v', 100, 0), LARDER_OK);
+    }
+    uint64_t evictions = cache_stat(&cache, "evictions"), items = cache_stat(&cache, "items");
+    assert_true(evictions > 0);
+    char large[20001];
+    memset(large, 'l', 20000);
+    large[20000] = '\0';
+    assert_int_equal(cache_store(&cache, LARDER_ADD, key, large, 0), LARDER_EXISTS);
+    assert_int_equal(cache_store(&cache, LARDER_REPLACE, "none", large, 0), LARDER_MISS);
+    assert_int_equal(cache_cas(&cache, key, large, 1), LARDER_CONFLICT);
+    assert_int_equal(cache_set_bytes(&cache, key, 'v', 70000, 0), LARDER_TOO_LARGE);
+    assert_int_equal(cache_stat(&cache, "evictions"), evictions);
+    assert_int_equal(cache_stat(&cache, "items"), items);
+    cache_close(&cache);
+}
+
+static void with_eviction_off_a_full_cache_refuses(void **state)
+{
+    struct cache cache;
+    char key[32];
+    (void)state;
+    open_without_eviction(&cache);
+    int stored = fill_up(&cache, 100, 0);
+    assert_true(stored > 100);
+    for (int i = 0; i < stored; i++) {
+        key_of(key, i);
+        assert_int_equal(cache_peek(&cache, key, NULL), LARDER_OK);
+    }
+    assert_int_equal(cache_stat(&cache, "evictions"), 0);
+    assert_int_equal(cache_delete(&cache, "key3", 0), LARDER_OK);
+    assert_int_equal(cache_set_bytes(&cache, "new", 'n', 100, 0), LARDER_OK);
+    /* What is there can be overwritten, in exchange for its older self. */
+    assert_int_equal(cache_set_bytes(&cache, "key5", 'n', 100, 0), LARDER_OK);
+    assert_within(&cache);
+    cache_close(&cache);
+}
+
+static void with_eviction_off_what_expired_makes_room(void **state)
+{
+    struct cache cache;
+    (void)state;
+    open_without_eviction(&cache);
+    int stored = fill_up(&cache, 100, 1000);
+    assert_int_equal(cache_set_bytes(&cache, "more", 'm', 100, 0), LARDER_NO_MEMORY);
+    manual_clock_advance(&cache.clock, 1000); /* its bucket is not past yet */
+    assert_int_equal(cache_set_bytes(&cache, "more", 'm', 100, 0), LARDER_OK);
+    assert_true(fill_up(&cache, 100, 0) >= stored - 10);
+    cache_close(&cache);
+}
+
+static void a_store_that_finds_no_room_leaves_what_was_there(void **state)
+{
+    struct cache cache;
+    struct larder_value views[3];
+    (void)state;
+    cache_open_bytes(&cache, SMALLEST);
+    assert_int_equal(cache_set_bytes(&cache, "k", 'k', 100, 0), LARDER_OK);
+    for (int i = 0; i < 3; i++) {
+        char key[32];
+        key_of(key, i);
+        assert_int_equal(cache_set_bytes(&cache, key, 'v', 15000, 0), LARDER_OK);
+        assert_int_equal(cache_get(&cache, key, &views[i]), LARDER_OK);
+    }
+    assert_int_equal(cache_set_bytes(&cache, "k", 'n', 30000, 0), LARDER_NO_MEMORY);
+    struct larder_info info = {0};
+    assert_int_equal(cache_peek(&cache, "k", &info), LARDER_OK);
+    assert_int_equal(info.length, 100);
+    for (int i = 0; i < 3; i++)
+        release(&views[i]);
+    assert_int_equal(cache_set_bytes(&cache, "k", 'n', 30000, 0), LARDER_OK);
+    cache_close(&cache);
+}
+
+static void a_view_outlives_the_eviction_of_its_entry(void **state)
+{
+    struct cache cache;
+    struct larder_value small, large;
+    char key[32];
+    (void)state;
+    cache_open_bytes(&cache, SMALLEST);
+    assert_int_equal(cache_set_bytes(&cache, "small", 's', 50, 0), LARDER_OK);
+    assert_int_equal(cache_set_bytes(&cache, "large", 'l', 9000, 0), LARDER_OK);
+    assert_int_equal(cache_get(&cache, "small", &small), LARDER_OK);
+    assert_int_equal(cache_get(&cache, "large", &large), LARDER_OK);
+    for (int i = 0; i < 2000; i++) {
+        key_of(key, i);
+        assert_int_equal(cache_set_bytes(&cache, key, 'x', 200, 0), LARDER_OK);
+        assert_int_equal(cache_peek(&cache, key, NULL), LARDER_OK); /* drives the hand round */
+        assert_within(&cache);
+    }
+    assert_int_equal(cache_peek(&cache, "small", NULL), LARDER_MISS);
+    for (size_t i = 0; i < 9000; i++)
+        assert_int_equal(((const char *)large.bytes.data)[i], 'l');
+    assert_int_equal(((const char *)small.bytes.data)[49], 's');
+    release(&small);
+    release(&large);
+    cache_close(&cache);
+}
+
+static void what_is_read_outlives_a_scan(void **state)
+{
+    struct cache cache;
+    char key[32];
+    int kept = 0;
+    (void)state;
+    cache_open_bytes(&cache, 1000000);
+    for (int i = 0; i < 200; i++) {
+        key_of(key, i);
+        assert_int_equal(cache_set_bytes(&cache, key, 'h', 100, 0), LARDER_OK);
+        assert_int_equal(cache_peek(&cache, key, NULL), LARDER_OK);
+    }
+    for (int i = 0; i < 6000; i++) { /* a little more than fits */
+        char scanned[32];
+        snprintf(scanned, sizeof(scanned), "scan%d", i);
+        assert_int_equal(cache_set_bytes(&cache, scanned, 's', 100, 0), LARDER_OK);
+        key_of(key, i % 200);
+        (void)cache_peek(&cache, key, NULL);
+    }
+    for (int i = 0; i < 200; i++) {
+        key_of(key, i);
+        kept += cache_peek(&cache, key, NULL) == LARDER_OK;
+    }
+    assert_true(cache_stat(&cache, "evictions") > 1000);
+    assert_true(kept >= 195);
+    cache_close(&cache);
+}
+
+static void every_key_length_fits_a_cache_of_some_size(void **state)
+{
+    static char key[LARDER_KEY_BYTES_MAX];
+    struct cache cache;
+    uint64_t version = 0;
+    (void)state;
+    memset(key, 'k', sizeof(key));
+    struct larder_write write = larder_write_of(larder_text("v"), 0);
+    cache_open_default(&cache);
+    assert_int_equal(cache.scope.ops->store(&cache.scope, LARDER_SET,
+                                            larder_bytes(key, sizeof(key)), &write, &version),
+                     LARDER_OK);
+    assert_int_equal(
+        cache.scope.ops->read(&cache.scope, larder_bytes(key, sizeof(key)), key, 1, NULL),
+        LARDER_OK);
+    cache_close(&cache);
+    cache_open_bytes(&cache, SMALLEST);
+    assert_int_equal(cache.scope.ops->store(&cache.scope, LARDER_SET,
+                                            larder_bytes(key, sizeof(key)), &write, &version),
+                     LARDER_TOO_LARGE);
+    cache_close(&cache);
+}
+
+extern const struct larder_backend larder_memory_backend;
+
+static void a_bound_that_its_buckets_fill_is_refused_in_words(void **state)
+{
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    struct manual_clock clock;
+    char text[256] = "";
+    struct larder_message message = {text, sizeof(text)};
+    void *self = NULL;
+    (void)state;
+    manual_clock_init(&clock);
+    struct larder_host host = {LARDER_BACKEND_VERSION, sizeof(host), manual_clock_of(&clock)};
+    options.max_bytes = SMALLEST;
+    options.buckets = 4096;
+    assert_int_equal(larder_memory_backend.open(&host, &options, &message, &self),
+                     LARDER_BAD_ARGUMENT);
+    assert_non_null(strstr(text, "max_bytes=65536"));
+    assert_non_null(strstr(text, "buckets=4096"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_calls_stay_within_the_bound),
+        cmocka_unit_test(the_longest_value_fits_and_a_longer_one_does_not),
+        cmocka_unit_test(a_refused_store_evicts_nothing),
+        cmocka_unit_test(with_eviction_off_a_full_cache_refuses),
+        cmocka_unit_test(with_eviction_off_what_expired_makes_room),
+        cmocka_unit_test(a_store_that_finds_no_room_leaves_what_was_there),
+        cmocka_unit_test(a_view_outlives_the_eviction_of_its_entry),
+        cmocka_unit_test(what_is_read_outlives_a_scan),
+        cmocka_unit_test(every_key_length_fits_a_cache_of_some_size),
+        cmocka_unit_test(a_bound_that_its_buckets_fill_is_refused_in_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

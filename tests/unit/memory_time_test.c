@@ -1,0 +1,273 @@
+/* memory: expiry, to the millisecond where it is read, and the sweep that gives memory back. */
+#include "memory_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define INTERVAL_MS 1000u
+#define HOUR_MS INT64_C(3600000)
+#define DAY_MS (24 * HOUR_MS)
+
+static void open_with_buckets(struct cache *cache, uint64_t buckets, uint64_t interval_ms)
+{
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    options.buckets = buckets;
+    options.bucket_interval_ms = interval_ms;
+    cache_open(cache, &options);
+}
+
+static void set_numbered(struct cache *cache, int number, int64_t ttl_ms)
+{
+    char key[32];
+    snprintf(key, sizeof(key), "key%d", number);
+    assert_int_equal(cache_set(cache, key, "value", ttl_ms), LARDER_OK);
+}
+
+/* Calls that have nothing to do with what waits, over `milliseconds` of the clock. */
+static void trickle(struct cache *cache, int calls, uint64_t milliseconds)
+{
+    for (int i = 0; i < calls; i++) {
+        manual_clock_advance(&cache->clock, milliseconds / (uint64_t)calls);
+        assert_int_equal(cache_peek(cache, "nobody", NULL), LARDER_MISS);
+    }
+}
+
+static void an_entry_is_dead_at_its_expiry_and_not_before(void **state)
+{
+    static const int64_t ttls_ms[] = {1,     999,    1000,        1001,        59999,
+                                      60000, 900000, 2 * HOUR_MS, 30 * DAY_MS, 3650 * DAY_MS};
+    static const uint64_t buckets[] = {1, 2, 60, 4096};
+    (void)state;
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
+        struct cache cache;
+        open_with_buckets(&cache, buckets[i], INTERVAL_MS);
+        for (size_t j = 0; j < sizeof(ttls_ms) / sizeof(ttls_ms[0]); j++) {
+            assert_int_equal(cache_set(&cache, "k", "v", ttls_ms[j]), LARDER_OK);
+            manual_clock_advance(&cache.clock, (uint64_t)ttls_ms[j] - 1);
+            trickle(&cache, 50, 0);
+            assert_int_equal(cache_peek(&cache, "k", NULL), LARDER_OK);
+            manual_clock_advance(&cache.clock, 1);
+            assert_int_equal(cache_peek(&cache, "k", NULL), LARDER_MISS);
+            assert_int_equal(cache_store(&cache, LARDER_REPLACE, "k", "v", 0), LARDER_MISS);
+            assert_int_equal(cache_store(&cache, LARDER_ADD, "k", "v", 1), LARDER_OK);
+        }
+        cache_close(&cache);
+    }
+}
+
+static void a_ttl_past_the_end_of_time_is_for_ever(void **state)
+{
+    struct cache cache;
+    struct larder_info info = {0};
+    (void)state;
+    cache_open_default(&cache);
+    assert_int_equal(cache_set(&cache, "k", "v", INT64_MAX), LARDER_OK);
+    manual_clock_advance(&cache.clock, UINT64_C(100) * 365 * (uint64_t)DAY_MS);
+    assert_int_equal(cache_peek(&cache, "k", &info), LARDER_OK);
+    assert_int_equal(info.ttl_ms, LARDER_TTL_FOREVER);
+    cache_close(&cache);
+}
+
+static void the_ttl_left_is_rounded_up(void **state)
+{
+    struct cache cache;
+    struct larder_info info = {0};
+    (void)state;
+    cache_open_default(&cache);
+    assert_int_equal(cache_set(&cache, "k", "v", 2), LARDER_OK);
+    atomic_fetch_add(&cache.clock.now_ns, 1);
+    assert_int_equal(cache_peek(&cache, "k", &info), LARDER_OK);
+    assert_int_equal(info.ttl_ms, 2);
+    atomic_fetch_add(&cache.clock.now_ns, 1999998);
+    assert_int_equal(cache_peek(&cache, "k", &info), LARDER_OK);
+    assert_int_equal(info.ttl_ms, 1);
+    cache_close(&cache);
+}
+
+static void touch_moves_the_expiry_both_ways(void **state)
+{
+    struct cache cache;
+    (void)state;
+    cache_open_default(&cache);
+    assert_int_equal(cache_set(&cache, "k", "v", 1000), LARDER_OK);
+    assert_int_equal(cache_touch(&cache, "k", HOUR_MS), LARDER_OK);
+    manual_clock_advance(&cache.clock, (uint64_t)HOUR_MS - 1);
+    trickle(&cache, 100, 0);
+    assert_int_equal(cache_touch(&cache, "k", 10), LARDER_OK);
+    manual_clock_advance(&cache.clock, 10);
+    assert_int_equal(cache_touch(&cache, "k", 10), LARDER_MISS);
+    assert_int_equal(cache_set(&cache, "k", "v", 1000), LARDER_OK);
+    assert_int_equal(cache_touch(&cache, "k", LARDER_TTL_FOREVER), LARDER_OK);
+    manual_clock_advance(&cache.clock, (uint64_t)(3650 * DAY_MS));
+    trickle(&cache, 100, 0);
+    assert_int_equal(cache_peek(&cache, "k", NULL), LARDER_OK);
+    cache_close(&cache);
+}
+
+#define EXPIRED 10000
+
+static void expired_memory_is_back_within_an_interval_and_a_second(void **state)
+{
+    static const uint64_t buckets[] = {1, 3, 60};
+    (void)state;
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
+        struct cache cache;
+        open_with_buckets(&cache, buckets[i], INTERVAL_MS);
+        uint64_t empty = cache_stat(&cache, "bytes");
+        for (int j = 0; j < EXPIRED; j++)
+            set_numbered(&cache, j, 5000);
+        manual_clock_advance(&cache.clock, 5000 + INTERVAL_MS);
+        trickle(&cache, 500, 1000);
+        assert_int_equal(cache_stat(&cache, "bytes"), empty);
+        assert_int_equal(cache_stat(&cache, "items"), 0);
+        assert_int_equal(cache_stat(&cache, "expirations"), EXPIRED);
+        cache_close(&cache);
+    }
+}
+
+static void what_expires_far_off_is_swept_in_its_time(void **state)
+{
+    static const int64_t ttls_ms[] = {HOUR_MS, 30 * DAY_MS, 3650 * DAY_MS};
+    static const uint64_t buckets[] = {1, 60, 4096};
+    (void)state;
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
+        struct cache cache;
+        uint64_t now_ms = 0;
+        open_with_buckets(&cache, buckets[i], INTERVAL_MS);
+        for (int j = 0; j < 3; j++)
+            set_numbered(&cache, j, ttls_ms[j]);
+        for (int j = 0; j < 3; j++) {
+            manual_clock_advance(&cache.clock, (uint64_t)ttls_ms[j] - 1 - now_ms);
+            trickle(&cache, 1500, 0);
+            assert_int_equal(cache_stat(&cache, "items"), 3 - j);
+            manual_clock_advance(&cache.clock, 1 + INTERVAL_MS);
+            trickle(&cache, 1500, 1000 * 1000 / 1000);
+            assert_int_equal(cache_stat(&cache, "items"), 2 - j);
+            now_ms = (uint64_t)ttls_ms[j] + INTERVAL_MS;
+        }
+        cache_close(&cache);
+    }
+}
+
+/* The bug of the bucket cache that this one learned from: its sweep deleted by key. */
+static void a_key_is_never_harmed_by_its_older_self(void **state)
+{
+    struct cache cache;
+    (void)state;
+    open_with_buckets(&cache, 60, INTERVAL_MS);
+    assert_int_equal(cache_set(&cache, "longer", "old", 2000), LARDER_OK);
+    assert_int_equal(cache_set(&cache, "longer", "new", HOUR_MS), LARDER_OK);
+    assert_int_equal(cache_set(&cache, "for ever", "old", 2000), LARDER_OK);
+    assert_int_equal(cache_set(&cache, "for ever", "new", LARDER_TTL_FOREVER), LARDER_OK);
+    assert_int_equal(cache_set(&cache, "deleted", "old", 2000), LARDER_OK);
+    assert_int_equal(cache_delete(&cache, "deleted", 0), LARDER_OK);
+    assert_int_equal(cache_set(&cache, "deleted", "new", HOUR_MS), LARDER_OK);
+    for (int i = 0; i < 200; i++) {
+        manual_clock_advance(&cache.clock, INTERVAL_MS);
+        trickle(&cache, 100, 0);
+        cache_assert_value(&cache, "longer", "new");
+        cache_assert_value(&cache, "for ever", "new");
+        cache_assert_value(&cache, "deleted", "new");
+    }
+    cache_close(&cache);
+}
+
+/* Its other bug: every store left something behind in a list. */
+static void storing_one_key_again_and_again_takes_no_memory(void **state)
+{
+    struct cache cache;
+    (void)state;
+    open_with_buckets(&cache, 60, INTERVAL_MS);
+    set_numbered(&cache, 1, 5000);
+    uint64_t one = cache_stat(&cache, "bytes");
+    for (int i = 0; i < 100000; i++)
+        set_numbered(&cache, 1, 1000 + i % 5000);
+    assert_int_equal(cache_stat(&cache, "bytes"), one);
+    assert_int_equal(cache_stat(&cache, "items"), 1);
+    cache_close(&cache);
+}
+
+static void purge_sweeps_and_tells_when_to_come_again(void **state)
+{
+    struct cache cache;
+    uint64_t next_ms = 0;
+    (void)state;
+    open_with_buckets(&cache, 60, INTERVAL_MS);
+    assert_int_equal(cache.scope.ops->purge(&cache.scope, 0, &next_ms), LARDER_OK);
+    assert_int_equal(next_ms, UINT64_MAX);
+    for (int i = 0; i < EXPIRED; i++)
+        set_numbered(&cache, i, 2500);
+    assert_int_equal(cache.scope.ops->purge(&cache.scope, 10000, &next_ms), LARDER_OK);
+    assert_true(next_ms >= 1 && next_ms <= 2500 + INTERVAL_MS);
+    manual_clock_advance(&cache.clock, 2500 + INTERVAL_MS);
+    assert_int_equal(cache.scope.ops->purge(&cache.scope, 10000, &next_ms), LARDER_OK);
+    assert_int_equal(next_ms, UINT64_MAX);
+    assert_int_equal(cache_stat(&cache, "items"), 0);
+    cache_close(&cache);
+}
+
+/* Against a model: an array of expiries. */
+static void random_ttls_agree_with_a_model(void **state)
+{
+    enum { KEYS = 300, STEPS = 30000 };
+    static uint64_t expiry_ms[KEYS];
+    struct cache cache;
+    uint64_t now_ms = 0;
+    unsigned seed = 20251;
+    (void)state;
+    print_message("seed %u\n", seed);
+    srand(seed);
+    open_with_buckets(&cache, 4, 50);
+    memset(expiry_ms, 0, sizeof(expiry_ms));
+    for (int i = 0; i < STEPS; i++) {
+        char key[32];
+        int number = rand() % KEYS;
+        uint64_t ttl_ms = (uint64_t)1 << rand() % 24, step_ms = (uint64_t)rand() % 30;
+        if (rand() % 1000 == 0)
+            step_ms = (uint64_t)1 << rand() % 24;
+        ttl_ms += (uint64_t)rand() % ttl_ms;
+        snprintf(key, sizeof(key), "key%d", number);
+        manual_clock_advance(&cache.clock, step_ms);
+        now_ms += step_ms;
+        enum larder_status expected = now_ms < expiry_ms[number] ? LARDER_OK : LARDER_MISS;
+        switch (rand() % 4) {
+        case 0:
+            assert_int_equal(cache_set(&cache, key, "v", (int64_t)ttl_ms), LARDER_OK);
+            expiry_ms[number] = now_ms + ttl_ms;
+            break;
+        case 1:
+            assert_int_equal(cache_touch(&cache, key, (int64_t)ttl_ms), expected);
+            if (expected == LARDER_OK)
+                expiry_ms[number] = now_ms + ttl_ms;
+            break;
+        case 2:
+            assert_int_equal(cache_delete(&cache, key, 0), expected);
+            expiry_ms[number] = 0;
+            break;
+        default:
+            assert_int_equal(cache_peek(&cache, key, NULL), expected);
+        }
+    }
+    cache_close(&cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_entry_is_dead_at_its_expiry_and_not_before),
+        cmocka_unit_test(a_ttl_past_the_end_of_time_is_for_ever),
+        cmocka_unit_test(the_ttl_left_is_rounded_up),
+        cmocka_unit_test(touch_moves_the_expiry_both_ways),
+        cmocka_unit_test(expired_memory_is_back_within_an_interval_and_a_second),
+        cmocka_unit_test(what_expires_far_off_is_swept_in_its_time),
+        cmocka_unit_test(a_key_is_never_harmed_by_its_older_self),
+        cmocka_unit_test(storing_one_key_again_and_again_takes_no_memory),
+        cmocka_unit_test(purge_sweeps_and_tells_when_to_come_again),
+        cmocka_unit_test(random_ttls_agree_with_a_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,149 @@
+/* The traits descriptor: its published text, its limits, and the page that lists every cache's. */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <larder/client.h>
+
+static const struct {
+    struct larder_traits traits;
+    const char *text;
+} vectors[] = {
+    {{.size = sizeof(struct larder_traits)},
+     "consistency: eventual\ncan:\nsteps:\npromises:\noptions:\nvalue_max: 0\ndelta_max: 0\n"
+     "ttl_max_ms: 0\nttl_step_ms: 0\nttl_late_ms: 0\nkey_max: 0\n"},
+    {{.size = sizeof(struct larder_traits),
+      .consistency = LARDER_LINEARIZABLE,
+      .can = LARDER_CAN_ADD | LARDER_CAN_MANY_WRITE,
+      .steps = LARDER_CAN_GET_AND_TOUCH,
+      .promises = LARDER_NEVER_BLOCKS | LARDER_POOLED,
+      .options = LARDER_TAKES_NO_WAIT | LARDER_TAKES_ROUTING_KEY,
+      .value_max = UINT64_MAX,
+      .delta_max = 4294967295,
+      .ttl_max_ms = 1000,
+      .ttl_step_ms = 1,
+      .ttl_late_ms = 2000,
+      .key_max = 250},
+     "consistency: linearizable\ncan: add many_write\nsteps: get_and_touch\n"
+     "promises: never_blocks pooled\noptions: no_wait routing_key\n"
+     "value_max: 18446744073709551615\ndelta_max: 4294967295\nttl_max_ms: 1000\nttl_step_ms: 1\n"
+     "ttl_late_ms: 2000\nkey_max: 250\n"},
+};
+
+static void descriptors_are_written_as_published(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+        char text[1024];
+        size_t length = larder_traits_format(&vectors[i].traits, text, sizeof(text));
+        assert_string_equal(vectors[i].text, text);
+        assert_int_equal(strlen(vectors[i].text), length);
+    }
+}
+
+static void a_short_buffer_gets_the_start_and_the_length_of_the_whole(void **state)
+{
+    (void)state;
+    size_t whole = strlen(vectors[1].text);
+    for (size_t size = 0; size <= whole + 1; size++) {
+        char text[1024];
+        memset(text, 'x', sizeof(text));
+        assert_int_equal(whole, larder_traits_format(&vectors[1].traits, text, size));
+        if (size > 0) {
+            assert_int_equal(size - 1 < whole ? size - 1 : whole, strlen(text));
+            assert_memory_equal(vectors[1].text, text, strlen(text));
+        }
+        assert_int_equal('x', text[size]);
+    }
+}
+
+/* ---- the page ------------------------------------------------------------------------------ */
+
+static const char *const uris[] = {
+    "memory:", "null:", "memcached:", "memcached:?binary=on", "pooled-memcached:",
+};
+
+static void write_one(FILE *page, const char *name, struct larder_cache *cache)
+{
+    char text[2048];
+    assert_true(larder_traits_format(larder_describe(cache), text, sizeof(text)) < sizeof(text));
+    fprintf(page, "\n## `%s`\n\n```text\n%s```\n", name, text);
+}
+
+static void write_namespace(FILE *page, const char *uri)
+{
+    struct larder_cache *leaf, *client, *view;
+    char name[64];
+    assert_status(LARDER_OK, larder_open(uri, NULL, &leaf, NULL, 0));
+    struct larder_route routes[] = {{"main", leaf, LARDER_TTL_DEFAULT, 0}};
+    assert_status(LARDER_OK, larder_client_open(NULL, NULL, routes, 1, &client, NULL, 0));
+    assert_status(LARDER_OK, larder_bind(client, "main", &view));
+    snprintf(name, sizeof(name), "a namespace on %s", uri);
+    write_one(page, name, view);
+    larder_close(client);
+}
+
+static char *generate(size_t *length)
+{
+    char *text = NULL;
+    FILE *page = open_memstream(&text, length);
+    assert_non_null(page);
+    fputs("# Traits\n\n"
+          "What each cache can do, as `larder_describe()` says it beforehand. "
+          "`include/larder/traits.h` explains every word;\n"
+          "this page is written by `tests/unit/traits_test.c`, which fails when it is out of "
+          "date.\n",
+          page);
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+        struct larder_cache *cache;
+        assert_status(LARDER_OK, larder_open(uris[i], NULL, &cache, NULL, 0));
+        write_one(page, uris[i], cache);
+        larder_close(cache);
+    }
+    write_namespace(page, "memory:");
+    write_namespace(page, "memcached:");
+    fclose(page);
+    return text;
+}
+
+static char *read_page(void)
+{
+    char *text = calloc(1, 1 << 16);
+    FILE *page = fopen(LARDER_SOURCE_DIR "/docs/traits.md", "r");
+    assert_non_null(text);
+    if (page != NULL) {
+        size_t length = fread(text, 1, (1 << 16) - 1, page);
+        text[length] = '\0';
+        fclose(page);
+    }
+    return text;
+}
+
+/* LARDER_UPDATE_PAGES=1 writes the page instead of comparing it. */
+static void the_page_of_traits_is_up_to_date(void **state)
+{
+    (void)state;
+    size_t length;
+    char *generated = generate(&length);
+    if (getenv("LARDER_UPDATE_PAGES") != NULL) {
+        FILE *page = fopen(LARDER_SOURCE_DIR "/docs/traits.md", "w");
+        assert_non_null(page);
+        assert_int_equal(length, fwrite(generated, 1, length, page));
+        fclose(page);
+    }
+    char *checked_in = read_page();
+    assert_string_equal(generated, checked_in);
+    free(checked_in);
+    free(generated);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(descriptors_are_written_as_published),
+        cmocka_unit_test(a_short_buffer_gets_the_start_and_the_length_of_the_whole),
+        cmocka_unit_test(the_page_of_traits_is_up_to_date),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
