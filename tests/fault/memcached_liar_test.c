@@ -1,0 +1,636 @@
+/*
+ * The memcached backend against servers that lie, cut and stall. The last tests run in a child
+ * process and document what no wrapper of libmemcached 1.1.4 can close; each prints what it saw.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <larder/memcached.h>
+#include <larder/util/deadline.h>
+#include "scripted_server.h"
+
+#define LINE_BYTES 512
+
+static struct larder_cache *open_with(const struct scripted_server *server, uint64_t timeout_ms,
+                                      struct larder_memcached_options options)
+{
+    struct larder_cache *cache;
+    char message[256];
+    options.servers = scripted_server_path(server);
+    options.timeout_ms = timeout_ms;
+    if (larder_memcached_open(&options, NULL, &cache, message, sizeof(message)) != LARDER_OK)
+        fail_msg("%s", message);
+    return cache;
+}
+
+static struct larder_cache *open_on(const struct scripted_server *server, uint64_t timeout_ms)
+{
+    struct larder_memcached_options options = LARDER_MEMCACHED_OPTIONS_INIT;
+    options.probe_ms = 3600000; /* no test waits for it */
+    return open_with(server, timeout_ms, options);
+}
+
+static uint64_t figure(struct larder_cache *cache, const char *name)
+{
+    struct larder_stat rows[256];
+    size_t count;
+    assert_int_equal(larder_stats(cache, rows, 256, &count), LARDER_OK);
+    for (size_t i = 0; i < count && i < 256; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].value;
+    fail_msg("no figure %s", name);
+    return 0;
+}
+
+/* Answers every line with the next of a NULL-terminated list; "" closes the connection. The list
+ * goes on over connections. */
+struct script {
+    const char *const *replies;
+    _Atomic unsigned next;
+};
+
+static void serve_script(void *context, int descriptor, unsigned number)
+{
+    struct script *script = context;
+    char line[LINE_BYTES];
+    (void)number;
+    while (scripted_next(descriptor, line, sizeof(line)) != NULL) {
+        const char *reply = script->replies[script->next];
+        if (reply == NULL || reply[0] == '\0')
+            break;
+        script->next++;
+        if (!scripted_say(descriptor, reply))
+            break;
+    }
+}
+
+static enum larder_status read_key(struct larder_cache *cache, const char *key, char *buffer,
+                                   size_t size)
+{
+    memset(buffer, 0, size);
+    return larder_read(cache, larder_text(key), buffer, size - 1, NULL);
+}
+
+/* ---- replies to something else -------------------------------------------------------------- */
+
+static void a_reply_to_another_key_is_a_protocol_error(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {"VALUE other 0 3\r\nbad\r\nEND\r\n",
+                                          "VALUE k 0 4\r\ngood\r\nEND\r\n", NULL};
+    struct script script = {replies, 0};
+    struct scripted_server *server = scripted_server_start(serve_script, &script);
+    struct larder_cache *cache = open_on(server, 2000);
+    char buffer[16];
+    assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_PROTOCOL);
+    assert_int_equal(figure(cache, "wrong_keys"), 1);
+    assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_OK);
+    assert_string_equal(buffer, "good");
+    assert_int_equal(scripted_server_connections(server), 2);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+static void a_stray_reply_is_never_taken_for_another_keys(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {
+        /* behind the answer */
+        "VALUE a 0 1\r\nA\r\nEND\r\nVALUE stray 0 1\r\nS\r\nEND\r\n", "VALUE a 0 1\r\nA\r\nEND\r\n",
+        /* before it */
+        "VALUE stray 0 1\r\nS\r\nEND\r\nVALUE b 0 1\r\nB\r\nEND\r\n", "VALUE b 0 1\r\nB\r\nEND\r\n",
+        NULL};
+    struct script script = {replies, 0};
+    struct scripted_server *server = scripted_server_start(serve_script, &script);
+    struct larder_cache *cache = open_on(server, 2000);
+    char buffer[16];
+    assert_int_equal(read_key(cache, "a", buffer, sizeof(buffer)), LARDER_PROTOCOL);
+    assert_int_equal(read_key(cache, "a", buffer, sizeof(buffer)), LARDER_OK);
+    assert_string_equal(buffer, "A");
+    assert_int_equal(read_key(cache, "b", buffer, sizeof(buffer)), LARDER_PROTOCOL);
+    assert_int_equal(read_key(cache, "b", buffer, sizeof(buffer)), LARDER_OK);
+    assert_string_equal(buffer, "B");
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+static void a_key_answered_twice_is_a_protocol_error(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {"VALUE k 0 1\r\nA\r\nVALUE k 0 1\r\nB\r\nEND\r\n",
+                                          "VALUE k 0 1\r\nA\r\nVALUE k 0 1\r\nB\r\nEND\r\n", NULL};
+    struct script script = {replies, 0};
+    struct scripted_server *server = scripted_server_start(serve_script, &script);
+    struct larder_cache *cache = open_on(server, 2000);
+    struct larder_row rows[2];
+    struct larder_value value = {.info = {.want = 0}};
+    memset(rows, 0, sizeof(rows));
+    rows[0].key = larder_text("k");
+    rows[1].key = larder_text("m");
+    assert_int_equal(larder_get(cache, rows[0].key, &value), LARDER_PROTOCOL);
+    assert_null(value.owner);
+    assert_int_equal(larder_get_multi(cache, rows, 2), LARDER_PROTOCOL);
+    assert_int_equal(rows[0].status, LARDER_OK);
+    assert_int_equal(rows[1].status, LARDER_PROTOCOL);
+    larder_rows_release(rows, 2);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+static void an_unasked_key_spoils_a_multi_get(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {
+        "VALUE a 0 1\r\nA\r\nVALUE x 0 1\r\nX\r\nVALUE b 0 1\r\nB\r\nEND\r\n", NULL};
+    struct script script = {replies, 0};
+    struct scripted_server *server = scripted_server_start(serve_script, &script);
+    struct larder_cache *cache = open_on(server, 2000);
+    struct larder_row rows[3];
+    memset(rows, 0, sizeof(rows));
+    rows[0].key = larder_text("a");
+    rows[1].key = larder_text("b");
+    rows[2].key = larder_text("c");
+    assert_int_equal(larder_get_multi(cache, rows, 3), LARDER_PROTOCOL);
+    assert_int_equal(rows[0].status, LARDER_OK);
+    assert_int_equal(rows[1].status, LARDER_PROTOCOL);
+    assert_int_equal(rows[2].status, LARDER_PROTOCOL);
+    larder_rows_release(rows, 3);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+/* ---- the same in binary ---------------------------------------------------------------------- */
+
+#define BINARY_HEADER_BYTES 24
+#define BINARY_GETK 0x0c
+#define BINARY_VERSION 0x0b
+
+static int read_exactly(int descriptor, unsigned char *bytes, size_t length)
+{
+    size_t done = 0;
+    while (done < length) {
+        ssize_t got = recv(descriptor, bytes + done, length - done, 0);
+        if (got <= 0)
+            return 0;
+        done += (size_t)got;
+    }
+    return 1;
+}
+
+static void say_binary(int descriptor, unsigned char opcode, const char *key, const char *value)
+{
+    unsigned char reply[BINARY_HEADER_BYTES + 64] = {0x81, opcode};
+    size_t extras = opcode == BINARY_GETK ? 4 : 0;
+    size_t body = extras + strlen(key) + strlen(value);
+    reply[3] = (unsigned char)strlen(key);
+    reply[4] = (unsigned char)extras;
+    reply[11] = (unsigned char)body;
+    memcpy(reply + BINARY_HEADER_BYTES + extras, key, strlen(key));
+    memcpy(reply + BINARY_HEADER_BYTES + extras + strlen(key), value, strlen(value));
+    scripted_send(descriptor, reply, BINARY_HEADER_BYTES + body);
+}
+
+/* Answers every read with the key and value that it was told. */
+static void serve_binary(void *context, int descriptor, unsigned number)
+{
+    unsigned char request[BINARY_HEADER_BYTES + 256];
+    const char *key = context;
+    (void)number;
+    while (read_exactly(descriptor, request, BINARY_HEADER_BYTES)) {
+        if (!read_exactly(descriptor, request + BINARY_HEADER_BYTES, request[11]))
+            break;
+        if (request[1] == BINARY_VERSION)
+            say_binary(descriptor, BINARY_VERSION, "", "1.6.18");
+        else if (request[1] == BINARY_GETK)
+            say_binary(descriptor, BINARY_GETK, key, "value");
+        else
+            break;
+    }
+}
+
+static void a_binary_reply_to_another_key_is_a_protocol_error(void **state)
+{
+    (void)state;
+    struct larder_memcached_options options = LARDER_MEMCACHED_OPTIONS_INIT;
+    struct scripted_server *server = scripted_server_start(serve_binary, "key");
+    char buffer[16];
+    options.binary = 1;
+    struct larder_cache *cache = open_with(server, 2000, options);
+    assert_int_equal(read_key(cache, "key", buffer, sizeof(buffer)), LARDER_OK);
+    assert_string_equal(buffer, "value");
+    assert_int_equal(read_key(cache, "kex", buffer, sizeof(buffer)), LARDER_PROTOCOL);
+    assert_string_equal(buffer, "");
+    assert_int_equal(read_key(cache, "ke", buffer, sizeof(buffer)), LARDER_PROTOCOL);
+    assert_int_equal(figure(cache, "wrong_keys"), 2);
+    assert_int_equal(read_key(cache, "key", buffer, sizeof(buffer)), LARDER_OK);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+/* ---- garbage ------------------------------------------------------------------------------- */
+
+static void garbage_in_reply_to_a_read_is_no_miss(void **state)
+{
+    (void)state;
+    static const char *const garbage[] = {
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "VALUE k 0 -1\r\n",
+        "VALUE k 0 9223372036854775807\r\n",
+        "VALUE k x y\r\n",
+        "SERVER_ERROR busy\r\n",
+        "CLIENT_ERROR unauthenticated\r\n",
+        "STORED\r\n",
+        "\r\n",
+    };
+    for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
+        const char *const replies[] = {garbage[i], NULL};
+        struct script script = {replies, 0};
+        struct scripted_server *server = scripted_server_start(serve_script, &script);
+        struct larder_cache *cache = open_on(server, 300);
+        char buffer[16];
+        enum larder_status status = read_key(cache, "k", buffer, sizeof(buffer));
+        if (status >= 0)
+            print_message("          \"%.20s\" reads as %s: a miss is no proof of absence\n",
+                          garbage[i], larder_status_name(status));
+        if (status >= 0 && status != LARDER_MISS)
+            fail_msg("\"%s\" reads as %s", garbage[i], larder_status_name(status));
+        larder_close(cache);
+        scripted_server_stop(server);
+    }
+}
+
+static void serve_long_line(void *context, int descriptor, unsigned number)
+{
+    char line[LINE_BYTES];
+    char *long_line = context;
+    (void)number;
+    if (scripted_next(descriptor, line, sizeof(line)) != NULL)
+        scripted_send(descriptor, long_line, 100000);
+    scripted_wait_for_close(descriptor);
+}
+
+static void an_endless_line_is_a_protocol_error(void **state)
+{
+    (void)state;
+    char *long_line = malloc(100000);
+    assert_non_null(long_line);
+    memset(long_line, 'x', 100000);
+    struct scripted_server *server = scripted_server_start(serve_long_line, long_line);
+    struct larder_cache *cache = open_on(server, 2000);
+    char buffer[16];
+    assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_PROTOCOL);
+    larder_close(cache);
+    scripted_server_stop(server);
+    free(long_line);
+}
+
+/* ---- cuts ---------------------------------------------------------------------------------- */
+
+struct cut {
+    const char *reply;
+    size_t length;
+};
+
+static void serve_cut(void *context, int descriptor, unsigned number)
+{
+    const struct cut *cut = context;
+    char line[LINE_BYTES];
+    (void)number;
+    if (scripted_next(descriptor, line, sizeof(line)) != NULL)
+        scripted_send(descriptor, cut->reply, cut->length);
+}
+
+static void a_read_cut_at_any_byte_gives_no_value(void **state)
+{
+    (void)state;
+    static const char reply[] = "VALUE key 0 5\r\nhello\r\nEND\r\n";
+    for (size_t length = 0; length < sizeof(reply); length++) {
+        struct cut cut = {reply, length};
+        struct scripted_server *server = scripted_server_start(serve_cut, &cut);
+        struct larder_cache *cache = open_on(server, 2000);
+        struct larder_value value = {.info = {.want = 0}};
+        enum larder_status status = larder_get(cache, larder_text("key"), &value);
+        if (length == sizeof(reply) - 1)
+            assert_int_equal(status, LARDER_OK);
+        else if (length < sizeof(reply) - 1)
+            assert_int_equal(status, LARDER_UNAVAILABLE);
+        assert_int_equal(value.owner != NULL, status == LARDER_OK);
+        larder_value_release(&value);
+        larder_close(cache);
+        scripted_server_stop(server);
+    }
+}
+
+static void a_write_cut_before_its_answer_is_unknown(void **state)
+{
+    (void)state;
+    static const char reply[] = "STORED\r\n";
+    for (size_t length = 0; length < sizeof(reply) - 1; length++) {
+        struct cut cut = {reply, length};
+        struct scripted_server *server = scripted_server_start(serve_cut, &cut);
+        struct larder_cache *cache = open_on(server, 2000);
+        assert_int_equal(larder_set(cache, larder_text("key"), larder_text("v"), 0),
+                         LARDER_UNKNOWN);
+        larder_close(cache);
+        scripted_server_stop(server);
+    }
+}
+
+/* ---- stalls -------------------------------------------------------------------------------- */
+
+static void serve_nothing(void *context, int descriptor, unsigned number)
+{
+    (void)context;
+    (void)number;
+    scripted_wait_for_close(descriptor);
+}
+
+static void serve_greeting(void *context, int descriptor, unsigned number)
+{
+    char line[LINE_BYTES];
+    (void)context;
+    (void)number;
+    scripted_next(descriptor, line, sizeof(line));
+    scripted_wait_for_close(descriptor);
+}
+
+static void a_server_that_only_accepts_costs_three_timeouts(void **state)
+{
+    (void)state;
+    struct scripted_server *server = scripted_server_start(serve_nothing, NULL);
+    struct larder_cache *cache = open_on(server, 60);
+    char buffer[16];
+    /* nothing was sent but the greeting: a write that ends so has not happened */
+    assert_int_equal(larder_set(cache, larder_text("k"), larder_text("v"), 0), LARDER_TIMEOUT);
+    assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_TIMEOUT);
+    assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_TIMEOUT);
+    assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_UNAVAILABLE);
+    assert_int_equal(larder_set(cache, larder_text("k"), larder_text("v"), 0), LARDER_UNAVAILABLE);
+    assert_int_equal(figure(cache, "server.0.down"), 1);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+static void a_write_without_an_answer_is_unknown(void **state)
+{
+    (void)state;
+    struct scripted_server *server = scripted_server_start(serve_greeting, NULL);
+    struct larder_cache *cache = open_on(server, 60);
+    uint64_t number;
+    char buffer[16];
+    assert_int_equal(larder_set(cache, larder_text("k"), larder_text("v"), 0), LARDER_UNKNOWN);
+    assert_int_equal(larder_incr(cache, larder_text("k"), 1, NULL, &number), LARDER_UNKNOWN);
+    assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_TIMEOUT);
+    assert_int_equal(larder_delete(cache, larder_text("k"), 0), LARDER_UNAVAILABLE);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+static void short_deadlines_do_not_mark_a_server_down(void **state)
+{
+    (void)state;
+    struct scripted_server *server = scripted_server_start(serve_greeting, NULL);
+    struct larder_cache *cache = open_on(server, 2000);
+    struct larder_call call = LARDER_CALL_INIT;
+    call.timeout_ms = 10;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(larder_read_with(cache, &call, larder_text("k"), NULL, 0, NULL),
+                         LARDER_TIMEOUT);
+    assert_int_equal(figure(cache, "server.0.down"), 0);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+static void *read_patiently(void *cache)
+{
+    char buffer[16];
+    read_key(cache, "k", buffer, sizeof(buffer));
+    return NULL;
+}
+
+static void more_callers_than_clients_are_unavailable(void **state)
+{
+    (void)state;
+    struct larder_memcached_options options = LARDER_MEMCACHED_OPTIONS_INIT;
+    struct scripted_server *server = scripted_server_start(serve_greeting, NULL);
+    pthread_t thread;
+    char buffer[16];
+    options.clients_max = 1;
+    struct larder_cache *cache = open_with(server, 3000, options);
+    assert_int_equal(pthread_create(&thread, NULL, read_patiently, cache), 0);
+    while (figure(cache, "clients") == 0)
+        scripted_pause(1);
+    assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_UNAVAILABLE);
+    assert_int_equal(figure(cache, "server.0.down"), 0);
+    pthread_join(thread, NULL);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+static void serve_idle_close(void *context, int descriptor, unsigned number)
+{
+    char line[LINE_BYTES];
+    (void)context;
+    (void)number;
+    if (scripted_next(descriptor, line, sizeof(line)) != NULL)
+        scripted_say(descriptor, "VALUE k 0 1\r\nV\r\nEND\r\n");
+    /* as with -o idle_timeout */
+}
+
+static void a_connection_closed_while_idle_costs_a_read_nothing(void **state)
+{
+    (void)state;
+    struct scripted_server *server = scripted_server_start(serve_idle_close, NULL);
+    struct larder_cache *cache = open_on(server, 2000);
+    char buffer[16];
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(read_key(cache, "k", buffer, sizeof(buffer)), LARDER_OK);
+    assert_int_equal(figure(cache, "server.0.markdowns"), 0);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+/* ---- what stays open, each in a child process ----------------------------------------------- */
+
+typedef int child_fn(const struct scripted_server *server);
+
+/* @return what waitpid() says of a child that runs `child` */
+static int run_child(const struct scripted_server *server, child_fn *child)
+{
+    int result = 0;
+    fflush(NULL);
+    pid_t process = fork();
+    assert_true(process >= 0);
+    if (process == 0) {
+        alarm(30);
+        _exit(child(server));
+    }
+    assert_int_equal(waitpid(process, &result, 0), process);
+    return result;
+}
+
+static int child_sets(const struct scripted_server *server)
+{
+    struct larder_cache *cache = open_on(server, 1000);
+    if (freopen("/dev/null", "w", stderr) == NULL)
+        return 2;
+    return larder_set(cache, larder_text("k"), larder_text("v"), 0) == LARDER_UNKNOWN ? 0 : 1;
+}
+
+static void a_well_formed_wrong_answer_to_a_store_aborts_inside_libmemcached(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {"OK\r\n", NULL};
+    struct script script = {replies, 0};
+    struct scripted_server *server = scripted_server_start(serve_script, &script);
+    int result = run_child(server, child_sets);
+    print_message(
+        "          documented: \"OK\" in answer to a set ends the process with signal %d\n",
+        WIFSIGNALED(result) ? WTERMSIG(result) : 0);
+    assert_true(WIFSIGNALED(result));
+    assert_int_equal(WTERMSIG(result), SIGABRT);
+    scripted_server_stop(server);
+}
+
+static void serve_drip(void *context, int descriptor, unsigned number)
+{
+    static const char reply[] = "VALUE k 0 8\r\n12345678\r\nEND\r\n";
+    char line[LINE_BYTES];
+    (void)context;
+    (void)number;
+    if (scripted_next(descriptor, line, sizeof(line)) == NULL)
+        return;
+    for (size_t i = 0; i < sizeof(reply) - 1; i++) {
+        scripted_pause(20);
+        if (!scripted_send(descriptor, reply + i, 1))
+            return;
+    }
+    scripted_wait_for_close(descriptor);
+}
+
+static int child_reads_past_its_deadline(const struct scripted_server *server)
+{
+    char buffer[16];
+    struct larder_cache *cache = open_on(server, 100);
+    uint64_t start_ns = larder_monotonic_ns();
+    enum larder_status status = read_key(cache, "k", buffer, sizeof(buffer));
+    uint64_t took_ms = (larder_monotonic_ns() - start_ns) / 1000000;
+    print_message(
+        "          documented: a dripping server held a read of 100 ms for %llu ms (%s)\n",
+        (unsigned long long)took_ms, larder_status_name(status));
+    int promised = (larder_describe(cache)->promises & LARDER_HARD_DEADLINE) != 0;
+    larder_close(cache);
+    fflush(NULL);
+    return took_ms > 150 && !promised ? 0 : 1;
+}
+
+static void a_dripping_server_outlasts_the_deadline(void **state)
+{
+    (void)state;
+    struct scripted_server *server = scripted_server_start(serve_drip, NULL);
+    assert_int_equal(run_child(server, child_reads_past_its_deadline), 0);
+    scripted_server_stop(server);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+/* Three signals make what is left of libmemcached's timeout negative, which poll() takes for ever;
+ * a fourth one ends it. */
+static int child_reads_under_signals(const struct scripted_server *server)
+{
+    struct larder_memcached_options options = LARDER_MEMCACHED_OPTIONS_INIT;
+    struct sigaction action = {.sa_handler = on_signal};
+    char buffer[16];
+    uint64_t took_ms = 0;
+    sigaction(SIGALRM, &action, NULL);
+    options.probe_ms = 50;
+    struct larder_cache *cache = open_with(server, 200, options);
+    for (int i = 0; i < 10 && took_ms < 400; i++) {
+        pid_t parent = getpid();
+        pid_t signaller = fork();
+        if (signaller == 0) {
+            static const unsigned pauses_ms[] = {80, 40, 40, 600, 300};
+            for (size_t j = 0; j < sizeof(pauses_ms) / sizeof(pauses_ms[0]); j++) {
+                scripted_pause(pauses_ms[j]);
+                kill(parent, SIGALRM);
+            }
+            _exit(0);
+        }
+        uint64_t start_ns = larder_monotonic_ns();
+        read_key(cache, "k", buffer, sizeof(buffer));
+        took_ms = (larder_monotonic_ns() - start_ns) / 1000000;
+        while (waitpid(signaller, NULL, 0) < 0)
+            continue;
+        scripted_pause(60); /* the next try is the prober's, if the server was marked down */
+    }
+    print_message("          documented: under signals a read of 200 ms took %llu ms\n",
+                  (unsigned long long)took_ms);
+    fflush(NULL);
+    return took_ms >= 400 ? 0 : 1;
+}
+
+static void signals_outlast_the_deadline(void **state)
+{
+    (void)state;
+    struct scripted_server *server = scripted_server_start(serve_greeting, NULL);
+    assert_int_equal(run_child(server, child_reads_under_signals), 0);
+    scripted_server_stop(server);
+}
+
+static void an_error_line_in_reply_to_a_read_is_taken_for_a_miss(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {"ERROR\r\n", NULL};
+    struct script script = {replies, 0};
+    struct scripted_server *server = scripted_server_start(serve_script, &script);
+    struct larder_cache *cache = open_on(server, 1000);
+    char buffer[16];
+    enum larder_status status = read_key(cache, "k", buffer, sizeof(buffer));
+    print_message("          documented: \"ERROR\" in answer to a read is %s\n",
+                  larder_status_name(status));
+    assert_int_equal(status, LARDER_MISS);
+    assert_int_equal(larder_describe(cache)->promises & LARDER_MISS_IS_ABSENCE, 0);
+    larder_close(cache);
+    scripted_server_stop(server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reply_to_another_key_is_a_protocol_error),
+        cmocka_unit_test(a_stray_reply_is_never_taken_for_another_keys),
+        cmocka_unit_test(a_key_answered_twice_is_a_protocol_error),
+        cmocka_unit_test(an_unasked_key_spoils_a_multi_get),
+        cmocka_unit_test(a_binary_reply_to_another_key_is_a_protocol_error),
+        cmocka_unit_test(garbage_in_reply_to_a_read_is_no_miss),
+        cmocka_unit_test(an_endless_line_is_a_protocol_error),
+        cmocka_unit_test(a_read_cut_at_any_byte_gives_no_value),
+        cmocka_unit_test(a_write_cut_before_its_answer_is_unknown),
+        cmocka_unit_test(a_server_that_only_accepts_costs_three_timeouts),
+        cmocka_unit_test(a_write_without_an_answer_is_unknown),
+        cmocka_unit_test(short_deadlines_do_not_mark_a_server_down),
+        cmocka_unit_test(more_callers_than_clients_are_unavailable),
+        cmocka_unit_test(a_connection_closed_while_idle_costs_a_read_nothing),
+        cmocka_unit_test(a_well_formed_wrong_answer_to_a_store_aborts_inside_libmemcached),
+        cmocka_unit_test(a_dripping_server_outlasts_the_deadline),
+        cmocka_unit_test(signals_outlast_the_deadline),
+        cmocka_unit_test(an_error_line_in_reply_to_a_read_is_taken_for_a_miss),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
