@@ -229,30 +229,35 @@ static void known_set_locked(struct generations *generations, struct known *know
     known->read_at_ns = generations->clock.now_ns(generations->clock.context);
 }
 
-/* Takes what was read, unless a flush here came in between: its number is the newer one. */
+/* Takes what was read, unless a flush here came in between: then its number is the newer one, and
+ * where the flush left none, what was read serves this call alone. */
 static uint64_t known_after_read(struct generations *generations, const struct seen *seen,
                                  uint64_t generation)
 {
     struct known *known = seen->known;
     pthread_mutex_lock(&generations->mutex);
     known->reading = 0;
-    if (known->raises == seen->raises || !known->is_known)
+    if (known->raises == seen->raises)
         known_set_locked(generations, known, generation);
-    generation = known->generation;
+    else if (known->is_known)
+        generation = known->generation;
     pthread_mutex_unlock(&generations->mutex);
     return generation;
 }
 
-/* A flush that may have counted leaves nothing that could be used unread. */
-static void known_after_raise(struct generations *generations, struct known *known,
+/* A flush that may have counted leaves nothing that could be used unread; nor do two that
+ * overlapped, since nobody knows which of their numbers is the last. */
+static void known_after_raise(struct generations *generations, const struct seen *seen,
                               enum larder_status status, uint64_t generation)
 {
+    struct known *known = seen->known;
     pthread_mutex_lock(&generations->mutex);
+    int overlapped = known->raises != seen->raises;
     known->raises++;
-    if (status == LARDER_OK)
-        known_set_locked(generations, known, generation);
-    else if (status == LARDER_UNKNOWN)
+    if (overlapped || status == LARDER_UNKNOWN)
         known->is_known = 0;
+    else if (status == LARDER_OK)
+        known_set_locked(generations, known, generation);
     pthread_mutex_unlock(&generations->mutex);
 }
 
@@ -320,7 +325,7 @@ static enum larder_status raise_on(struct generations *generations,
     uint64_t generation = 0;
     enum larder_status status =
         server_raise(&own, generation_key(scope->space, bytes), &generation);
-    known_after_raise(generations, seen.known, status, generation);
+    known_after_raise(generations, &seen, status, generation);
     return status;
 }
 

@@ -71,9 +71,15 @@ static enum larder_status fake_count(const struct larder_scope *scope, struct la
                                      enum larder_direction direction, uint64_t delta,
                                      const struct larder_initial *initial, uint64_t *result)
 {
+    struct fake_servers *servers = servers_of(scope);
     enum larder_status status;
     struct larder_cache *memory = reach(scope, key, &status);
-    return memory != NULL ? larder_count(memory, key, direction, delta, initial, result) : status;
+    if (memory == NULL)
+        return status;
+    status = larder_count(memory, key, direction, delta, initial, result);
+    if (servers->after_count != NULL)
+        servers->after_count(servers->after_count_context);
+    return status;
 }
 
 static enum larder_status fake_wire_key(const struct larder_scope *scope, struct larder_slice key,
@@ -157,8 +163,8 @@ static void fill_in(struct fake_servers *servers)
         .shutdown = fake_shutdown,
     };
     if (servers->required_rows_only) {
-        servers->traits.can &= ~(uint64_t)(LARDER_CAN_COUNT | LARDER_CAN_COUNT_INITIAL |
-                                           LARDER_CAN_WIRE_KEY);
+        servers->traits.can &=
+            ~(uint64_t)(LARDER_CAN_COUNT | LARDER_CAN_COUNT_INITIAL | LARDER_CAN_WIRE_KEY);
     } else {
         servers->ops.count = fake_count;
         servers->ops.wire_key = fake_wire_key;

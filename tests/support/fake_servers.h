@@ -20,6 +20,9 @@ struct fake_servers {
     /* called in the middle of a read, after the value was read; NULL: nothing */
     void (*after_read)(void *context, uint32_t server, struct larder_slice key);
     void *after_read_context;
+    /* the same in the middle of a count */
+    void (*after_count)(void *context);
+    void *after_count_context;
     struct larder_cache *memory[FAKE_SERVERS_MAX];    /* set by fake_servers_open() */
     int closed;                                       /* how often close was called */
     int shut_down;

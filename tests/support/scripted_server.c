@@ -1,7 +1,9 @@
 /* A server that does what a test tells it. */
 #include "scripted_server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,8 +28,9 @@ struct scripted_server {
     void *context;
     int listener;
     pthread_t acceptor;
-    char directory[48];
+    char directory[48]; /* "": on TCP */
     char path[80];
+    unsigned port;
     _Atomic unsigned count;                         /* written by the acceptor */
     struct connection connections[CONNECTIONS_MAX]; /* the acceptor's, and after it stop's */
 };
@@ -63,27 +66,59 @@ static void *accept_connections(void *argument)
     return NULL;
 }
 
-struct scripted_server *scripted_server_start(scripted_serve_fn *serve, void *context)
+static struct scripted_server *server_create(scripted_serve_fn *serve, void *context, int family)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct scripted_server *server = calloc(1, sizeof(*server));
     if (server == NULL)
         give_up("calloc");
     server->serve = serve;
     server->context = context;
+    server->listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (server->listener < 0)
+        give_up("socket");
+    return server;
+}
+
+static void server_listen(struct scripted_server *server)
+{
+    if (listen(server->listener, 128) != 0)
+        give_up("listen");
+    if (pthread_create(&server->acceptor, NULL, accept_connections, server) != 0)
+        give_up("pthread_create");
+}
+
+struct scripted_server *scripted_server_start(scripted_serve_fn *serve, void *context)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct scripted_server *server = server_create(serve, context, AF_UNIX);
     memcpy(server->directory, "/tmp/larder-test-XXXXXX", sizeof("/tmp/larder-test-XXXXXX"));
     if (mkdtemp(server->directory) == NULL)
         give_up("mkdtemp");
     snprintf(server->path, sizeof(server->path), "%s/scripted.sock", server->directory);
     memcpy(address.sun_path, server->path, strlen(server->path) + 1);
-    server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (server->listener < 0 ||
-        bind(server->listener, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(server->listener, 128) != 0)
-        give_up("listen");
-    if (pthread_create(&server->acceptor, NULL, accept_connections, server) != 0)
-        give_up("pthread_create");
+    if (bind(server->listener, (const struct sockaddr *)&address, sizeof(address)) != 0)
+        give_up("bind");
+    server_listen(server);
     return server;
+}
+
+struct scripted_server *scripted_server_start_tcp(scripted_serve_fn *serve, void *context)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(address);
+    struct scripted_server *server = server_create(serve, context, AF_INET);
+    if (bind(server->listener, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+        getsockname(server->listener, (struct sockaddr *)&address, &length) != 0)
+        give_up("bind");
+    server->port = ntohs(address.sin_port);
+    server_listen(server);
+    return server;
+}
+
+unsigned scripted_server_port(const struct scripted_server *server)
+{
+    return server->port;
 }
 
 const char *scripted_server_path(const struct scripted_server *server)
@@ -109,8 +144,10 @@ void scripted_server_stop(struct scripted_server *server)
         pthread_join(server->connections[i].thread, NULL);
         close(server->connections[i].descriptor);
     }
-    unlink(server->path);
-    rmdir(server->directory);
+    if (server->directory[0] != '\0') {
+        unlink(server->path);
+        rmdir(server->directory);
+    }
     free(server);
 }
 

@@ -15,6 +15,10 @@ typedef void scripted_serve_fn(void *context, int descriptor, unsigned number);
 
 /** Ends the program with a message when it can't be started. */
 struct scripted_server *scripted_server_start(scripted_serve_fn *serve, void *context);
+/** The same on a port of 127.0.0.1. */
+struct scripted_server *scripted_server_start_tcp(scripted_serve_fn *serve, void *context);
+unsigned scripted_server_port(const struct scripted_server *server);
+/** For the other kind. */
 const char *scripted_server_path(const struct scripted_server *server);
 /** How many connections were accepted. */
 unsigned scripted_server_connections(const struct scripted_server *server);

@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <larder/client.h>
 
@@ -338,6 +339,35 @@ static void a_poll_that_a_flush_overtook_does_not_bring_the_old_generation_back(
     close_world(&world);
 }
 
+static void flush_behind_the_flush(void *context)
+{
+    struct world *world = context;
+    world->servers.after_count = NULL;
+    assert_status(LARDER_OK, larder_flush(world->red));
+}
+
+static void two_flushes_at_once_leave_the_generation_of_the_server(void **state)
+{
+    (void)state;
+    struct world world;
+    char wire[64], kept[32], expected[64];
+    size_t length;
+    struct larder_info info = {0};
+    open_world(&world, 1, 1);
+    set(world.red, "k", "v");
+    world.servers.after_count_context = &world;
+    world.servers.after_count = flush_behind_the_flush;
+    assert_status(LARDER_OK, larder_flush(world.red));
+    assert_status(LARDER_OK,
+                  larder_wire_key(world.red, larder_text("k"), wire, sizeof(wire), &length));
+    assert_status(LARDER_OK, larder_read(world.servers.memory[0], generation_key, kept,
+                                         sizeof(kept) - 1, &info));
+    kept[info.length] = '\0';
+    snprintf(expected, sizeof(expected), "red:%llx:k", strtoull(kept, NULL, 10));
+    assert_slice(expected, larder_bytes(wire, length));
+    close_world(&world);
+}
+
 static void the_longest_key_fits_with_its_prefix(void **state)
 {
     (void)state;
@@ -388,6 +418,7 @@ int main(void)
         cmocka_unit_test(many_keys_go_to_their_servers_and_come_back_in_order),
         cmocka_unit_test(a_multi_call_larger_than_a_batch_is_answered_whole),
         cmocka_unit_test(a_poll_that_a_flush_overtook_does_not_bring_the_old_generation_back),
+        cmocka_unit_test(two_flushes_at_once_leave_the_generation_of_the_server),
         cmocka_unit_test(the_longest_key_fits_with_its_prefix),
         cmocka_unit_test(the_default_namespace_has_three_names),
     };
