@@ -128,7 +128,7 @@ static enum larder_status set_connect_timeout(struct config *config, struct word
 static enum larder_status set_retry_timeout(struct config *config, struct word value,
                                             const struct larder_message *message)
 {
-    uint64_t seconds;
+    uint64_t seconds = 0;
     enum larder_status status = read_number(value, 1, 3600, &seconds, message);
     if (status == LARDER_OK)
         config->probe_ms = seconds * 1000;

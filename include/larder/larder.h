@@ -325,7 +325,8 @@ struct larder_open_options {
  * @return OK; BAD_ARGUMENT for a URI that cannot be; UNSUPPORTED for a scheme that was not built;
  *         NO_MEMORY. A server that is down is no reason to fail.
  *
- * Threads: any. Blocks: never for the network.
+ * Threads: any. Blocks: for at most 100 ms, and only while the name of a host is looked up; a server
+ * is not waited for.
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_open(const char *uri, const struct larder_open_options *options, struct larder_cache **cache,

@@ -8,11 +8,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +25,7 @@
 #include <larder/memcached.h>
 #include <larder/util/deadline.h>
 #include "memcached_server.h"
+#include "scripted_server.h"
 
 /* Patient: no healthy server, however busy the machine, runs into it. Hasty: to be run into. */
 #define PATIENT_MS 20000u
@@ -898,6 +902,65 @@ static void a_name_without_an_address_is_unavailable_at_once(void **state)
     larder_close(cache);
 }
 
+/* ---- TCP ------------------------------------------------------------------------------------ */
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    if (descriptor >= 0 &&
+        connect(descriptor, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return descriptor;
+    close(descriptor);
+    return -1;
+}
+
+static int pump(int from, int to)
+{
+    char bytes[16384];
+    ssize_t got = recv(from, bytes, sizeof(bytes), 0);
+    return got > 0 && scripted_send(to, bytes, (size_t)got);
+}
+
+/* Passes everything on to the memcached whose socket is the context. */
+static void relay(void *context, int descriptor, unsigned number)
+{
+    struct pollfd ends[2] = {{.fd = descriptor, .events = POLLIN},
+                             {.fd = connect_to(context), .events = POLLIN}};
+    int open = ends[1].fd >= 0;
+    (void)number;
+    while (open && poll(ends, 2, -1) > 0) {
+        for (int i = 0; open && i < 2; i++)
+            if (ends[i].revents != 0)
+                open = pump(ends[i].fd, ends[1 - i].fd);
+    }
+    close(ends[1].fd);
+}
+
+/* By number, and by a name that the resolver knows without a network. */
+static void a_server_is_reached_over_tcp(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "localhost", "127.1"};
+    struct memcached_server *server = memcached_server_start(NULL);
+    struct scripted_server *tcp =
+        scripted_server_start_tcp(relay, (void *)(uintptr_t)memcached_server_path(server));
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        char value[8];
+        snprintf(servers_text, sizeof(servers_text), "%s:%u", hosts[i], scripted_server_port(tcp));
+        snprintf(value, sizeof(value), "v%zu", i);
+        struct larder_cache *cache = open_at(*state, servers_text);
+        assert_int_equal(wait_until_set(cache, "key", value, PATIENT_MS), LARDER_OK);
+        assert_value(cache, "key", value);
+        larder_close(cache);
+    }
+    scripted_server_stop(tcp);
+    struct larder_cache *cache = open_at(*state, servers_text);
+    assert_int_equal(set(cache, "key", "value"), LARDER_UNAVAILABLE);
+    larder_close(cache);
+    memcached_server_stop(server);
+}
+
 /* ---- all of them, four times ---------------------------------------------------------------- */
 
 #define TEST(function)      \
@@ -934,6 +997,7 @@ static const struct {
     TEST(a_session_holds_a_member),
     TEST(who_must_not_wait_is_told_so),
     TEST(a_flush_empties_an_exclusive_server),
+    TEST(a_server_is_reached_over_tcp),
     TEST(a_name_without_an_address_is_unavailable_at_once),
 };
 

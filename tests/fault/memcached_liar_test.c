@@ -388,7 +388,7 @@ static void a_write_without_an_answer_is_unknown(void **state)
 {
     (void)state;
     struct scripted_server *server = scripted_server_start(serve_greeting, NULL);
-    struct larder_cache *cache = open_on(server, 60);
+    struct larder_cache *cache = open_on(server, 1000);
     uint64_t number;
     char buffer[16];
     assert_int_equal(larder_set(cache, larder_text("k"), larder_text("v"), 0), LARDER_UNKNOWN);
@@ -524,17 +524,22 @@ static void serve_drip(void *context, int descriptor, unsigned number)
 static int child_reads_past_its_deadline(const struct scripted_server *server)
 {
     char buffer[16];
-    struct larder_cache *cache = open_on(server, 100);
-    uint64_t start_ns = larder_monotonic_ns();
-    enum larder_status status = read_key(cache, "k", buffer, sizeof(buffer));
-    uint64_t took_ms = (larder_monotonic_ns() - start_ns) / 1000000;
+    uint64_t took_ms = 0;
+    enum larder_status status = LARDER_OK;
+    struct larder_cache *cache = open_on(server, 200);
+    /* On a busy machine a byte may come so late that the wait for it ends by the timeout. */
+    for (int i = 0; i < 10 && took_ms < 400; i++) {
+        uint64_t start_ns = larder_monotonic_ns();
+        status = read_key(cache, "k", buffer, sizeof(buffer));
+        took_ms = (larder_monotonic_ns() - start_ns) / 1000000;
+    }
     print_message(
-        "          documented: a dripping server held a read of 100 ms for %llu ms (%s)\n",
+        "          documented: a dripping server held a read of 200 ms for %llu ms (%s)\n",
         (unsigned long long)took_ms, larder_status_name(status));
     int promised = (larder_describe(cache)->promises & LARDER_HARD_DEADLINE) != 0;
     larder_close(cache);
     fflush(NULL);
-    return took_ms > 150 && !promised ? 0 : 1;
+    return took_ms >= 400 && !promised ? 0 : 1;
 }
 
 static void a_dripping_server_outlasts_the_deadline(void **state)
@@ -550,7 +555,7 @@ static void on_signal(int number)
     (void)number;
 }
 
-/* Three signals make what is left of libmemcached's timeout negative, which poll() takes for ever;
+/* Two signals make what is left of libmemcached's timeout negative, which poll() takes for ever;
  * a fourth one ends it. */
 static int child_reads_under_signals(const struct scripted_server *server)
 {
@@ -565,7 +570,7 @@ static int child_reads_under_signals(const struct scripted_server *server)
         pid_t parent = getpid();
         pid_t signaller = fork();
         if (signaller == 0) {
-            static const unsigned pauses_ms[] = {80, 40, 40, 600, 300};
+            static const unsigned pauses_ms[] = {80, 60, 600, 300};
             for (size_t j = 0; j < sizeof(pauses_ms) / sizeof(pauses_ms[0]); j++) {
                 scripted_pause(pauses_ms[j]);
                 kill(parent, SIGALRM);
