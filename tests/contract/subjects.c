@@ -4,6 +4,7 @@
 #include <larder/client.h>
 #include <larder/memory.h>
 #include <larder/null.h>
+#include <larder/testing.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 
 const struct subject contract_subjects[] = {
     EVERY_SHAPE("memory", LEAF_MEMORY),
+    EVERY_SHAPE("memory_observed", LEAF_MEMORY_OBSERVED),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
     EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
@@ -48,7 +50,7 @@ int subject_is_null(const struct subject *subject)
 
 int subject_has_server(const struct subject *subject)
 {
-    return subject->leaf != LEAF_MEMORY && subject->leaf != LEAF_NULL;
+    return subject->leaf > LEAF_NULL; /* those without one come first */
 }
 
 int subject_is_client(const struct subject *subject)
@@ -105,6 +107,18 @@ static enum larder_status open_memory(const struct larder_open_options *options,
     return larder_memory_open(&memory, options, cache, message, size);
 }
 
+/* TTLs, listener and errors_as_miss are the wrapper's. */
+static enum larder_status open_observed(const struct larder_open_options *options,
+                                        struct larder_cache **cache, char *message, size_t size)
+{
+    const struct larder_observer nobody = LARDER_OBSERVER_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    struct larder_cache *memory = NULL;
+    inner.clock = options->clock;
+    must_open(open_memory(&inner, &memory, message, size), "memory", message);
+    return larder_observed_open(memory, &nobody, options, cache, message, size);
+}
+
 static struct larder_cache *open_leaf(const struct subject *subject, struct server_use use,
                                       const struct larder_open_options *options)
 {
@@ -112,6 +126,8 @@ static struct larder_cache *open_leaf(const struct subject *subject, struct serv
     char message[256] = "";
     if (subject->leaf == LEAF_MEMORY)
         must_open(open_memory(options, &cache, message, sizeof(message)), "memory", message);
+    else if (subject->leaf == LEAF_MEMORY_OBSERVED)
+        must_open(open_observed(options, &cache, message, sizeof(message)), "observed", message);
     else if (subject->leaf == LEAF_NULL)
         must_open(larder_null_open(options, &cache, message, sizeof(message)), "null", message);
     else
