@@ -27,7 +27,7 @@ static const char help[] =
     "                           stands for a memcached that is started and ended here, with\n"
     "                           one thread for each core of --pin, else two\n"
     "  --bare-libmemcached SOCKET  a plain libmemcached program on a Unix socket, or @server\n"
-    "  --operation LIST         of those below, with commas (default: read,get,set,mix,many)\n"
+    "  --operation LIST         of those below, with commas (default: read,get,many,set,mix)\n"
     "  --threads LIST           default: 1\n"
     "  --namespace NAME         go through a client and this namespace of it\n"
     "  --session                each thread holds one session\n"
@@ -305,7 +305,7 @@ static void take(struct plan *plan, int option, const char *text)
 void plan_read(struct plan *plan, int count, char **arguments)
 {
     *plan = (struct plan){
-        .operations = {PLAN_READ, PLAN_GET, PLAN_SET, PLAN_MIX, PLAN_MANY},
+        .operations = {PLAN_READ, PLAN_GET, PLAN_MANY, PLAN_SET, PLAN_MIX},
         .operation_count = 5,
         .threads = {1},
         .threads_count = 1,
