@@ -111,7 +111,7 @@ enum larder_status larder__backend_check(const struct larder_backend *backend,
                            "a backend's scheme is [a-z][a-z0-9-]{0,31}");
     if (backend->open == NULL)
         return larder_fail(message, LARDER_UNSUPPORTED, "backend %s: no open", backend->scheme);
-    enum larder_status status = larder__ops_check(backend->ops, message);
+    enum larder_status status = larder__ops_check(backend->ops, backend->scheme, message);
     return status == LARDER_OK ? check_options(backend, message) : status;
 }
 
