@@ -66,20 +66,20 @@ static const char *missing_requirement(const struct larder_ops *ops)
     return ops->close == NULL ? "close" : NULL;
 }
 
-enum larder_status larder__ops_check(const struct larder_ops *ops,
+enum larder_status larder__ops_check(const struct larder_ops *ops, const char *name,
                                      const struct larder_message *message)
 {
     if (ops == NULL)
-        return larder_fail(message, LARDER_UNSUPPORTED, "a backend without a table of operations");
+        return larder_fail(message, LARDER_UNSUPPORTED, "backend %s: no table of operations", name);
     if (ops->version != LARDER_BACKEND_VERSION || ops->size < OPS_SIZE_LEAST)
         return larder_fail(message, LARDER_UNSUPPORTED,
-                           "operations of version %u (%u bytes); this library has version %u (%zu "
-                           "bytes): build both from one release",
-                           ops->version, ops->size, LARDER_BACKEND_VERSION, sizeof(*ops));
+                           "backend %s: operations of version %u (%u bytes); this library has "
+                           "version %u (%zu bytes): build both from one release",
+                           name, ops->version, ops->size, LARDER_BACKEND_VERSION, sizeof(*ops));
     const char *missing = missing_requirement(ops);
     if (missing != NULL)
-        return larder_fail(message, LARDER_UNSUPPORTED, "backend %s: no %s in its operations",
-                           ops->name != NULL ? ops->name : "?", missing);
+        return larder_fail(message, LARDER_UNSUPPORTED, "backend %s: no %s in its operations", name,
+                           missing);
     return LARDER_OK;
 }
 
@@ -203,7 +203,7 @@ enum larder_status larder_attach(const struct larder_ops *ops, void *self,
     if (status != LARDER_OK)
         return status;
     leaf->self = self;
-    status = larder__ops_check(ops, &message);
+    status = larder__ops_check(ops, ops != NULL && ops->name != NULL ? ops->name : "?", &message);
     if (status == LARDER_OK)
         status = leaf_attach(leaf, ops, &open_options, &message);
     return leaf_finish(leaf, status, cache, &message);

@@ -5,8 +5,10 @@
 #include "handle.h"
 
 /** Refuses a table of another version, or one without a required row or a name. Older, shorter tables
- * are taken. @return OK, or UNSUPPORTED with a message that says what is wrong */
-enum larder_status larder__ops_check(const struct larder_ops *ops,
+ * are taken.
+ * @param name  of the backend, for the message
+ * @return OK, or UNSUPPORTED with a message that says what is wrong */
+enum larder_status larder__ops_check(const struct larder_ops *ops, const char *name,
                                      const struct larder_message *message);
 
 /** The clock that a leaf was opened with. */

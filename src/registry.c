@@ -13,26 +13,20 @@
 
 #include "fork.h"
 #include "attach.h"
+#include "module.h"
 #include "options.h"
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
 extern const struct larder_backend larder_memory_backend, larder_null_backend;
-#ifdef LARDER_WITH_MEMCACHED
-extern const struct larder_backend larder_memcached_backend, larder_pooled_memcached_backend;
-#endif
 
 static const struct larder_backend *const builtin[] = {
     &larder_memory_backend,
     &larder_null_backend,
-#ifdef LARDER_WITH_MEMCACHED
-    &larder_memcached_backend,
-    &larder_pooled_memcached_backend,
-#endif
 };
 #define BUILTIN_COUNT (sizeof(builtin) / sizeof(builtin[0]))
 
-/* Schemes that a build may lack, and the component that brings them. */
+/* Schemes of components, for the message of a build or an installation that lacks them. */
 static const struct {
     const char *scheme, *component;
 } components[] = {
@@ -117,7 +111,7 @@ enum larder_status larder__backend_check(const struct larder_backend *backend,
                            "a backend's scheme is [a-z][a-z0-9-]{0,31}");
     if (backend->open == NULL)
         return larder_fail(message, LARDER_UNSUPPORTED, "backend %s: no open", backend->scheme);
-    enum larder_status status = larder__ops_check(backend->ops, message);
+    enum larder_status status = larder__ops_check(backend->ops, backend->scheme, message);
     return status == LARDER_OK ? check_options(backend, message) : status;
 }
 
@@ -181,14 +175,23 @@ const struct larder_backend *larder__backend_builtin(size_t index)
     return index < BUILTIN_COUNT ? builtin[index] : NULL;
 }
 
+static const struct larder_backend *registered_find(const char *scheme, size_t length)
+{
+    registry_lock();
+    const struct larder_backend *backend = registered_find_locked(scheme, length);
+    registry_unlock();
+    return backend;
+}
+
 const struct larder_backend *larder__backend_find(const char *scheme, size_t length)
 {
     const struct larder_backend *backend = builtin_find(scheme, length);
     if (backend != NULL || length == 0 || length > LARDER__SCHEME_BYTES_MAX)
         return backend;
-    registry_lock();
-    backend = registered_find_locked(scheme, length);
-    registry_unlock();
+    backend = registered_find(scheme, length);
+    /* no lock is held: a module runs code of others when it is loaded */
+    if (backend == NULL && larder__module_load(scheme, length, NULL) == LARDER_OK)
+        backend = registered_find(scheme, length);
     return backend;
 }
 
@@ -220,6 +223,32 @@ enum larder_status larder_register_backend(const struct larder_backend *backend)
     return status;
 }
 
+enum larder_status larder_register_backends(const struct larder_backend *const *backends)
+{
+    enum larder_status first = LARDER_OK;
+    for (; *backends != NULL; backends++) {
+        enum larder_status status = larder_register_backend(*backends);
+        if (status != LARDER_OK && status != LARDER_EXISTS && first == LARDER_OK)
+            first = status;
+    }
+    return first;
+}
+
+enum larder_status larder_open_scheme(const char *scheme, const void *options,
+                                      const struct larder_open_options *open_options,
+                                      struct larder_cache **cache, char *text, size_t text_size)
+{
+    struct larder_message message = {text, text_size};
+    const struct larder_backend *backend =
+        scheme != NULL ? larder__backend_find(scheme, strlen(scheme)) : NULL;
+    if (backend != NULL)
+        return larder_open_backend(backend, options, open_options, cache, text, text_size);
+    if (cache != NULL)
+        *cache = NULL;
+    return scheme != NULL ? larder__backend_missing(scheme, &message)
+                          : larder_fail(&message, LARDER_BAD_ARGUMENT, "the scheme is NULL");
+}
+
 /* ---- what is not there --------------------------------------------------------------------- */
 
 /* The schemes that are there, joined by ", ", and the one that is nearest. */
@@ -244,10 +273,14 @@ static void schemes_list(struct schemes *schemes)
 enum larder_status larder__backend_missing(const char *scheme, const struct larder_message *why)
 {
     struct schemes schemes;
+    /* a module that is there but was refused has a reason of its own */
+    if (strlen(scheme) <= LARDER__SCHEME_BYTES_MAX &&
+        larder__module_load(scheme, strlen(scheme), why) == LARDER_UNSUPPORTED)
+        return LARDER_UNSUPPORTED;
     for (size_t i = 0; i < COMPONENT_COUNT; i++)
         if (strcmp(components[i].scheme, scheme) == 0)
             return larder_fail(why, LARDER_UNSUPPORTED,
-                               "%s is not part of this build; it needs the component %s", scheme,
+                               "%s is not installed; it needs larder's component %s", scheme,
                                components[i].component);
     schemes_list(&schemes);
     const char *nearest = larder_nearest(scheme, schemes.names, schemes.count);

@@ -171,12 +171,3 @@ const struct larder_backend larder_pooled_memcached_backend = {
     .option_count = sizeof(pooled_options) / sizeof(pooled_options[0]),
     .options_size = sizeof(struct larder_pooled_memcached_options),
 };
-
-enum larder_status
-larder_pooled_memcached_open(const struct larder_pooled_memcached_options *options,
-                             const struct larder_open_options *open_options,
-                             struct larder_cache **cache, char *message, size_t message_size)
-{
-    return larder_open_backend(&larder_pooled_memcached_backend, options, open_options, cache,
-                               message, message_size);
-}

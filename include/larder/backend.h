@@ -281,6 +281,18 @@ struct larder_backend {
 };
 
 /**
+ * What a module (a shared object in the module folder, named by its first backend's scheme) exports
+ * under the name `larder_module`. A module doesn't link larder: it links the utility library, and is
+ * handed what else it needs in struct larder_host. It is loaded when one of its schemes is first
+ * asked for, refused with the reason when versions do not fit, and never unloaded.
+ */
+struct larder_module {
+    uint32_t version; /* LARDER_BACKEND_VERSION; first, always */
+    uint32_t size;    /* sizeof(struct larder_module) */
+    const struct larder_backend *const *backends; /* the last one NULL */
+};
+
+/**
  * Opens a cache of a backend that is linked into the program: what typed factories and third
  * parties' own ones are made of.
  * @param options       the backend's options struct, or NULL for the defaults; its first member says
@@ -306,11 +318,26 @@ larder_attach(const struct larder_ops *ops, void *self,
               char *message, size_t message_size);
 
 /**
+ * Opens a cache of the backend that a scheme names, loading its module if need be: what the typed
+ * factories of components are made of. Parameters and result as larder_open_backend(); UNSUPPORTED
+ * where the component is missing, with a message that names it.
+ */
+LARDER_API LARDER_MUST_USE enum larder_status
+larder_open_scheme(const char *scheme, const void *options,
+                   const struct larder_open_options *open_options, struct larder_cache **cache,
+                   char *message, size_t message_size);
+
+/**
  * Makes a backend's scheme known to larder_open() and configuration files. The descriptor must stay.
  * Threads: any. @return OK; EXISTS for a scheme that is known; UNSUPPORTED as above; NO_MEMORY
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_register_backend(const struct larder_backend *backend);
+
+/** Registers all of an array whose last one is NULL; one that is known already is no failure.
+ * @return OK, or the first failure */
+LARDER_API enum larder_status
+larder_register_backends(const struct larder_backend *const *backends);
 
 #ifdef __cplusplus
 }

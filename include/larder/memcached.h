@@ -87,17 +87,28 @@ struct larder_pooled_memcached_options {
  * there is an address, calls on that server are UNAVAILABLE. Addresses, "localhost" and sockets
  * need none.
  */
-LARDER_API LARDER_MUST_USE enum larder_status
+static inline LARDER_MUST_USE enum larder_status
 larder_memcached_open(const struct larder_memcached_options *options,
                       const struct larder_open_options *open_options, struct larder_cache **cache,
-                      char *message, size_t message_size);
+                      char *message, size_t message_size)
+{
+    return larder_open_scheme("memcached", options, open_options, cache, message, message_size);
+}
 
 /** The same with a pool of `size` clients; a call or a session that finds none free waits for one
  * by its deadline, first come, first served. */
-LARDER_API LARDER_MUST_USE enum larder_status
+static inline LARDER_MUST_USE enum larder_status
 larder_pooled_memcached_open(const struct larder_pooled_memcached_options *options,
                              const struct larder_open_options *open_options,
-                             struct larder_cache **cache, char *message, size_t message_size);
+                             struct larder_cache **cache, char *message, size_t message_size)
+{
+    return larder_open_scheme("pooled-memcached", options, open_options, cache, message,
+                              message_size);
+}
+
+/** Static builds, which have no module folder: makes both backends known. Links the component
+ * larder::memcached. @return OK or NO_MEMORY; any number of times */
+LARDER_API enum larder_status larder_memcached_register(void);
 
 #ifdef __cplusplus
 }

@@ -93,8 +93,12 @@ static void write_page(FILE *page)
         "\n"
         "## Every cache\n\n");
     write_table(page, larder__common_options);
-    for (size_t i = 0; larder__backend_builtin(i) != NULL; i++)
-        write_backend(page, larder__backend_builtin(i));
+    for (size_t i = 0; i < sizeof(components) / sizeof(components[0]); i++) {
+        const struct larder_backend *backend =
+            larder__backend_find(components[i], strlen(components[i]));
+        if (backend != NULL)
+            write_backend(page, backend);
+    }
     fprintf(page, "\n## Section [client] of a file\n\n"
                   "Beside the options of every cache:\n\n");
     write_table(page, larder__client_options);

@@ -90,7 +90,7 @@ static void refuse_without(struct larder_ops ops, const char *row)
     backend.scheme = "incomplete";
     backend.ops = &ops;
     assert_int_equal(larder__backend_check(&backend, &message), LARDER_UNSUPPORTED);
-    snprintf(expected, sizeof(expected), "backend scripted: no %s in its operations", row);
+    snprintf(expected, sizeof(expected), "backend incomplete: no %s in its operations", row);
     assert_string_equal(text, expected);
     assert_int_equal(larder_register_backend(&backend), LARDER_UNSUPPORTED);
     assert_null(find("incomplete"));
@@ -215,6 +215,7 @@ static void *register_crowd(void *argument)
 static void threads_register_each_scheme_once_and_no_more_than_the_bound(void **state)
 {
     pthread_t threads[THREADS];
+    int components = (find("memcached") != NULL) + (find("pooled-memcached") != NULL);
     int all_accepted = 0;
     (void)state;
     for (size_t i = 0; i < LARDER__REGISTERED_MAX + 1; i++) {
@@ -230,7 +231,8 @@ static void threads_register_each_scheme_once_and_no_more_than_the_bound(void **
         assert_int_equal(missing[i], 0);
         assert_true(refused[i] >= 1);
     }
-    assert_int_equal(all_accepted, LARDER__REGISTERED_MAX - 1); /* scripted is one of them */
+    /* scripted is one of them */
+    assert_int_equal(all_accepted, (int)LARDER__REGISTERED_MAX - 1 - components);
     assert_ptr_equal(find("scripted"), &scripted_backend);
 }
 

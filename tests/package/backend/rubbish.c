@@ -1,0 +1,1 @@
+int this_is_no_module_of_larder;

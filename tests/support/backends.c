@@ -1,0 +1,11 @@
+/* Registers what a program that installs larder finds in the module folder. */
+#ifdef LARDER_WITH_MEMCACHED
+#include <larder/memcached.h>
+
+__attribute__((constructor)) static void register_backends(void)
+{
+    larder_memcached_register();
+}
+#endif
+
+typedef int larder_test_backends_is_no_empty_unit;
