@@ -36,6 +36,19 @@ static enum larder_status fallback_get(const struct larder_scope *scope, struct 
     return LARDER_UNAVAILABLE;
 }
 
+/* The steps keep the call's deadline and place; its version and TTL are honoured here. */
+static struct larder_scope step_scope(const struct larder_scope *scope, struct larder_call *call)
+{
+    struct larder_scope step = *scope;
+    if (scope->call != NULL) {
+        *call = *scope->call;
+        call->version = 0;
+        call->touch_ttl_ms = LARDER_TTL_UNKNOWN;
+        step.call = call;
+    }
+    return step;
+}
+
 /* One round of read, change, cas. MISS and CONFLICT mean that somebody was faster. */
 static enum larder_status get_for_cas(const struct larder_scope *scope, struct larder_slice key,
                                       struct larder_value *value)
@@ -43,8 +56,23 @@ static enum larder_status get_for_cas(const struct larder_scope *scope, struct l
     memset(value, 0, sizeof(*value));
     value->info.want = LARDER_WANT_VERSION | LARDER_WANT_TTL;
     larder_info_clear(&value->info);
-    enum larder_status status = scope->ops->get(scope, key, value);
+    struct larder_call call;
+    struct larder_scope step = step_scope(scope, &call);
+    enum larder_status status = step.ops->get(&step, key, value);
     return status == LARDER_ABSENT ? LARDER_MISS : status;
+}
+
+static int is_wanted_version(const struct larder_scope *scope, const struct larder_value *old)
+{
+    return scope->call == NULL || scope->call->version == 0 ||
+           scope->call->version == old->info.version;
+}
+
+static int64_t ttl_after(const struct larder_scope *scope, const struct larder_value *old)
+{
+    return scope->call != NULL && scope->call->touch_ttl_ms != LARDER_TTL_UNKNOWN
+               ? scope->call->touch_ttl_ms
+               : old->info.ttl_ms;
 }
 
 static enum larder_status put_by_cas(const struct larder_scope *scope, struct larder_slice key,
@@ -52,10 +80,12 @@ static enum larder_status put_by_cas(const struct larder_scope *scope, struct la
                                      int64_t ttl_ms)
 {
     uint64_t unwanted = 0;
+    struct larder_call call;
+    struct larder_scope step = step_scope(scope, &call);
     struct larder_write write = larder_write_of(bytes, ttl_ms);
     write.flags = old->info.flags;
     write.version = old->info.version;
-    return scope->ops->store(scope, LARDER_CAS, key, &write, &unwanted);
+    return step.ops->store(&step, LARDER_CAS, key, &write, &unwanted);
 }
 
 static enum larder_status fallback_touch(const struct larder_scope *scope, struct larder_slice key,
@@ -66,9 +96,10 @@ static enum larder_status fallback_touch(const struct larder_scope *scope, struc
         enum larder_status status = get_for_cas(scope, key, &old);
         if (status != LARDER_OK)
             return status;
-        status = put_by_cas(scope, key, &old, old.bytes, ttl_ms);
+        int is_wanted = is_wanted_version(scope, &old);
+        status = is_wanted ? put_by_cas(scope, key, &old, old.bytes, ttl_ms) : LARDER_CONFLICT;
         larder_value_release(&old);
-        if (status != LARDER_CONFLICT)
+        if (status != LARDER_CONFLICT || !is_wanted)
             return status;
     }
     return LARDER_UNAVAILABLE;
@@ -78,10 +109,18 @@ static enum larder_status fallback_get_and_touch(const struct larder_scope *scop
                                                  struct larder_slice key, int64_t ttl_ms,
                                                  struct larder_value *value)
 {
-    enum larder_status status = scope->ops->touch(scope, key, ttl_ms);
-    /* touch takes a negative entry for missing; get tells them apart */
-    return status == LARDER_OK || status == LARDER_MISS ? scope->ops->get(scope, key, value)
-                                                        : status;
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        enum larder_status touched = scope->ops->touch(scope, key, ttl_ms);
+        if (touched != LARDER_OK && touched != LARDER_MISS)
+            return touched;
+        /* touch takes a negative entry for missing; get tells them apart */
+        enum larder_status status = scope->ops->get(scope, key, value);
+        if (touched == LARDER_OK || status != LARDER_OK)
+            return status;
+        larder_value_release(value); /* it came in between, and has another TTL than it should */
+        larder_info_clear(&value->info);
+    }
+    return LARDER_UNAVAILABLE;
 }
 
 static enum larder_status count_from(const struct larder_scope *scope, struct larder_slice key,
@@ -94,7 +133,9 @@ static enum larder_status count_from(const struct larder_scope *scope, struct la
     struct larder_write write =
         larder_write_of(larder_bytes(text, larder_counter_format(number, text)), initial->ttl_ms);
     write.flags = initial->flags;
-    enum larder_status status = scope->ops->store(scope, LARDER_ADD, key, &write, &unwanted);
+    struct larder_call call;
+    struct larder_scope step = step_scope(scope, &call);
+    enum larder_status status = step.ops->store(&step, LARDER_ADD, key, &write, &unwanted);
     if (status == LARDER_OK)
         *result = number;
     return status == LARDER_EXISTS ? LARDER_CONFLICT : status;
@@ -109,8 +150,9 @@ static enum larder_status count_on(const struct larder_scope *scope, struct lard
     if (!larder_counter_parse(old->bytes, &number))
         return LARDER_NOT_A_NUMBER;
     number = larder_counter_step(number, direction, delta);
-    enum larder_status status = put_by_cas(
-        scope, key, old, larder_bytes(text, larder_counter_format(number, text)), old->info.ttl_ms);
+    enum larder_status status =
+        put_by_cas(scope, key, old, larder_bytes(text, larder_counter_format(number, text)),
+                   ttl_after(scope, old));
     if (status == LARDER_OK)
         *result = number;
     return status == LARDER_MISS ? LARDER_CONFLICT : status;
@@ -120,16 +162,20 @@ static enum larder_status fallback_count(const struct larder_scope *scope, struc
                                          enum larder_direction direction, uint64_t delta,
                                          const struct larder_initial *initial, uint64_t *result)
 {
+    int any_version = scope->call == NULL || scope->call->version == 0;
     for (int round = 0; round < ROUNDS_MAX; round++) {
         struct larder_value old;
+        int is_wanted = 1;
         enum larder_status status = get_for_cas(scope, key, &old);
         if (status == LARDER_OK) {
-            status = count_on(scope, key, direction, delta, &old, result);
+            is_wanted = is_wanted_version(scope, &old);
+            status =
+                is_wanted ? count_on(scope, key, direction, delta, &old, result) : LARDER_CONFLICT;
             larder_value_release(&old);
-        } else if (status == LARDER_MISS && initial != NULL) {
+        } else if (status == LARDER_MISS && initial != NULL && any_version) {
             status = count_from(scope, key, direction, delta, initial, result);
         }
-        if (status != LARDER_CONFLICT)
+        if (status != LARDER_CONFLICT || !is_wanted)
             return status;
     }
     return LARDER_UNAVAILABLE;

@@ -19,8 +19,9 @@ struct known {
     int is_known;
     int reading; /* somebody reads it again; others go on with the old one */
     uint64_t generation;
-    uint64_t read_at_ns; /* by the cache's clock */
-    uint64_t raises;     /* flushes here: what was read before one is no longer news */
+    uint64_t asked_ns; /* by the cache's clock: when the question left, since a flush may come
+                          between the server's answer and us */
+    uint64_t raises;   /* flushes here: what was read before one is no longer news */
 };
 
 /* What a caller saw when it asked. */
@@ -29,6 +30,7 @@ struct seen {
     int will_do;         /* else the caller has to read */
     uint64_t generation;
     uint64_t raises;
+    uint64_t now_ns;
 };
 
 struct state {
@@ -198,47 +200,49 @@ static struct state *state_find_locked(struct generations *generations,
     return NULL;
 }
 
-static uint64_t age_ns(const struct generations *generations, const struct known *known)
+/* The clock may be an application's: it is read before the mutex is taken. */
+static uint64_t now_of(const struct generations *generations)
 {
-    uint64_t now_ns = generations->clock.now_ns(generations->clock.context);
-    return now_ns > known->read_at_ns ? now_ns - known->read_at_ns : 0;
+    return generations->clock.now_ns(generations->clock.context);
 }
 
-static int still_counts(const struct generations *generations, const struct known *known)
+static int is_younger(const struct known *known, uint64_t now_ns, uint64_t most_ns)
 {
-    return known->is_known &&
-           age_ns(generations, known) < PERIODS_WITHOUT_READING * generations->poll_ns;
+    uint64_t age_ns = now_ns > known->asked_ns ? now_ns - known->asked_ns : 0;
+    return known->is_known && age_ns < most_ns;
 }
 
 /* @return 1 when what is known will do, 0 when the caller has to read */
-static int known_will_do_locked(struct generations *generations, struct known *known)
+static int known_will_do_locked(const struct generations *generations, struct known *known,
+                                uint64_t now_ns)
 {
-    if (known->is_known && age_ns(generations, known) < generations->poll_ns)
+    if (is_younger(known, now_ns, generations->poll_ns))
         return 1;
-    if (known->reading && still_counts(generations, known))
+    if (known->reading && is_younger(known, now_ns, PERIODS_WITHOUT_READING * generations->poll_ns))
         return 1;
     known->reading = 1;
     return 0;
 }
 
-static void known_set_locked(struct generations *generations, struct known *known,
-                             uint64_t generation)
+static void known_set_locked(struct known *known, const struct seen *seen, uint64_t generation)
 {
     known->is_known = 1;
     known->generation = generation;
-    known->read_at_ns = generations->clock.now_ns(generations->clock.context);
+    known->asked_ns = seen->now_ns;
 }
 
-/* Takes what was read, unless a flush here came in between: then its number is the newer one, and
- * where the flush left none, what was read serves this call alone. */
+/* Takes what was read, unless a flush here came in between or somebody asked later: then what is
+ * known is newer; and where such a flush left nothing known, what was read serves this call alone.
+ */
 static uint64_t known_after_read(struct generations *generations, const struct seen *seen,
                                  uint64_t generation)
 {
     struct known *known = seen->known;
     pthread_mutex_lock(&generations->mutex);
     known->reading = 0;
-    if (known->raises == seen->raises)
-        known_set_locked(generations, known, generation);
+    int is_newer = !known->is_known || known->asked_ns <= seen->now_ns;
+    if (known->raises == seen->raises && is_newer)
+        known_set_locked(known, seen, generation);
     else if (known->is_known)
         generation = known->generation;
     pthread_mutex_unlock(&generations->mutex);
@@ -257,7 +261,7 @@ static void known_after_raise(struct generations *generations, const struct seen
     if (overlapped || status == LARDER_UNKNOWN)
         known->is_known = 0;
     else if (status == LARDER_OK)
-        known_set_locked(generations, known, generation);
+        known_set_locked(known, seen, generation);
     pthread_mutex_unlock(&generations->mutex);
 }
 
@@ -265,9 +269,10 @@ static void known_after_raise(struct generations *generations, const struct seen
 static int known_after_failure(struct generations *generations, struct known *known,
                                uint64_t *generation)
 {
+    uint64_t now_ns = now_of(generations);
     pthread_mutex_lock(&generations->mutex);
     known->reading = 0;
-    int counts = still_counts(generations, known);
+    int counts = is_younger(known, now_ns, PERIODS_WITHOUT_READING * generations->poll_ns);
     *generation = known->generation;
     pthread_mutex_unlock(&generations->mutex);
     return counts;
@@ -276,17 +281,25 @@ static int known_after_failure(struct generations *generations, struct known *kn
 static struct seen known_find(struct generations *generations, const struct larder_space *space,
                               uint32_t server, uint32_t servers, int is_reader)
 {
-    struct seen seen = {NULL, 0, 0, 0};
+    struct seen seen = {NULL, 0, 0, 0, now_of(generations)};
     pthread_mutex_lock(&generations->mutex);
     struct state *state = state_find_locked(generations, space, servers);
     if (state != NULL) {
         seen.known = &state->known[server];
-        seen.will_do = is_reader && known_will_do_locked(generations, seen.known);
+        seen.will_do = is_reader && known_will_do_locked(generations, seen.known, seen.now_ns);
         seen.generation = seen.known->generation;
         seen.raises = seen.known->raises;
     }
     pthread_mutex_unlock(&generations->mutex);
     return seen;
+}
+
+/* Without a generation nothing can be asked of that server, whatever came of asking for it. */
+static enum larder_status failure_of_find(enum larder_status status)
+{
+    int is_servers =
+        status == LARDER_TIMEOUT || status == LARDER_PROTOCOL || status == LARDER_UNKNOWN;
+    return is_servers ? LARDER_UNAVAILABLE : status;
 }
 
 enum larder_status larder__generation_find(struct generations *generations,
@@ -309,7 +322,7 @@ enum larder_status larder__generation_find(struct generations *generations,
     }
     if (known_after_failure(generations, seen.known, generation))
         return LARDER_OK;
-    return status == LARDER_UNKNOWN ? LARDER_UNAVAILABLE : status;
+    return failure_of_find(status);
 }
 
 static enum larder_status raise_on(struct generations *generations,

@@ -23,8 +23,9 @@ void larder__generations_free(struct generations *generations);
 /**
  * The generation of scope->space on one server.
  *
- * @param scope  the call that wants to know, over the backend that keeps them; its deadline holds
- * @return OK; a failure of a read (never UNKNOWN: the caller's own request has not left)
+ * @param scope  the call that wants to know, over the backend that keeps them; a session's deadline
+ *               holds for this too, a timeout begins anew
+ * @return OK; UNAVAILABLE; NO_MEMORY; WOULD_BLOCK; CLOSED
  */
 enum larder_status larder__generation_find(struct generations *generations,
                                            const struct larder_scope *scope, uint32_t server,

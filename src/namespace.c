@@ -213,11 +213,74 @@ static enum larder_status namespaced_wire_key(const struct larder_scope *scope,
 
 /* ---- many keys ----------------------------------------------------------------------------- */
 
-/* One row on its way in. */
+/* A row on its way in. */
 struct wired_row {
-    struct wire wire;
     struct larder_row *outer;
+    struct larder_slice key;
+    uint32_t server;
 };
+
+/* What stands before every key on one server, in one call. */
+struct prefix {
+    int is_set;
+    enum larder_status status;
+    size_t length;
+    char bytes[PREFIX_BYTES_MAX + 1];
+};
+
+/* A multi call under way: all of its rows at once, so that a server is asked once. */
+struct batch {
+    const struct larder_scope *scope;
+    struct wired_row *wired; /* the rows that are asked */
+    size_t count;
+    struct larder_row *inner; /* those of one server */
+    struct prefix *prefixes;  /* one a server */
+    char *keys;               /* all wire keys, one after the other */
+};
+
+static const struct prefix *prefix_of(struct batch *batch, uint32_t server)
+{
+    const struct namespaced *namespaced = namespaced_of(batch->scope);
+    struct prefix *prefix = &batch->prefixes[server];
+    if (prefix->is_set)
+        return prefix;
+    uint64_t generation = 0;
+    int has_generation = namespaced->generations != NULL;
+    prefix->is_set = 1;
+    prefix->status =
+        has_generation ? wire_generation(batch->scope, server, &generation) : LARDER_OK;
+    prefix->length = prefix_write(prefix->bytes, batch->scope->space, has_generation, generation);
+    return prefix;
+}
+
+/* Writes a row's wire key at `at`. @return its length; 0: the row was answered */
+static size_t wire_row(struct batch *batch, struct larder_row *row, char *at)
+{
+    struct wired_row *wired = &batch->wired[batch->count];
+    struct wire wire;
+    enum larder_status status = wire_place(batch->scope, row->key, &wire, &wired->server);
+    const struct prefix *prefix = status == LARDER_OK ? prefix_of(batch, wired->server) : NULL;
+    if (status == LARDER_OK)
+        status = prefix->status;
+    if (status != LARDER_OK) {
+        row->status = status;
+        return 0;
+    }
+    memcpy(at, prefix->bytes, prefix->length);
+    memcpy(at + prefix->length, row->key.data, row->key.length);
+    wired->outer = row;
+    wired->key = larder_bytes(at, prefix->length + row->key.length);
+    batch->count++;
+    return wired->key.length;
+}
+
+static void wire_rows(struct batch *batch, const struct larder_rows *rows)
+{
+    char *at = batch->keys;
+    for (size_t i = 0; i < rows->count; i++)
+        if (larder_row_at(rows, i)->status == LARDER_ASKED)
+            at += wire_row(batch, larder_row_at(rows, i), at);
+}
 
 static struct larder_row row_with_key(const struct larder_row *outer, struct larder_slice key)
 {
@@ -229,57 +292,26 @@ static struct larder_row row_with_key(const struct larder_row *outer, struct lar
 }
 
 /* The rows of one server go out together. */
-static void send_server(const struct wired_row *wired, size_t count, struct larder_row *rows,
-                        uint32_t server, enum larder_many many, enum larder_mode mode)
+static void send_server(const struct batch *batch, uint32_t server, enum larder_many many,
+                        enum larder_mode mode)
 {
-    const struct larder_scope *scope = NULL;
+    struct larder_scope scope = inner_scope(batch->scope);
     size_t used = 0;
-    for (size_t i = 0; i < count; i++)
-        if (wired[i].outer->status == LARDER_ASKED && wired[i].wire.scope.server == server) {
-            scope = &wired[i].wire.scope;
-            rows[used++] = row_with_key(wired[i].outer, wired[i].wire.key);
-        }
-    if (scope == NULL)
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->wired[i].server == server)
+            batch->inner[used++] = row_with_key(batch->wired[i].outer, batch->wired[i].key);
+    if (used == 0)
         return;
-    struct larder_rows some = {rows, used, sizeof(*rows)};
-    scope->ops->many(scope, many, mode, &some);
+    if (namespaced_of(batch->scope)->servers > 1)
+        scope.server = server + 1;
+    struct larder_rows some = {batch->inner, used, sizeof(*batch->inner)};
+    scope.ops->many(&scope, many, mode, &some);
     used = 0;
-    for (size_t i = 0; i < count; i++)
-        if (wired[i].outer->status == LARDER_ASKED && wired[i].wire.scope.server == server) {
-            wired[i].outer->status = rows[used].status;
-            wired[i].outer->value = rows[used++].value;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->wired[i].server == server) {
+            batch->wired[i].outer->status = batch->inner[used].status;
+            batch->wired[i].outer->value = batch->inner[used++].value;
         }
-}
-
-static void wire_rows(const struct larder_scope *scope, const struct larder_rows *rows,
-                      struct wired_row *wired)
-{
-    for (size_t i = 0; i < rows->count; i++) {
-        struct larder_row *row = larder_row_at(rows, i);
-        wired[i].outer = row;
-        wired[i].wire.allocated = NULL;
-        wired[i].wire.scope.server = 0;
-        if (row->status != LARDER_ASKED)
-            continue;
-        enum larder_status status = wire_set(scope, row->key, &wired[i].wire);
-        if (status != LARDER_OK)
-            row->status = status;
-    }
-}
-
-/* So that a huge call needs no huge block beside it. */
-#define ROWS_AT_ONCE 256
-
-static void send_rows(const struct larder_scope *scope, enum larder_many many,
-                      enum larder_mode mode, const struct larder_rows *rows,
-                      struct wired_row *wired, struct larder_row *inner)
-{
-    uint32_t servers = namespaced_of(scope)->servers;
-    wire_rows(scope, rows, wired);
-    for (uint32_t server = servers > 1 ? 1 : 0; server <= (servers > 1 ? servers : 0); server++)
-        send_server(wired, rows->count, inner, server, many, mode);
-    for (size_t i = 0; i < rows->count; i++)
-        wire_release(&wired[i].wire);
 }
 
 static void refuse_rows(const struct larder_rows *rows)
@@ -289,24 +321,36 @@ static void refuse_rows(const struct larder_rows *rows)
             larder_row_at(rows, i)->status = LARDER_NO_MEMORY;
 }
 
+static size_t key_bytes(const struct larder_rows *rows)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < rows->count; i++)
+        if (larder_row_at(rows, i)->status == LARDER_ASKED)
+            bytes += PREFIX_BYTES_MAX + larder_row_at(rows, i)->key.length;
+    return bytes;
+}
+
 static void namespaced_many(const struct larder_scope *scope, enum larder_many many,
                             enum larder_mode mode, const struct larder_rows *rows)
 {
-    size_t most = rows->count < ROWS_AT_ONCE ? rows->count : ROWS_AT_ONCE;
-    struct wired_row *wired = malloc(most * sizeof(*wired));
-    struct larder_row *inner = malloc(most * sizeof(*inner));
-    if (wired == NULL || inner == NULL) {
+    uint32_t servers = namespaced_of(scope)->servers;
+    struct batch batch = {.scope = scope,
+                          .wired = calloc(rows->count, sizeof(*batch.wired)),
+                          .inner = calloc(rows->count, sizeof(*batch.inner)),
+                          .prefixes = calloc(servers, sizeof(*batch.prefixes)),
+                          .keys = malloc(key_bytes(rows))};
+    if (batch.wired == NULL || batch.inner == NULL || batch.prefixes == NULL ||
+        batch.keys == NULL) {
         refuse_rows(rows);
     } else {
-        for (size_t done = 0; done < rows->count; done += most) {
-            struct larder_rows some = {larder_row_at(rows, done), rows->count - done, rows->stride};
-            if (some.count > most)
-                some.count = most;
-            send_rows(scope, many, mode, &some, wired, inner);
-        }
+        wire_rows(&batch, rows);
+        for (uint32_t server = 0; server < servers; server++)
+            send_server(&batch, server, many, mode);
     }
-    free(inner);
-    free(wired);
+    free(batch.wired);
+    free(batch.inner);
+    free(batch.prefixes);
+    free(batch.keys);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -396,8 +440,11 @@ static struct larder_traits namespaced_traits(const struct larder_traits *inner,
     traits.can |= LARDER_CAN_NAMESPACES;
     traits.can &= ~(uint64_t)(LARDER_CAN_FLUSH | LARDER_CAN_KEYS);
     traits.steps &= ~(uint64_t)(LARDER_CAN_FLUSH | LARDER_CAN_KEYS);
-    if (generation && larder_can(inner, LARDER_CAN_COUNT | LARDER_CAN_ADD))
+    if (generation && larder_can(inner, LARDER_CAN_COUNT | LARDER_CAN_ADD)) {
         traits.steps |= LARDER_CAN_FLUSH;
+        traits.promises &=
+            ~(uint64_t)LARDER_HARD_DEADLINE; /* reading it takes a timeout of its own */
+    }
     return traits;
 }
 

@@ -22,7 +22,7 @@ struct namespaced *larder__namespaced_new(const struct larder_scope *inner,
                                           int generation);
 void larder__namespaced_free(struct namespaced *namespaced);
 
-/** The scope to call through, once its `space` is set; without one it is the backend's own. */
+/** The scope to call through, once its `space` is set. */
 struct larder_scope larder__namespaced_scope(struct namespaced *namespaced);
 const struct larder_traits *larder__namespaced_traits(const struct namespaced *namespaced);
 

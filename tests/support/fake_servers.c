@@ -44,6 +44,8 @@ static enum larder_status fake_read(const struct larder_scope *scope, struct lar
     struct larder_cache *memory = reach(scope, key, &status);
     if (memory == NULL)
         return status;
+    if (servers->before_get != NULL && servers->skip_gets-- == 0)
+        servers->before_get(servers->before_get_context);
     status = larder_read(memory, key, buffer, size, info);
     if (servers->after_read != NULL)
         servers->after_read(servers->after_read_context, fake_place(scope, key), key);
@@ -80,6 +82,33 @@ static enum larder_status fake_count(const struct larder_scope *scope, struct la
     if (servers->after_count != NULL)
         servers->after_count(servers->after_count_context);
     return status;
+}
+
+static enum larder_status fake_one(const struct larder_scope *scope, enum larder_many many,
+                                   enum larder_mode mode, struct larder_row *row)
+{
+    switch (many) {
+    case LARDER_MANY_READ:
+        return fake_read(scope, row->key, row->buffer, row->size, &row->value.info);
+    case LARDER_MANY_GET:
+        return scope->ops->get(scope, row->key, &row->value);
+    case LARDER_MANY_STORE:
+        return fake_store(scope, mode, row->key, &row->write, &row->value.info.version);
+    case LARDER_MANY_DELETE:
+        return fake_remove(scope, row->key, row->write.version);
+    case LARDER_MANY_TOUCH:
+        return scope->ops->touch(scope, row->key, row->write.ttl_ms);
+    }
+    return LARDER_UNSUPPORTED;
+}
+
+static void fake_many(const struct larder_scope *scope, enum larder_many many,
+                      enum larder_mode mode, const struct larder_rows *rows)
+{
+    servers_of(scope)->many_calls++;
+    for (size_t i = 0; i < rows->count; i++)
+        if (larder_row_at(rows, i)->status == LARDER_ASKED)
+            larder_row_at(rows, i)->status = fake_one(scope, many, mode, larder_row_at(rows, i));
 }
 
 static enum larder_status fake_wire_key(const struct larder_scope *scope, struct larder_slice key,
@@ -167,11 +196,13 @@ static void fill_in(struct fake_servers *servers)
             ~(uint64_t)(LARDER_CAN_COUNT | LARDER_CAN_COUNT_INITIAL | LARDER_CAN_WIRE_KEY);
     } else {
         servers->ops.count = fake_count;
+        servers->ops.many = fake_many;
         servers->ops.wire_key = fake_wire_key;
         servers->ops.servers = fake_servers_count;
         servers->ops.place = fake_place;
     }
     servers->traits.can &= ~servers->can_not;
+    servers->traits.options |= servers->takes;
 }
 
 enum larder_status fake_servers_open(struct fake_servers *servers,

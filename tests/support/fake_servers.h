@@ -12,19 +12,25 @@
 
 struct fake_servers {
     uint32_t count;
-    int required_rows_only;                           /* leave every optional row out */
-    uint64_t can_not;                                 /* LARDER_CAN_* to take out of the traits */
-    struct larder_clock clock;                        /* of the memory caches; default: monotonic */
-    _Atomic int status[FAKE_SERVERS_MAX];             /* what calls answer instead; 0: the truth */
-    _Atomic uint64_t calls[FAKE_SERVERS_MAX];         /* that reached the server */
+    int required_rows_only;                   /* leave every optional row out */
+    uint64_t can_not;                         /* LARDER_CAN_* to take out of the traits */
+    uint64_t takes;                           /* LARDER_TAKES_* to put in */
+    struct larder_clock clock;                /* of the memory caches; default: monotonic */
+    _Atomic int status[FAKE_SERVERS_MAX];     /* what calls answer instead; 0: the truth */
+    _Atomic uint64_t calls[FAKE_SERVERS_MAX]; /* that reached the server */
     /* called in the middle of a read, after the value was read; NULL: nothing */
     void (*after_read)(void *context, uint32_t server, struct larder_slice key);
     void *after_read_context;
+    /* called before the read number skip_gets, once */
+    void (*before_get)(void *context);
+    void *before_get_context;
+    int skip_gets;
     /* the same in the middle of a count */
     void (*after_count)(void *context);
     void *after_count_context;
-    struct larder_cache *memory[FAKE_SERVERS_MAX];    /* set by fake_servers_open() */
-    int closed;                                       /* how often close was called */
+    struct larder_cache *memory[FAKE_SERVERS_MAX]; /* set by fake_servers_open() */
+    int many_calls;                                /* of the row many */
+    int closed;                                    /* how often close was called */
     int shut_down;
     struct larder_traits traits;
     struct larder_ops ops;

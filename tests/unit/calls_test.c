@@ -61,6 +61,63 @@ static void a_backend_with_the_required_rows_alone_gets_the_rest_by_cas(void **s
     larder_close(cache);
 }
 
+static void stand_ins_honour_the_version_and_the_ttl_of_a_call(void **state)
+{
+    (void)state;
+    struct fake_servers servers;
+    struct larder_cache *cache;
+    memset(&servers, 0, sizeof(servers));
+    servers.count = 1;
+    servers.required_rows_only = 1;
+    servers.takes = LARDER_TAKES_VERSION | LARDER_TAKES_TOUCH;
+    assert_status(LARDER_OK, fake_servers_open(&servers, NULL, &cache));
+    struct larder_slice key = larder_text("key");
+    struct larder_info info = {.want = LARDER_WANT_VERSION | LARDER_WANT_TTL};
+    struct larder_initial initial = {1, 0, 0, 0};
+    char text[32];
+    uint64_t result;
+    assert_status(LARDER_OK, larder_set(cache, key, larder_text("5"), 0));
+    assert_status(LARDER_OK, larder_read(cache, key, text, sizeof(text), &info));
+
+    struct larder_call call = LARDER_CALL_INIT;
+    call.version = info.version + 1;
+    assert_status(LARDER_CONFLICT, larder_touch_with(cache, &call, key, 1000));
+    assert_status(LARDER_CONFLICT,
+                  larder_count_with(cache, &call, key, LARDER_UP, 1, NULL, &result));
+    assert_status(LARDER_MISS, larder_count_with(cache, &call, larder_text("none"), LARDER_UP, 1,
+                                                 &initial, &result));
+    call.version = info.version;
+    call.touch_ttl_ms = 60000;
+    assert_status(LARDER_OK, larder_count_with(cache, &call, key, LARDER_UP, 1, NULL, &result));
+    assert_int_equal(6, result);
+    assert_status(LARDER_OK, larder_read(cache, key, text, sizeof(text), &info));
+    assert_in_range(info.ttl_ms, 50000, 60000);
+    larder_close(cache);
+}
+
+static void add_behind_the_touch(void *context)
+{
+    struct fake_servers *servers = context;
+    servers->before_get = NULL;
+    assert_status(LARDER_OK,
+                  larder_add(servers->memory[0], larder_text("key"), larder_text("v"), 0));
+}
+
+static void the_stand_in_for_get_and_touch_touches_what_it_gives(void **state)
+{
+    (void)state;
+    struct fake_servers servers;
+    struct larder_cache *cache = open_fake(&servers, 1);
+    struct larder_value value = {.info = {.want = LARDER_WANT_TTL}};
+    servers.before_get = add_behind_the_touch;
+    servers.before_get_context = &servers;
+    servers.skip_gets = 1; /* the touch's own */
+    assert_status(LARDER_OK, larder_get_and_touch(cache, larder_text("key"), 60000, &value));
+    assert_in_range(value.info.ttl_ms, 50000, 60000);
+    larder_value_release(&value);
+    larder_close(cache);
+}
+
 static void the_stand_in_for_get_grows_to_the_value(void **state)
 {
     (void)state;
@@ -449,6 +506,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_backend_with_the_required_rows_alone_gets_the_rest_by_cas),
+        cmocka_unit_test(stand_ins_honour_the_version_and_the_ttl_of_a_call),
+        cmocka_unit_test(the_stand_in_for_get_and_touch_touches_what_it_gives),
         cmocka_unit_test(the_stand_in_for_get_grows_to_the_value),
         cmocka_unit_test(what_the_traits_lack_is_unsupported),
         cmocka_unit_test(options_that_make_no_sense_are_bad_arguments),

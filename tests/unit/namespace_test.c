@@ -16,6 +16,7 @@ struct world {
     struct fake_servers servers;
     struct larder_cache *client;
     struct larder_cache *red, *blue;
+    int in_clock;
 };
 
 static void open_world(struct world *world, uint32_t server_count, uint64_t generation)
@@ -186,7 +187,7 @@ static void while_polls_fail_the_last_generation_counts_for_three_periods(void *
     assert_true(world.servers.calls[0] >= calls + 2);
     manual_clock_advance(&world.clock, 1);
     calls = world.servers.calls[0];
-    assert_status(LARDER_TIMEOUT, larder_read(world.red, larder_text("k"), NULL, 0, NULL));
+    expect_status(world.red, "k", LARDER_UNAVAILABLE);
     assert_int_equal(calls + 1, world.servers.calls[0]); /* the poll alone */
     world.servers.status[0] = LARDER_OK;
     expect(world.red, "k", "v");
@@ -368,6 +369,81 @@ static void two_flushes_at_once_leave_the_generation_of_the_server(void **state)
     close_world(&world);
 }
 
+static void the_poll_is_slow(void *context, uint32_t server, struct larder_slice key)
+{
+    struct world *world = context;
+    (void)server;
+    if (key.length == generation_key.length && memcmp(key.data, generation_key.data, 6) == 0)
+        manual_clock_advance(&world->clock, POLL_MS - 200);
+}
+
+static void a_slow_poll_does_not_stretch_the_period(void **state)
+{
+    (void)state;
+    struct world world;
+    uint64_t result;
+    open_world(&world, 1, 1);
+    world.servers.after_read_context = &world;
+    world.servers.after_read = the_poll_is_slow;
+    set(world.red, "k", "v");
+    world.servers.after_read = NULL;
+    assert_status(LARDER_OK,
+                  larder_incr(world.servers.memory[0], generation_key, 1, NULL, &result));
+    manual_clock_advance(&world.clock, 200);
+    expect_status(world.red, "k", LARDER_MISS);
+    close_world(&world);
+}
+
+static uint64_t look_at_the_clock(void *context)
+{
+    struct world *world = context;
+    /* an application's clock may do what it likes, also use the cache that asks for the time */
+    if (world->client != NULL && !world->in_clock) {
+        world->in_clock = 1;
+        enum larder_status status = larder_read(world->client, larder_text("other"), NULL, 0, NULL);
+        assert_true(status == LARDER_MISS);
+        world->in_clock = 0;
+    }
+    return 1;
+}
+
+static void a_clock_that_uses_the_cache_does_not_lock_it_up(void **state)
+{
+    (void)state;
+    struct world world;
+    memset(&world, 0, sizeof(world));
+    world.servers.count = 1;
+    struct larder_open_options options = LARDER_OPEN_OPTIONS_INIT;
+    options.clock.now_ns = look_at_the_clock;
+    options.clock.context = &world;
+    struct larder_cache *leaf;
+    assert_status(LARDER_OK, fake_servers_open(&world.servers, &options, &leaf));
+    struct larder_route routes[] = {{"main", leaf, LARDER_TTL_DEFAULT, 0}};
+    assert_status(LARDER_OK, larder_client_open(NULL, NULL, routes, 1, &world.client, NULL, 0));
+    set(world.client, "k", "v");
+    expect(world.client, "k", "v");
+    close_world(&world);
+}
+
+static void many_keys_take_one_round_a_server(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    static struct larder_row rows[COUNT];
+    struct world world;
+    open_world(&world, 2, 1);
+    memset(rows, 0, sizeof(rows));
+    for (int i = 0; i < COUNT; i++)
+        rows[i].key = larder_text(i % 2 ? "a" : "b");
+    set(world.red, "a", "v");
+    set(world.red, "b", "v");
+    world.servers.many_calls = 0;
+    assert_status(LARDER_OK, larder_get_multi(world.red, rows, COUNT));
+    assert_int_equal(2, world.servers.many_calls);
+    larder_rows_release(rows, COUNT);
+    close_world(&world);
+}
+
 static void the_longest_key_fits_with_its_prefix(void **state)
 {
     (void)state;
@@ -419,6 +495,9 @@ int main(void)
         cmocka_unit_test(a_multi_call_larger_than_a_batch_is_answered_whole),
         cmocka_unit_test(a_poll_that_a_flush_overtook_does_not_bring_the_old_generation_back),
         cmocka_unit_test(two_flushes_at_once_leave_the_generation_of_the_server),
+        cmocka_unit_test(a_slow_poll_does_not_stretch_the_period),
+        cmocka_unit_test(a_clock_that_uses_the_cache_does_not_lock_it_up),
+        cmocka_unit_test(many_keys_take_one_round_a_server),
         cmocka_unit_test(the_longest_key_fits_with_its_prefix),
         cmocka_unit_test(the_default_namespace_has_three_names),
     };
