@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <larder/util/counter.h>
+#include <larder/util/deadline.h>
 #include <larder/util/random.h>
 #include <larder/util/uthash.h>
 
@@ -294,9 +295,14 @@ static struct seen known_find(struct generations *generations, const struct lard
     return seen;
 }
 
-/* Without a generation nothing can be asked of that server, whatever came of asking for it. */
-static enum larder_status failure_of_find(enum larder_status status)
+/* Without a generation nothing can be asked of that server, whatever came of asking for it; unless it
+ * was the caller's own time that ran out. */
+static enum larder_status failure_of_find(const struct larder_scope *scope,
+                                          enum larder_status status)
 {
+    if (status == LARDER_TIMEOUT && scope->session != NULL &&
+        larder_deadline_left_ms(scope->session->deadline_ns) == 0)
+        return LARDER_TIMEOUT;
     int is_servers =
         status == LARDER_TIMEOUT || status == LARDER_PROTOCOL || status == LARDER_UNKNOWN;
     return is_servers ? LARDER_UNAVAILABLE : status;
@@ -322,7 +328,7 @@ enum larder_status larder__generation_find(struct generations *generations,
     }
     if (known_after_failure(generations, seen.known, generation))
         return LARDER_OK;
-    return failure_of_find(status);
+    return failure_of_find(scope, status);
 }
 
 static enum larder_status raise_on(struct generations *generations,

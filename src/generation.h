@@ -25,7 +25,7 @@ void larder__generations_free(struct generations *generations);
  *
  * @param scope  the call that wants to know, over the backend that keeps them; a session's deadline
  *               holds for this too, a timeout begins anew
- * @return OK; UNAVAILABLE; NO_MEMORY; WOULD_BLOCK; CLOSED
+ * @return OK; UNAVAILABLE; TIMEOUT when the session's time is over; NO_MEMORY; WOULD_BLOCK; CLOSED
  */
 enum larder_status larder__generation_find(struct generations *generations,
                                            const struct larder_scope *scope, uint32_t server,

@@ -251,9 +251,22 @@ enum larder_status larder_open_scheme(const char *scheme, const void *options,
 
 /* ---- what is not there --------------------------------------------------------------------- */
 
-/* The schemes that are there, joined by ", ", and the one that is nearest. */
+static const char *component_of(const char *scheme)
+{
+    for (size_t i = 0; i < COMPONENT_COUNT; i++)
+        if (strcmp(components[i].scheme, scheme) == 0)
+            return components[i].component;
+    return NULL;
+}
+
+static int is_component(const char *scheme)
+{
+    return component_of(scheme) != NULL;
+}
+
+/* The schemes that there are, installed or not, joined by ", ", and the one that is nearest. */
 struct schemes {
-    const char *names[BUILTIN_COUNT + LARDER__REGISTERED_MAX];
+    const char *names[BUILTIN_COUNT + COMPONENT_COUNT + LARDER__REGISTERED_MAX];
     size_t count;
     char list[512];
 };
@@ -263,9 +276,12 @@ static void schemes_list(struct schemes *schemes)
     schemes->count = 0;
     for (size_t i = 0; i < BUILTIN_COUNT; i++)
         schemes->names[schemes->count++] = builtin[i]->scheme;
+    for (size_t i = 0; i < COMPONENT_COUNT; i++)
+        schemes->names[schemes->count++] = components[i].scheme;
     registry_lock();
     for (size_t i = 0; i < registry.guarded.count; i++)
-        schemes->names[schemes->count++] = registry.guarded.rows[i].backend->scheme;
+        if (!is_component(registry.guarded.rows[i].backend->scheme))
+            schemes->names[schemes->count++] = registry.guarded.rows[i].backend->scheme;
     registry_unlock();
     larder__names_join(schemes->names, schemes->count, schemes->list, sizeof(schemes->list));
 }
@@ -277,11 +293,12 @@ enum larder_status larder__backend_missing(const char *scheme, const struct lard
     if (strlen(scheme) <= LARDER__SCHEME_BYTES_MAX &&
         larder__module_load(scheme, strlen(scheme), why) == LARDER_UNSUPPORTED)
         return LARDER_UNSUPPORTED;
-    for (size_t i = 0; i < COMPONENT_COUNT; i++)
-        if (strcmp(components[i].scheme, scheme) == 0)
-            return larder_fail(why, LARDER_UNSUPPORTED,
-                               "%s is not installed; it needs larder's component %s", scheme,
-                               components[i].component);
+    if (is_component(scheme))
+        return larder_fail(why, LARDER_UNSUPPORTED,
+                           "%s is not installed: its module, %s.so, is neither beside the library in "
+                           "larder/ nor in LARDER_MODULE_PATH; install larder's component %s, or "
+                           "register it in a static build",
+                           scheme, scheme, component_of(scheme));
     schemes_list(&schemes);
     const char *nearest = larder_nearest(scheme, schemes.names, schemes.count);
     return larder_fail(why, LARDER_BAD_ARGUMENT, "no cache is called '%.40s'%s%s%s; there are %s",
