@@ -11,10 +11,11 @@
  *   a1  count up, and own the number n
  *   a2  add slot n
  *   a3  confirm: count up by 2^31, and start again when the counter is gone or behind n
+ *   a4  look whether counter and slot have versions
  *
  * Storing: a1 to a3 for every master, then
  *   s4  store the value
- *   s5  look whether all slots are still there, and if not, delete the value
+ *   s5  look whether all slots are still there, and a4; if not, delete the value
  *
  * Deleting
  *   d1  read the counter and its version
@@ -38,6 +39,9 @@
  *
  * Why slots are deleted at a version. Two deletes may have read the same slot; after the first is
  * through, the number may be given out again, and the second must not take the new wire.
+ *
+ * Why versions are looked at. A server with cas off takes wires like any other, but hands out no
+ * version, and no delete could follow them.
  *
  * The counter counts refused adds too, past its cap; were there ever 2^31, it would start again as
  * a lost one does.
@@ -71,8 +75,8 @@
 #define ATTEMPTS_MAX 8u /* of an add, when deletes keep coming */
 #define ROUNDS_MAX 16u  /* of a delete, when adds keep coming */
 
-#define NEEDED                                                                 \
-    ((uint64_t)(LARDER_CAN_ADD | LARDER_CAN_COUNT | LARDER_CAN_COUNT_INITIAL | \
+#define NEEDED                                                                                  \
+    ((uint64_t)(LARDER_CAN_ADD | LARDER_CAN_CAS | LARDER_CAN_COUNT | LARDER_CAN_COUNT_INITIAL | \
                 LARDER_CAN_DELETE_VERSION))
 
 struct wire {
@@ -87,7 +91,8 @@ struct workspace {
     struct larder_slice master;
     struct larder_slice counter; /* the counter's key */
     size_t capacity;             /* of each array */
-    struct larder_row *slots; /* what is asked about slots; holds the views while a batch is used */
+    struct larder_row *slots; /* what is asked about slots; holds the views while a batch is used;
+                                 has one row more, for the counter */
     struct larder_row *rows;  /* what is asked about those views */
     struct wire *wires;
     char *names; /* of the slots, name_size bytes each */
@@ -190,14 +195,14 @@ static enum larder_status work_open(struct workspace *work, struct larder_cache 
 {
     size_t name_size = master.length + NAME_BYTES_BESIDE_MASTER;
     size_t bytes_each = 2 * sizeof(struct larder_row) + sizeof(struct wire) + name_size;
-    char *block = malloc(capacity * bytes_each + name_size);
+    char *block = malloc(sizeof(struct larder_row) + capacity * bytes_each + name_size);
     if (block == NULL)
         return LARDER_NO_MEMORY;
     work->cache = cache;
     work->master = master;
     work->capacity = capacity;
     work->slots = (struct larder_row *)(void *)block;
-    work->rows = work->slots + capacity;
+    work->rows = work->slots + capacity + 1;
     work->wires = (struct wire *)(void *)(work->rows + capacity);
     work->names = (char *)(work->wires + capacity);
     work->name_size = name_size;
@@ -215,6 +220,26 @@ static struct larder_row *row_start(struct larder_row *row, struct larder_slice 
     memset(row, 0, sizeof(*row));
     row->key = key;
     return row;
+}
+
+static struct larder_row *versioned_row_start(struct larder_row *row, struct larder_slice key)
+{
+    row_start(row, key)->value.info.want = LARDER_WANT_VERSION;
+    return row;
+}
+
+static int is_missing(enum larder_status status)
+{
+    return status == LARDER_MISS || status == LARDER_ABSENT;
+}
+
+/* UNSUPPORTED: what was read has no version, so no delete could guard it. What is gone by now is
+ * none of that. */
+static enum larder_status guard_status(const struct larder_row *row)
+{
+    if (row->status == LARDER_OK || row->status == LARDER_PARTIAL)
+        return row->value.info.version != 0 ? LARDER_OK : LARDER_UNSUPPORTED;
+    return is_missing(row->status) ? LARDER_OK : row->status;
 }
 
 /* ---- adding -------------------------------------------------------------------------------- */
@@ -311,6 +336,22 @@ static enum larder_status confirm(struct workspace *work, size_t count)
     return status;
 }
 
+/* a4. Reads no bytes. */
+static enum larder_status look_at_versions(struct workspace *work, size_t count)
+{
+    enum larder_status worst = LARDER_OK;
+    if (work->wires[0].number == 0) /* over a cache that keeps nothing */
+        return LARDER_OK;
+    for (size_t i = 0; i < count; i++)
+        versioned_row_start(&work->slots[i], work_slot_name(work, i, work->wires[i].number));
+    versioned_row_start(&work->slots[count], work->counter);
+    (void)larder_read_multi(work->cache, work->slots, count + 1);
+    for (size_t i = 0; i <= count; i++)
+        worst = worse(worst, guard_status(&work->slots[i]));
+    return worst;
+}
+
+/* a1 to a3. */
 static enum larder_status wire_all(struct workspace *work, size_t count, int64_t ttl_ms)
 {
     enum larder_status status = LARDER_CONFLICT;
@@ -341,6 +382,8 @@ static enum larder_status add_in_batches(struct workspace *work, const struct la
         for (size_t i = 0; i < some; i++)
             work->wires[i].key = keys[done + i];
         status = wire_all(work, some, ttl_ms);
+        if (status == LARDER_OK)
+            status = look_at_versions(work, some);
         done += some;
     }
     return status;
@@ -373,10 +416,10 @@ enum larder_status larder_dependency_add_multi(struct larder_cache *cache,
 
 /* ---- storing ------------------------------------------------------------------------------- */
 
-/* The slots that one value hangs on. */
+/* The slots that one value hangs on, each followed by its counter. */
 struct holds {
     struct larder_row *rows;
-    size_t count; /* 0 over a cache that keeps nothing */
+    size_t count; /* of rows; 0 over a cache that keeps nothing */
     char *names;
     size_t names_used;
 };
@@ -384,14 +427,15 @@ struct holds {
 static enum larder_status holds_open(struct holds *holds, const struct larder_slice *masters,
                                      size_t count)
 {
-    size_t size = count * (sizeof(struct larder_row) + NAME_BYTES_BESIDE_MASTER) + 1;
+    size_t names_each = NAME_BYTES_BESIDE_MASTER + PREFIX_BYTES;
+    size_t size = count * (2 * sizeof(struct larder_row) + names_each) + 1;
     for (size_t i = 0; i < count; i++)
-        size += masters[i].length;
+        size += 2 * masters[i].length;
     holds->rows = malloc(size);
     if (holds->rows == NULL)
         return LARDER_NO_MEMORY;
     holds->count = 0;
-    holds->names = (char *)(holds->rows + count);
+    holds->names = (char *)(holds->rows + 2 * count);
     holds->names_used = 0;
     return LARDER_OK;
 }
@@ -399,6 +443,12 @@ static enum larder_status holds_open(struct holds *holds, const struct larder_sl
 static void holds_close(struct holds *holds)
 {
     free(holds->rows);
+}
+
+static void hold(struct holds *holds, struct larder_slice name)
+{
+    versioned_row_start(&holds->rows[holds->count++], name);
+    holds->names_used += name.length;
 }
 
 static enum larder_status hold_on(struct holds *holds, struct larder_cache *cache,
@@ -415,9 +465,8 @@ static enum larder_status hold_on(struct holds *holds, struct larder_cache *cach
     work_close(&work);
     if (status != LARDER_OK || number == 0)
         return status;
-    struct larder_slice name = slot_name(holds->names + holds->names_used, number, master);
-    row_start(&holds->rows[holds->count++], name);
-    holds->names_used += name.length;
+    hold(holds, slot_name(holds->names + holds->names_used, number, master));
+    hold(holds, counter_name(holds->names + holds->names_used, master));
     return LARDER_OK;
 }
 
@@ -426,19 +475,23 @@ static int same_bytes(struct larder_slice left, struct larder_slice right)
     return left.length == right.length && memcmp(left.data, right.data, left.length) == 0;
 }
 
+static int is_held(const struct larder_row *slot, struct larder_slice key)
+{
+    return !is_missing(slot->status) &&
+           (slot->status != LARDER_OK || same_bytes(slot->value.bytes, key));
+}
+
 /* s5. CONFLICT: a slot is gone. */
 static enum larder_status still_held(struct holds *holds, struct larder_cache *cache,
                                      struct larder_slice key)
 {
     enum larder_status worst = LARDER_OK;
     (void)larder_get_multi(cache, holds->rows, holds->count);
-    for (size_t i = 0; i < holds->count; i++) {
-        enum larder_status status = holds->rows[i].status;
-        int gone = status == LARDER_MISS || status == LARDER_ABSENT;
-        if (gone || (status == LARDER_OK && !same_bytes(holds->rows[i].value.bytes, key)))
-            status = LARDER_CONFLICT;
-        worst = worse(worst, status);
-    }
+    for (size_t i = 0; i < holds->count; i++)
+        worst = worse(worst, guard_status(&holds->rows[i]));
+    for (size_t i = 0; i < holds->count; i += 2)
+        if (!is_held(&holds->rows[i], key))
+            worst = worse(worst, LARDER_CONFLICT);
     larder_rows_release(holds->rows, holds->count);
     return worst;
 }
@@ -525,7 +578,7 @@ static int names_key(const struct larder_row *slot)
 
 static int is_answer(enum larder_status status)
 {
-    return status == LARDER_OK || status == LARDER_MISS || status == LARDER_ABSENT;
+    return status == LARDER_OK || is_missing(status);
 }
 
 /* The last number of the batch that starts at `first`: up to a few beyond what the counter says,
@@ -538,18 +591,19 @@ static uint64_t batch_end(uint64_t first, uint64_t handed_out)
     return last < LARDER_DEPENDENCY_WIRES_MAX ? last : LARDER_DEPENDENCY_WIRES_MAX;
 }
 
-/* d2, for one batch. Rows that could not be read make the worst status; the others can be used. */
+/* d2, for one batch. Rows that could not be read make the worst status; the others can be used. A
+ * slot without a version can't: deleting it could take somebody's new wire. */
 static enum larder_status read_slots(struct workspace *work, uint64_t first, size_t count)
 {
     enum larder_status worst = LARDER_OK;
-    for (size_t i = 0; i < count; i++) {
-        struct larder_row *row = row_start(&work->slots[i], work_slot_name(work, i, first + i));
-        row->value.info.want = LARDER_WANT_VERSION;
-    }
+    for (size_t i = 0; i < count; i++)
+        versioned_row_start(&work->slots[i], work_slot_name(work, i, first + i));
     (void)larder_get_multi(work->cache, work->slots, count);
     for (size_t i = 0; i < count; i++) {
-        if (!is_answer(work->slots[i].status))
-            worst = worse(worst, work->slots[i].status);
+        enum larder_status status = guard_status(&work->slots[i]);
+        if (status != LARDER_OK)
+            work->slots[i].status = status;
+        worst = worse(worst, status);
     }
     return worst;
 }
@@ -759,7 +813,7 @@ enum larder_status larder_dependency_delete_multi(struct larder_cache *cache,
                                                   const struct larder_slice *masters, size_t count,
                                                   struct larder_dependency_result *result)
 {
-    struct larder_dependency_result sum = {0, 0, 0, 0};
+    struct larder_dependency_result sum = {0};
     enum larder_status status = check_cache(cache);
     if (status == LARDER_OK)
         status = check_masters(masters, count);

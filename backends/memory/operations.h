@@ -17,8 +17,6 @@ larder_count_fn larder__memory_count;
 larder_lease_get_fn larder__memory_lease_get;
 larder_lease_fill_fn larder__memory_lease_fill;
 larder_lease_return_fn larder__memory_lease_return;
-/* many.c */
-larder_many_fn larder__memory_many;
 /* whole.c */
 larder_flush_fn larder__memory_flush;
 larder_stats_fn larder__memory_stats;

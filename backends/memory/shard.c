@@ -140,8 +140,8 @@ enum larder_status larder__visit_storing(const struct larder_scope *scope, struc
 }
 
 /* Where there is no room beside the entry that is replaced, takes that one's: nobody else is
- * evicted for it. Should the heap or the index then refuse the new one, the old one counts as
- * evicted.
+ * evicted for it. Should the heap or the index then refuse the new one, the old one is gone
+ * all the same, uncounted.
  * @return false when that does not go, or does not suffice */
 static bool take_room_of_old(struct visit *visit, const struct draft *draft)
 {

@@ -11,8 +11,10 @@
  * - A master is 1 to LARDER_DEPENDENCY_MASTER_BYTES_MAX arbitrary bytes, else LARDER_BAD_KEY.
  * - BAD_ARGUMENT for a cache opened with `errors_as_miss`: a hidden failure would look like a wire
  *   that is not there.
- * - UNSUPPORTED, before anything is sent, for a cache that can't ADD, COUNT, COUNT_INITIAL,
- *   DELETE_VERSION, or counts in steps of less than 2^31 (traits: delta_max).
+ * - UNSUPPORTED, before anything is sent, for a cache that can't ADD, CAS, COUNT, COUNT_INITIAL,
+ *   DELETE_VERSION, or counts in steps of less than 2^31 (traits: delta_max); afterwards, when a
+ *   server turns out to have cas off: nothing counts as wired, a value to store is not kept, a
+ *   delete takes no wire.
  * - NO_MEMORY, and whatever the cache itself answers (TIMEOUT, UNAVAILABLE, UNKNOWN, …), is handed
  *   on; repeating the call is always safe.
  * - Threads: any. Nothing is shared and no lock is held; a call blocks as long as the calls it
@@ -84,6 +86,7 @@ struct larder_dependency_result {
                         never finished, or taken by a delete that runs at the same time. Their keys
                         can't be known and may live */
     uint64_t rounds; /* 1 when nobody wired meanwhile */
+    uint64_t reserved[4]; /* 0 */
 };
 
 /**

@@ -13,6 +13,10 @@
  * no room answers LARDER_NO_MEMORY and leaves what was under its key. Only an overwrite that fits
  * in no other place than the old value's gives that one up first, as if it had been evicted.
  *
+ * Every key fits the smallest cache. The trait value_max is the longest value that fits, alone,
+ * beside a key of 256 bytes in a namespace with the longest name; each further byte of the key
+ * takes one from it. What does not fit the whole cache answers LARDER_TOO_LARGE.
+ *
  * Statistics of its own: items (with those that expired and wait for their bucket), bytes,
  * max_bytes, evictions, expirations, shards.
  */
@@ -27,7 +31,7 @@ extern "C" {
 
 /* clang-format off */
 #define LARDER_MEMORY_OPTIONS_TABLE(NUMBER, STRING)                                                  \
-    NUMBER(BYTES, max_bytes, max_bytes, 67108864, 65536, UINT64_MAX / 2,                           \
+    NUMBER(BYTES, max_bytes, max_bytes, 67108864, 262144, UINT64_MAX / 2,                          \
            "the most memory that entries, their index and all else take together")                 \
     NUMBER(COUNT, buckets, buckets, 60, 1, 4096,                                                   \
            "how many time buckets there are; an entry waits in the one in which it expires")       \
@@ -48,10 +52,7 @@ struct larder_memory_options {
       LARDER_MEMORY_OPTIONS_TABLE(LARDER_NUMBER_DEFAULT, LARDER_TEXT_DEFAULT) }
 /* clang-format on */
 
-/**
- * Opens a memory cache. Parameters and result as larder_open(); BAD_ARGUMENT also where the time
- * buckets alone would take over half of max_bytes.
- */
+/** Opens a memory cache. Parameters and result as larder_open(). */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_memory_open(const struct larder_memory_options *options,
                    const struct larder_open_options *open_options, struct larder_cache **cache,

@@ -16,6 +16,7 @@
 #include <utlist.h>
 
 #include <larder/util/deadline.h>
+#include <larder/util/growth.h>
 #include <larder/util/pool_fork.h>
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -280,16 +281,13 @@ void larder_pool_stats(struct larder_pool *pool, struct larder_pool_stats *stats
 
 /* ---- opening, ending, forking -------------------------------------------------------------- */
 
-/* A caller newer than this library may pass a larger struct, whose tail is 0. */
-static int options_valid(const struct larder_pool_options *options)
+/* `context` ends the first published struct. */
+static int options_read(const struct larder_pool_options *given,
+                        struct larder_pool_options *options)
 {
-    if (options->struct_size < sizeof(*options))
-        return 0;
-    const unsigned char *bytes = (const unsigned char *)options;
-    for (size_t i = sizeof(*options); i < options->struct_size; i++)
-        if (bytes[i] != 0)
-            return 0;
-    return options->size >= 1 && options->size <= LARDER_POOL_SIZE_MAX && options->create != NULL &&
+    size_t first_size = LARDER_SIZE_UP_TO(struct larder_pool_options, context);
+    return larder_struct_read(given, given->struct_size, first_size, options, sizeof(*options)) &&
+           options->size >= 1 && options->size <= LARDER_POOL_SIZE_MAX && options->create != NULL &&
            options->destroy != NULL;
 }
 
@@ -344,16 +342,17 @@ static void free_pool(struct larder_pool *pool)
     free(pool);
 }
 
-enum larder_status larder_pool_open(const struct larder_pool_options *options,
+enum larder_status larder_pool_open(const struct larder_pool_options *given,
                                     struct larder_pool **pool)
 {
+    struct larder_pool_options options = {0};
     if (pool == NULL)
         return LARDER_BAD_ARGUMENT;
     *pool = NULL;
-    if (options == NULL || !options_valid(options))
+    if (given == NULL || !options_read(given, &options))
         return LARDER_BAD_ARGUMENT;
 
-    struct larder_pool *opened = allocate(options);
+    struct larder_pool *opened = allocate(&options);
     if (opened == NULL)
         return LARDER_NO_MEMORY;
     enum larder_status status = init_locks(opened);

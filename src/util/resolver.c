@@ -30,8 +30,17 @@ struct larder_name {          /* all guarded by mutex, but for the host */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
 static pthread_cond_t answer;                             /* on CLOCK_MONOTONIC */
 static struct larder_name *queue;                         /* guarded by mutex */
+static struct larder_name *at_hand;                       /* guarded by mutex */
 static int running;                                       /* guarded by mutex */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void release_locked(struct larder_name *name)
+{
+    if (--name->references > 0)
+        return;
+    free(name->host);
+    free(name);
+}
 
 /* ---- fork ---------------------------------------------------------------------------------- */
 
@@ -54,13 +63,25 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&mutex);
 }
 
-/* The thread is the parent's. What it had at hand leaks one reference; what was queued is asked for
- * again by the next refresh. */
+/* The next refresh asks at once. */
+static void forget_locked(struct larder_name *name)
+{
+    name->queued = 0;
+    name->asked_ns = 0;
+    release_locked(name);
+}
+
+/* The thread is the parent's: nobody in the child works on what it had at hand or in the queue. */
 static void after_fork_in_child(void)
 {
-    for (struct larder_name *name = queue; name != NULL; name = name->next)
-        name->queued = 0;
-    queue = NULL;
+    while (queue != NULL) {
+        struct larder_name *name = queue;
+        queue = name->next;
+        forget_locked(name);
+    }
+    if (at_hand != NULL)
+        forget_locked(at_hand);
+    at_hand = NULL;
     running = 0;
     make_condition(); /* nobody waits in the child */
     pthread_mutex_unlock(&mutex);
@@ -73,14 +94,6 @@ static void set_up(void)
 }
 
 /* ---- the thread ---------------------------------------------------------------------------- */
-
-static void release_locked(struct larder_name *name)
-{
-    if (--name->references > 0)
-        return;
-    free(name->host);
-    free(name);
-}
 
 /* The first address that the system prefers, as text. */
 static int look_up(const char *host, char address[LARDER_ADDRESS_BYTES])
@@ -100,9 +113,11 @@ static void resolve_first_locked(void)
     struct larder_name *name = queue;
     char address[LARDER_ADDRESS_BYTES];
     queue = name->next;
+    at_hand = name;
     pthread_mutex_unlock(&mutex);
     int found = look_up(name->host, address);
     pthread_mutex_lock(&mutex);
+    at_hand = NULL;
     if (found)
         memcpy(name->address, address, sizeof(address));
     name->answered = 1;
@@ -211,8 +226,9 @@ int larder_name_wait(struct larder_name *name, uint64_t deadline_ns,
                      char address[LARDER_ADDRESS_BYTES])
 {
     struct timespec until = {(time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000)};
-    int failed = 0;
     pthread_mutex_lock(&mutex);
+    /* asked for before a fork: nobody is at it */
+    int failed = !name->answered && !name->queued && !enqueue_locked(name);
     while (!name->answered && failed == 0)
         failed = pthread_cond_timedwait(&answer, &mutex, &until);
     int known = address_locked(name, address);

@@ -34,6 +34,7 @@ static struct {
     struct larder_traits traits;
     meddle_fn *meddle;         /* NULL: none */
     meddle_fn *meddle_deletes; /* deletes only, row by row */
+    const char *casless;       /* keys that begin so are read without a version; NULL: none */
     unsigned calls;            /* a multi call is one */
 } meddled;                     /* a test uses one at a time, in one thread */
 
@@ -46,6 +47,14 @@ static enum larder_status before_call(struct larder_slice key)
 {
     meddled.calls++;
     return meddled.meddle != NULL ? meddled.meddle(key) : LARDER_OK;
+}
+
+static void take_version(struct larder_slice key, struct larder_info *info)
+{
+    const char *prefix = meddled.casless;
+    if (prefix != NULL && info != NULL && key.length >= strlen(prefix) &&
+        memcmp(key.data, prefix, strlen(prefix)) == 0)
+        info->version = 0;
 }
 
 static larder_read_fn meddled_read;
@@ -63,7 +72,11 @@ static enum larder_status meddled_read(const struct larder_scope *scope, struct 
 {
     enum larder_status status = before_call(key);
     (void)scope;
-    return status != LARDER_OK ? status : larder_read(meddled.inner, key, buffer, size, info);
+    if (status != LARDER_OK)
+        return status;
+    status = larder_read(meddled.inner, key, buffer, size, info);
+    take_version(key, info);
+    return status;
 }
 
 static enum larder_status meddled_get(const struct larder_scope *scope, struct larder_slice key,
@@ -122,6 +135,7 @@ static void answer_row(enum larder_many many, enum larder_mode mode, struct lard
         row->status = delete_row(row->key, row->write.version);
     else
         row->status = larder_touch(inner, row->key, row->write.ttl_ms);
+    take_version(row->key, &row->value.info);
 }
 
 static void meddled_many(const struct larder_scope *scope, enum larder_many many,
@@ -362,6 +376,16 @@ static void deleting_a_master_deletes_its_keys_and_leaves_no_trace(void **state)
     assert_false(lives("~dc:m"));
     assert_false(lives("~ds:1:m"));
     assert_false(lives("~ds:2:m"));
+}
+
+static void room_for_more_figures_is_zeroed(void **state)
+{
+    struct larder_dependency_result result;
+    (void)state;
+    memset(&result, 0xff, sizeof(result));
+    assert_int_equal(larder_dependency_delete(cache, larder_text("m"), &result), LARDER_OK);
+    for (size_t i = 0; i < sizeof(result.reserved) / sizeof(result.reserved[0]); i++)
+        assert_int_equal(result.reserved[i], 0);
 }
 
 static void an_unknown_master_is_no_failure(void **state)
@@ -1030,11 +1054,11 @@ static void round_trips_are_as_documented(void **state)
     (void)state;
     meddled.calls = 0;
     assert_int_equal(wire("m", "a"), LARDER_OK);
-    assert_int_equal(meddled.calls, 3);
+    assert_int_equal(meddled.calls, 4);
     meddled.calls = 0;
     assert_int_equal(larder_dependency_add_multi(cache, larder_text("m"), keys, 2, FOREVER),
                      LARDER_OK);
-    assert_int_equal(meddled.calls, 3);
+    assert_int_equal(meddled.calls, 4);
     meddled.calls = 0;
     assert_int_equal(set_under("m", "a"), LARDER_OK);
     assert_int_equal(meddled.calls, 5);
@@ -1063,7 +1087,47 @@ static void a_cache_that_can_not_is_refused_before_anything_is_sent(void **state
     assert_refused(LARDER_CAN_COUNT, UINT64_MAX);
     assert_refused(LARDER_CAN_COUNT_INITIAL, UINT64_MAX);
     assert_refused(LARDER_CAN_DELETE_VERSION, UINT64_MAX);
+    assert_refused(LARDER_CAN_CAS, UINT64_MAX);
     assert_refused(0, (UINT64_C(1) << 31) - 1);
+}
+
+/* Of several servers, some may have cas off: the counter's, a slot's, or all. */
+static const char *const casless_prefixes[] = {"", "~dc:", "~ds:"};
+
+static void a_wire_that_no_delete_could_follow_is_refused(void **state)
+{
+    struct larder_slice keys[2] = {larder_text("a"), larder_text("b")};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        meddled.casless = casless_prefixes[i];
+        assert_int_equal(wire("m", "a"), LARDER_UNSUPPORTED);
+        assert_int_equal(larder_dependency_add_multi(cache, larder_text("m"), keys, 2, FOREVER),
+                         LARDER_UNSUPPORTED);
+    }
+}
+
+static void a_value_whose_wire_no_delete_could_follow_is_not_kept(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        meddled.casless = casless_prefixes[i];
+        store("a");
+        assert_int_equal(set_under("m", "a"), LARDER_UNSUPPORTED);
+        assert_false(lives("a"));
+    }
+}
+
+static void a_delete_without_versions_takes_no_slot(void **state)
+{
+    (void)state;
+    store_wired("m", "a");
+    for (size_t i = 0; i < 3; i++) {
+        meddled.casless = casless_prefixes[i];
+        assert_int_equal(delete_m(), LARDER_UNSUPPORTED);
+        assert_true(lives("~dc:m") && lives("~ds:1:m"));
+    }
+    meddled.casless = NULL;
+    drop("m", 1, 0, 0);
 }
 
 /* Memory runs out at the given allocation of the linked library, which the linker sends here. */
@@ -1134,7 +1198,7 @@ static void bad_arguments_are_refused(void **state)
     struct larder_slice m = larder_text("m");
     struct larder_slice a = larder_text("a");
     struct larder_slice none = larder_text("");
-    struct larder_dependency_result result = {9, 9, 9, 9};
+    struct larder_dependency_result result = {9, 9, 9, 9, {9, 9, 9, 9}};
     struct larder_write write = larder_write_of(a, FOREVER);
     (void)state;
     assert_int_equal(larder_dependency_add(NULL, m, a, FOREVER), LARDER_BAD_ARGUMENT);
@@ -1245,6 +1309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAIN(deleting_a_master_deletes_its_keys_and_leaves_no_trace),
+        PLAIN(room_for_more_figures_is_zeroed),
         PLAIN(an_unknown_master_is_no_failure),
         PLAIN(a_wired_key_that_is_gone_is_counted_as_missing),
         PLAIN(a_key_wired_twice_is_dropped_once),
@@ -1290,6 +1355,9 @@ int main(void)
         MEDDLED(a_set_that_fails_at_any_call_leaves_no_value_without_wire),
         MEDDLED(round_trips_are_as_documented),
         MEDDLED(a_cache_that_can_not_is_refused_before_anything_is_sent),
+        MEDDLED(a_wire_that_no_delete_could_follow_is_refused),
+        MEDDLED(a_value_whose_wire_no_delete_could_follow_is_not_kept),
+        MEDDLED(a_delete_without_versions_takes_no_slot),
         PLAIN(out_of_memory_leaves_no_value_without_wire),
         PLAIN(out_of_memory_leaves_what_is_not_deleted_wired),
         PLAIN(bad_arguments_are_refused),

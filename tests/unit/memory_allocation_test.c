@@ -201,7 +201,7 @@ static void the_heap_never_gives_more_than_the_bound(void **state)
     (void)state;
     print_message("seed %u\n", seed);
     srand(seed);
-    options.max_bytes = 200000;
+    options.max_bytes = 300000;
     uint64_t before = heap_bytes;
     cache_open(&cache, &options);
     for (int i = 0; i < 50000; i++) {

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define SMALLEST UINT64_C(65536)
+/* of max_bytes, as the options reference has it */
+#define SMALLEST UINT64_C(262144)
 
 static void assert_within(struct cache *cache)
 {
@@ -89,7 +90,7 @@ static void one_call(struct cache *cache, struct larder_value *views, int view_c
 static void random_calls_stay_within_the_bound(void **state)
 {
     enum { VIEWS = 6, CALLS = 30000 };
-    static const uint64_t bounds[] = {SMALLEST, SMALLEST + 1, 100000, 300000, 2200000};
+    static const uint64_t bounds[] = {SMALLEST, SMALLEST + 1, 300000, 2200000};
     unsigned seed = 77;
     (void)state;
     print_message("seed %u\n", seed);
@@ -115,7 +116,7 @@ static void random_calls_stay_within_the_bound(void **state)
 
 static void the_longest_value_fits_and_a_longer_one_does_not(void **state)
 {
-    static const uint64_t bounds[] = {SMALLEST, 200000, 3000000, 67108864};
+    static const uint64_t bounds[] = {SMALLEST, 300000, 3000000, 67108864};
     (void)state;
     for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
         struct cache cache;
@@ -152,7 +153,7 @@ static void a_refused_store_evicts_nothing(void **state)
     char key[32];
     (void)state;
     cache_open_bytes(&cache, SMALLEST);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 3000; i++) {
         key_of(key, i);
         assert_int_equal(cache_set_bytes(&cache, key, 'v', 100, 0), LARDER_OK);
     }
@@ -164,7 +165,7 @@ static void a_refused_store_evicts_nothing(void **state)
     assert_int_equal(cache_store(&cache, LARDER_ADD, key, large, 0), LARDER_EXISTS);
     assert_int_equal(cache_store(&cache, LARDER_REPLACE, "none", large, 0), LARDER_MISS);
     assert_int_equal(cache_cas(&cache, key, large, 1), LARDER_CONFLICT);
-    assert_int_equal(cache_set_bytes(&cache, key, 'v', 70000, 0), LARDER_TOO_LARGE);
+    assert_int_equal(cache_set_bytes(&cache, key, 'v', SMALLEST, 0), LARDER_TOO_LARGE);
     assert_int_equal(cache_stat(&cache, "evictions"), evictions);
     assert_int_equal(cache_stat(&cache, "items"), items);
     cache_close(&cache);
@@ -214,16 +215,16 @@ static void a_store_that_finds_no_room_leaves_what_was_there(void **state)
     for (int i = 0; i < 3; i++) {
         char key[32];
         key_of(key, i);
-        assert_int_equal(cache_set_bytes(&cache, key, 'v', 15000, 0), LARDER_OK);
+        assert_int_equal(cache_set_bytes(&cache, key, 'v', 70000, 0), LARDER_OK);
         assert_int_equal(cache_get(&cache, key, &views[i]), LARDER_OK);
     }
-    assert_int_equal(cache_set_bytes(&cache, "k", 'n', 30000, 0), LARDER_NO_MEMORY);
+    assert_int_equal(cache_set_bytes(&cache, "k", 'n', 120000, 0), LARDER_NO_MEMORY);
     struct larder_info info = {0};
     assert_int_equal(cache_peek(&cache, "k", &info), LARDER_OK);
     assert_int_equal(info.length, 100);
     for (int i = 0; i < 3; i++)
         release(&views[i]);
-    assert_int_equal(cache_set_bytes(&cache, "k", 'n', 30000, 0), LARDER_OK);
+    assert_int_equal(cache_set_bytes(&cache, "k", 'n', 120000, 0), LARDER_OK);
     cache_close(&cache);
 }
 
@@ -281,47 +282,64 @@ static void what_is_read_outlives_a_scan(void **state)
     cache_close(&cache);
 }
 
-static void every_key_length_fits_a_cache_of_some_size(void **state)
+extern const struct larder_backend larder_memory_backend;
+
+static const struct larder_option *option_named(const char *name)
+{
+    const struct larder_option *option = larder_memory_backend.options;
+    while (strcmp(option->name, name) != 0)
+        option++;
+    return option;
+}
+
+/* The smallest cache with the most buckets, seen in a namespace with the longest name. */
+static void open_tightest(struct cache *cache, struct cache *seen)
+{
+    static char name[LARDER_NAMESPACE_BYTES_MAX + 1];
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    memset(name, 'n', sizeof(name) - 1);
+    options.max_bytes = option_named("max_bytes")->smallest;
+    options.buckets = option_named("buckets")->largest;
+    cache_open(cache, &options);
+    cache_in(seen, cache, name);
+}
+
+static enum larder_status store_sized(struct cache *cache, size_t key_length, size_t value_length)
+{
+    static char bytes[SMALLEST];
+    struct larder_write write = larder_write_of(larder_bytes(bytes, value_length), 0);
+    uint64_t version = 0;
+    return cache->scope.ops->store(&cache->scope, LARDER_SET, larder_bytes(bytes, key_length),
+                                   &write, &version);
+}
+
+static void the_longest_key_fits_the_smallest_cache(void **state)
 {
     static char key[LARDER_KEY_BYTES_MAX];
-    struct cache cache;
-    uint64_t version = 0;
+    struct cache cache, seen;
+    struct larder_info info = {0};
     (void)state;
-    memset(key, 'k', sizeof(key));
-    struct larder_write write = larder_write_of(larder_text("v"), 0);
-    cache_open_default(&cache);
-    assert_int_equal(cache.scope.ops->store(&cache.scope, LARDER_SET,
-                                            larder_bytes(key, sizeof(key)), &write, &version),
-                     LARDER_OK);
+    open_tightest(&cache, &seen);
+    assert_int_equal(cache_stat(&cache, "max_bytes"), SMALLEST);
+    assert_int_equal(store_sized(&seen, sizeof(key), 1), LARDER_OK);
     assert_int_equal(
-        cache.scope.ops->read(&cache.scope, larder_bytes(key, sizeof(key)), key, 1, NULL),
+        seen.scope.ops->read(&seen.scope, larder_bytes(key, sizeof(key)), key, 1, &info),
         LARDER_OK);
-    cache_close(&cache);
-    cache_open_bytes(&cache, SMALLEST);
-    assert_int_equal(cache.scope.ops->store(&cache.scope, LARDER_SET,
-                                            larder_bytes(key, sizeof(key)), &write, &version),
-                     LARDER_TOO_LARGE);
+    assert_int_equal(info.length, 1);
     cache_close(&cache);
 }
 
-extern const struct larder_backend larder_memory_backend;
-
-static void a_bound_that_its_buckets_fill_is_refused_in_words(void **state)
+static void a_key_over_256_bytes_takes_from_the_longest_value(void **state)
 {
-    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
-    struct manual_clock clock;
-    char text[256] = "";
-    struct larder_message message = {text, sizeof(text)};
-    void *self = NULL;
+    struct cache cache, seen;
     (void)state;
-    manual_clock_init(&clock);
-    struct larder_host host = {LARDER_BACKEND_VERSION, sizeof(host), manual_clock_of(&clock)};
-    options.max_bytes = SMALLEST;
-    options.buckets = 4096;
-    assert_int_equal(larder_memory_backend.open(&host, &options, &message, &self),
-                     LARDER_BAD_ARGUMENT);
-    assert_non_null(strstr(text, "max_bytes=65536"));
-    assert_non_null(strstr(text, "buckets=4096"));
+    open_tightest(&cache, &seen);
+    size_t longest = (size_t)cache.scope.ops->traits(cache.scope.self)->value_max;
+    size_t further = LARDER_KEY_BYTES_MAX - 256;
+    assert_int_equal(store_sized(&seen, 256, longest), LARDER_OK);
+    assert_int_equal(store_sized(&seen, 256 + further, longest - further), LARDER_OK);
+    assert_int_equal(store_sized(&seen, 256 + further, longest), LARDER_TOO_LARGE);
+    cache_close(&cache);
 }
 
 int main(void)
@@ -335,8 +353,8 @@ int main(void)
         cmocka_unit_test(a_store_that_finds_no_room_leaves_what_was_there),
         cmocka_unit_test(a_view_outlives_the_eviction_of_its_entry),
         cmocka_unit_test(what_is_read_outlives_a_scan),
-        cmocka_unit_test(every_key_length_fits_a_cache_of_some_size),
-        cmocka_unit_test(a_bound_that_its_buckets_fill_is_refused_in_words),
+        cmocka_unit_test(the_longest_key_fits_the_smallest_cache),
+        cmocka_unit_test(a_key_over_256_bytes_takes_from_the_longest_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "fallback.h"
+
 #define LARGE 20000u /* more than is copied */
 
 static int open_one(void **state)
@@ -180,6 +182,7 @@ static void call_options_touch_and_insist_on_versions(void **state)
 
 static void many_answers_each_row_and_leaves_answered_ones(void **state)
 {
+    static struct larder_ops completed;
     struct cache *cache = *state;
     struct larder_row rows[3];
     memset(rows, 0, sizeof(rows));
@@ -189,6 +192,8 @@ static void many_answers_each_row_and_leaves_answered_ones(void **state)
         rows[i].status = i == 2 ? LARDER_BAD_KEY : LARDER_ASKED;
     }
     struct larder_rows all = {rows, 3, sizeof(rows[0])};
+    larder__ops_complete(cache->scope.ops, &completed); /* memory has no row of its own for this */
+    cache->scope.ops = &completed;
     cache->scope.ops->many(&cache->scope, LARDER_MANY_GET, LARDER_SET, &all);
     assert_int_equal(rows[0].status, LARDER_OK);
     assert_int_equal(rows[1].status, LARDER_MISS);

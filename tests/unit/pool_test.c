@@ -322,6 +322,22 @@ static void larger_options_are_taken_when_their_tail_is_empty(void **state)
     close_pool(pool, &shop);
 }
 
+/* A size that no struct has is a mistake, whatever lies behind the options. */
+static void options_of_more_than_64_kib_are_refused(void **state)
+{
+    static union {
+        struct larder_pool_options options;
+        char bytes[65537];
+    } large;
+    (void)state;
+    struct workshop shop;
+    workshop_init(&shop);
+    large.options = options_of(&shop, 1);
+    large.options.struct_size = sizeof(large.bytes);
+    assert_open_refused(&large.options);
+    assert_int_equal(shop.calls, 0);
+}
+
 static void memory_running_out_in_open_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -795,6 +811,7 @@ int main(void)
         cmocka_unit_test(a_factory_that_gives_no_object_is_out_of_memory),
         cmocka_unit_test(open_refuses_options_out_of_bounds),
         cmocka_unit_test(larger_options_are_taken_when_their_tail_is_empty),
+        cmocka_unit_test(options_of_more_than_64_kib_are_refused),
         cmocka_unit_test(memory_running_out_in_open_leaves_nothing_behind),
         cmocka_unit_test(an_open_pool_never_allocates),
         cmocka_unit_test(objects_are_lent_first_in_first_out),
