@@ -201,31 +201,42 @@ static void print_latency(const char *peer, const char *what, const struct job *
     }
 }
 
-static void run(const char *what, int threads, const uint32_t *const draws[THREADS_MAX],
-                enum manner manner)
+static void prepare(struct job *job, char **stream, const uint32_t *draws, enum manner manner)
 {
-    static char *streams[THREADS_MAX];
-    static struct job jobs[THREADS_MAX];
-    const char *peer = manner == MULTI ? "larder-many64" : "larder";
+    if (*stream == NULL && (*stream = malloc(OPERATIONS * KEY_BYTES)) == NULL)
+        give_up("malloc");
+    *job = (struct job){.manner = manner,
+                        .operations = manner == SAMPLE ? OPERATIONS / 4 : OPERATIONS,
+                        .draws = draws,
+                        .stream = *stream};
+    lay_out(job);
+}
+
+static void run_jobs(struct job *jobs, int threads)
+{
     pthread_barrier_init(&barrier, NULL, (unsigned)threads);
-    for (int i = 0; i < threads; i++) {
-        if (streams[i] == NULL && (streams[i] = malloc(OPERATIONS * KEY_BYTES)) == NULL)
-            give_up("malloc");
-        jobs[i] = (struct job){.manner = manner,
-                               .operations = manner == SAMPLE ? OPERATIONS / 4 : OPERATIONS,
-                               .draws = draws[i],
-                               .stream = streams[i]};
-        lay_out(&jobs[i]);
-    }
     for (int i = 0; i < threads; i++)
         if (pthread_create(&jobs[i].thread, NULL, job_main, &jobs[i]) != 0)
             give_up("pthread_create");
     for (int i = 0; i < threads; i++)
         pthread_join(jobs[i].thread, NULL);
     pthread_barrier_destroy(&barrier);
+}
+
+static void run(const char *what, int threads, const uint32_t *const draws[THREADS_MAX],
+                enum manner manner)
+{
+    static char *streams[THREADS_MAX];
+    static struct job jobs[THREADS_MAX];
+    const char *peer = manner == MULTI ? "larder-many64" : "larder";
     for (int i = 0; i < threads; i++)
-        if (jobs[i].wrong > 0)
-            give_up("wrong values");
+        prepare(&jobs[i], &streams[i], draws[i], manner);
+    run_jobs(jobs, threads);
+    for (int i = 0; i < threads; i++)
+        if (jobs[i].wrong > 0) {
+            fprintf(stderr, "%s %s: wrong values\n", peer, what);
+            exit(1);
+        }
     if (manner == SAMPLE)
         print_latency(peer, what, &jobs[0], threads);
     else

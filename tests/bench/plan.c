@@ -255,21 +255,36 @@ static void take_what(struct plan *plan, int option, const char *text)
     }
 }
 
+static const struct {
+    int option;
+    unsigned least, most;
+    size_t place; /* in struct plan */
+} numbers[] = {
+    {OPTION_KEYS, 1, 1u << 28, offsetof(struct plan, keys)},
+    {OPTION_KEY_BYTES, 8, 250, offsetof(struct plan, key_bytes)},
+    {OPTION_VALUE_BYTES, 8, 1000000, offsetof(struct plan, value_bytes)},
+    {OPTION_BATCH, 1, PLAN_BATCH_MAX, offsetof(struct plan, batch)},
+    {OPTION_ROUNDS, 1, PLAN_ROUNDS_MAX, offsetof(struct plan, rounds)},
+    {OPTION_TRIES, 1, 100, offsetof(struct plan, tries)},
+    {OPTION_SEED, 0, UINT32_MAX, offsetof(struct plan, seed)},
+};
+
+static int take_number(struct plan *plan, int option, const char *text)
+{
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (numbers[i].option == option) {
+            unsigned number = number_of(text, numbers[i].least, numbers[i].most);
+            memcpy((char *)plan + numbers[i].place, &number, sizeof(number));
+            return 1;
+        }
+    return 0;
+}
+
 static void take(struct plan *plan, int option, const char *text)
 {
+    if (take_number(plan, option, text))
+        return;
     switch (option) {
-    case OPTION_KEYS:
-        plan->keys = number_of(text, 1, 1u << 28);
-        break;
-    case OPTION_KEY_BYTES:
-        plan->key_bytes = number_of(text, 8, 250);
-        break;
-    case OPTION_VALUE_BYTES:
-        plan->value_bytes = number_of(text, 8, 1000000);
-        break;
-    case OPTION_BATCH:
-        plan->batch = number_of(text, 1, PLAN_BATCH_MAX);
-        break;
     case OPTION_ZIPF:
         plan->theta = real_of(text, 0.01, 10);
         break;
@@ -279,20 +294,11 @@ static void take(struct plan *plan, int option, const char *text)
     case OPTION_TTL:
         plan->ttl_ms = ttl_of(text);
         break;
-    case OPTION_SEED:
-        plan->seed = number_of(text, 0, UINT32_MAX);
-        break;
     case OPTION_SECONDS:
         plan->seconds = real_of(text, 0.001, 3600);
         break;
     case OPTION_WARM_UP:
         plan->warm_up = real_of(text, 0, 3600);
-        break;
-    case OPTION_ROUNDS:
-        plan->rounds = number_of(text, 1, 1000);
-        break;
-    case OPTION_TRIES:
-        plan->tries = number_of(text, 1, 100);
         break;
     case OPTION_NO_LATENCY:
         plan->latency = 0;

@@ -10,6 +10,7 @@
 #define PLAN_THREADS_MAX 64u
 #define PLAN_LIST_MAX 16u
 #define PLAN_BATCH_MAX 4096u
+#define PLAN_ROUNDS_MAX 1000u
 #define PLAN_BARE "bare-libmemcached:" /* heads the "URI" of a peer that is no cache of ours */
 
 /* ROW(NAME, name, sentence) */
@@ -51,7 +52,7 @@ struct plan {
     int latency; /* 0: no latency pass */
     unsigned rounds;
     unsigned tries; /* so often a disturbed run is done again */
-    uint64_t seed;
+    unsigned seed;
     const char *json;
     /* for the process that measures one URI in one round */
     const char *subject; /* NULL: this process runs the rounds */

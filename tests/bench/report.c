@@ -126,8 +126,8 @@ void report_json(const struct results *results, FILE *out)
     const struct plan *plan = results->plan;
     fprintf(out, "{\"larder\": \"%s\", \"rounds\": %u, \"keys\": %u, \"key_bytes\": %u, ",
             larder_version(), plan->rounds, plan->keys, plan->key_bytes);
-    fprintf(out, "\"value_bytes\": %u, \"zipf\": %g, \"batch\": %u, \"seed\": %llu, ",
-            plan->value_bytes, plan->theta, plan->batch, (unsigned long long)plan->seed);
+    fprintf(out, "\"value_bytes\": %u, \"zipf\": %g, \"batch\": %u, \"seed\": %u, ",
+            plan->value_bytes, plan->theta, plan->batch, plan->seed);
     fprintf(out, "\"ttl_ms\": %lld, \"namespace\": ", (long long)plan->ttl_ms);
     json_text(plan->namespace_name != NULL ? plan->namespace_name : "", out);
     fprintf(out, ", \"session\": %s, \"seconds\": %g, \"clock_ns\": %.9g,\n \"subjects\": [",

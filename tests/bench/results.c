@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS_MAX 1000u /* as --rounds */
-
 static int subject_init(struct subject *subject, const struct results *results, const char *name)
 {
     subject->name = name;
@@ -95,7 +93,7 @@ static int by_size(const void *one, const void *other)
 
 struct summary summary_of(const double *numbers, unsigned count)
 {
-    double sorted[ROUNDS_MAX];
+    double sorted[PLAN_ROUNDS_MAX];
     memcpy(sorted, numbers, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), by_size);
     return (struct summary){.median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2,
@@ -105,7 +103,7 @@ struct summary summary_of(const double *numbers, unsigned count)
 
 struct summary summary_to_first(const struct results *results, unsigned subject, unsigned cell)
 {
-    double ratios[ROUNDS_MAX];
+    double ratios[PLAN_ROUNDS_MAX];
     const double *mine = results->subjects[subject].cells[cell].rounds[FIGURE_RATE];
     const double *first = results->subjects[0].cells[cell].rounds[FIGURE_RATE];
     for (unsigned i = 0; i < results->plan->rounds; i++)

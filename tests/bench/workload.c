@@ -86,7 +86,7 @@ static int popularity_init(struct popularity *popularity, const struct plan *pla
     if (popularity->key_of_rank == NULL || popularity->cumulated == NULL ||
         popularity->guide == NULL)
         return 0;
-    shuffle(popularity->key_of_rank, plan->keys, 42 + plan->seed);
+    shuffle(popularity->key_of_rank, plan->keys, 42 + (uint64_t)plan->seed);
     cumulate(popularity, plan->theta);
     return 1;
 }
