@@ -1,8 +1,7 @@
 /*
- * Many keys at once. Reads: the keys are sorted by server and hash, so that a key named twice is
- * sent once and its rows are neighbours; every server is sent its keys before the first answer is
- * awaited; and only a server that answered to the end makes a key without a value a MISS. Writes go
- * one at a time.
+ * Many keys at once. Reads: a table finds rows of the same key, which is sent once; the keys are
+ * gathered by server; every server is sent its keys before the first answer is awaited; and only a
+ * server that answered to the end makes a key without a value a MISS. Writes go one at a time.
  */
 #include "edge.h"
 
@@ -23,8 +22,10 @@
 /* A row that asks for a key. */
 struct want {
     struct larder_row *row;
-    const char *key; /* wire form: the row's own bytes, or of the batch's encoded ones */
-    uint64_t order;  /* site and hash: what the wants are sorted by */
+    const char *key;   /* wire form: the row's own bytes, or of the batch's encoded ones */
+    struct want *next; /* the next row of the same key */
+    uint32_t hash;
+    uint32_t site;
     uint32_t length;
     uint32_t encoded; /* 1 + offset in the encoded bytes; 0: plain. Only until all are there */
 };
@@ -52,7 +53,10 @@ struct batch {
     /* One entry per distinct key and server, in the order of the wants. */
     const char **keys;
     size_t *lengths;
-    size_t *first; /* the first want of each key; one more entry at the end */
+    struct want **first;    /* of each key */
+    struct want **distinct; /* in the order of the rows */
+    uint32_t *table;        /* open addressing: 1 + a want; 0: free */
+    size_t table_mask;
     size_t key_count;
     struct group *groups;
     size_t group_count;
@@ -77,22 +81,22 @@ static int keep_encoded(struct batch *batch, struct want *want, struct larder_sl
     return 1;
 }
 
-#define HASH_BITS 56u
-
-/* Sites above, a hash below. It only has to be quick: keys that collide are told apart by their
- * bytes. Source: FNV-1a's multiplier. */
-static uint64_t order_of(uint32_t site, struct larder_slice wire)
+/* Eight bytes at a time. It only has to be quick: keys that collide are told apart by their bytes.
+ */
+static uint32_t hash_of(struct larder_slice wire)
 {
-    const unsigned char *bytes = wire.data;
-    uint64_t hash = wire.length;
-    for (size_t i = 0; i < wire.length; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return (uint64_t)site << HASH_BITS | hash >> (64 - HASH_BITS);
-}
-
-static uint32_t site_of(const struct want *want)
-{
-    return (uint32_t)(want->order >> HASH_BITS);
+    const char *bytes = wire.data;
+    uint64_t hash = wire.length, word = 0;
+    size_t left = wire.length;
+    for (; left >= sizeof(word); left -= sizeof(word), bytes += sizeof(word)) {
+        memcpy(&word, bytes, sizeof(word));
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    word = 0;
+    memcpy(&word, bytes, left);
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(hash >> 32);
 }
 
 static enum larder_status want_row(struct batch *batch, struct larder_row *row)
@@ -103,7 +107,8 @@ static enum larder_status want_row(struct batch *batch, struct larder_row *row)
     if (status != LARDER_OK)
         return status;
     struct larder_slice wire = target.wire.bytes;
-    *want = (struct want){row, wire.data, order_of(target.site, wire), (uint32_t)wire.length, 0};
+    *want =
+        (struct want){row, wire.data, NULL, hash_of(wire), target.site, (uint32_t)wire.length, 0};
     if (wire.data == target.wire.buffer && !keep_encoded(batch, want, wire))
         return LARDER_NO_MEMORY;
     batch->want_count++;
@@ -125,40 +130,69 @@ static void collect(struct batch *batch, const struct larder_rows *rows, size_t 
             batch->wants[i].key = batch->encoded + batch->wants[i].encoded - 1;
 }
 
-static int compare_wants(const void *left_want, const void *right_want)
+static int same_key(const struct want *one, const struct want *other)
 {
-    const struct want *left = left_want;
-    const struct want *right = right_want;
-    if (left->order != right->order)
-        return left->order < right->order ? -1 : 1;
-    if (left->length != right->length)
-        return left->length < right->length ? -1 : 1;
-    return memcmp(left->key, right->key, left->length);
+    return one->hash == other->hash && one->site == other->site && one->length == other->length &&
+           memcmp(one->key, other->key, one->length) == 0;
 }
 
-static void group_add(struct batch *batch, uint32_t site)
+/* @return 1 for the first row of its key; else it is hung behind that one */
+static int is_first(struct batch *batch, struct want *want)
 {
-    struct group *group = &batch->groups[batch->group_count++];
-    *group = (struct group){.site = site, .next = batch->key_count, .end = batch->key_count};
-    group->sent = group->next;
+    for (size_t slot = want->hash;; slot++) {
+        uint32_t *held = &batch->table[slot & batch->table_mask];
+        if (*held == 0) {
+            *held = (uint32_t)(want - batch->wants) + 1;
+            return 1;
+        }
+        struct want *first = &batch->wants[*held - 1];
+        if (same_key(first, want)) {
+            want->next = first->next;
+            first->next = want;
+            return 0;
+        }
+    }
 }
 
-/* Sorts the wants, and gathers distinct keys and the servers they go to. */
+/* Finds the distinct keys, and counts those of each server. @return how many */
+static size_t find_distinct(struct batch *batch)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < batch->want_count; i++)
+        if (is_first(batch, &batch->wants[i])) {
+            batch->distinct[count++] = &batch->wants[i];
+            batch->groups[batch->wants[i].site].end++;
+        }
+    return count;
+}
+
+/* Gives each server its part of the keys, empty yet. */
+static void lay_out_groups(struct batch *batch)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < batch->group_count; i++) {
+        struct group *group = &batch->groups[i];
+        size_t count = group->end;
+        group->next = group->sent = group->due = group->end = at;
+        at += count;
+    }
+}
+
+/* Gathers the distinct keys by server, in the order of the rows. */
 static void arrange(struct batch *batch)
 {
-    qsort(batch->wants, batch->want_count, sizeof(*batch->wants), compare_wants);
-    for (size_t i = 0; i < batch->want_count; i++) {
-        const struct want *want = &batch->wants[i];
-        if (i > 0 && compare_wants(want - 1, want) == 0)
-            continue;
-        if (i == 0 || site_of(want - 1) != site_of(want))
-            group_add(batch, site_of(want));
-        batch->keys[batch->key_count] = want->key;
-        batch->lengths[batch->key_count] = want->length;
-        batch->first[batch->key_count++] = i;
-        batch->groups[batch->group_count - 1].end = batch->key_count;
+    batch->group_count = batch->call->edge->site_count;
+    for (size_t i = 0; i < batch->group_count; i++)
+        batch->groups[i] = (struct group){.site = (uint32_t)i};
+    batch->key_count = find_distinct(batch);
+    lay_out_groups(batch);
+    for (size_t i = 0; i < batch->key_count; i++) {
+        struct want *want = batch->distinct[i];
+        size_t key = batch->groups[want->site].end++;
+        batch->keys[key] = want->key;
+        batch->lengths[key] = want->length;
+        batch->first[key] = want;
     }
-    batch->first[batch->key_count] = batch->want_count;
 }
 
 /* ---- answering ----------------------------------------------------------------------------- */
@@ -166,9 +200,10 @@ static void arrange(struct batch *batch)
 /* Answers whoever asked for the keys from..to and has no answer yet. */
 static void answer_keys(struct batch *batch, size_t from, size_t to, enum larder_status status)
 {
-    for (size_t i = batch->first[from]; i < batch->first[to]; i++)
-        if (batch->wants[i].row->status == LARDER_ASKED)
-            batch->wants[i].row->status = status;
+    for (; from < to; from++)
+        for (struct want *want = batch->first[from]; want != NULL; want = want->next)
+            if (want->row->status == LARDER_ASKED)
+                want->row->status = status;
 }
 
 static void group_end(struct batch *batch, struct group *group, enum larder_status status)
@@ -212,14 +247,12 @@ static int take_result(struct batch *batch, struct group *group, memcached_resul
         key = find_key(batch, group->next, group->due, result);
         key = key < group->due ? key : group->sent;
     }
-    if (key == group->sent || batch->wants[batch->first[key]].row->status != LARDER_ASKED) {
+    if (key == group->sent || batch->first[key]->row->status != LARDER_ASKED) {
         EDGE_COUNT(batch->call->edge, wrong_keys);
         return 0;
     }
-    for (size_t i = batch->first[key]; i < batch->first[key + 1]; i++) {
-        struct larder_row *row = batch->wants[i].row;
-        row->status = deliver(batch->many, row, result, i + 1 == batch->first[key + 1]);
-    }
+    for (struct want *want = batch->first[key]; want != NULL; want = want->next)
+        want->row->status = deliver(batch->many, want->row, result, want->next == NULL);
     group->due = key + 1;
     return 1;
 }
@@ -336,6 +369,8 @@ static void batch_free(struct batch *batch)
     free(batch->keys);
     free(batch->lengths);
     free(batch->first);
+    free(batch->distinct);
+    free(batch->table);
     free(batch->groups);
 }
 
@@ -344,10 +379,17 @@ static int batch_allocate(struct batch *batch, size_t rows)
     batch->wants = malloc(rows * sizeof(*batch->wants));
     batch->keys = malloc(rows * sizeof(*batch->keys));
     batch->lengths = malloc(rows * sizeof(*batch->lengths));
-    batch->first = malloc((rows + 1) * sizeof(*batch->first));
+    batch->first = malloc(rows * sizeof(*batch->first));
+    batch->distinct = malloc(rows * sizeof(*batch->distinct));
+    batch->table_mask = 1;
+    while (batch->table_mask < 2 * rows)
+        batch->table_mask *= 2;
+    batch->table = calloc(batch->table_mask, sizeof(*batch->table));
+    batch->table_mask--;
     batch->groups = malloc(batch->call->edge->site_count * sizeof(*batch->groups));
     return batch->wants != NULL && batch->keys != NULL && batch->lengths != NULL &&
-           batch->first != NULL && batch->groups != NULL;
+           batch->first != NULL && batch->distinct != NULL && batch->table != NULL &&
+           batch->groups != NULL;
 }
 
 static void refuse_rows(const struct larder_rows *rows, size_t from, size_t to,
