@@ -19,7 +19,7 @@ struct leaf {
     struct larder_traits traits;
     void *self;
     struct fork_hook fork;
-    atomic_flag owned; /* acq_rel on itself: one client takes it */
+    atomic_int owned; /* acq_rel and acquire on itself: one client takes it */
 };
 
 static struct leaf *leaf_of(struct larder_cache *handle)
@@ -100,9 +100,11 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0};
     enum larder_status status =
         larder__root_init(&leaf->handle, HANDLE_LEAF, &scope, &leaf->traits, open_options);
-    if (status == LARDER_OK)
-        larder__fork_hook_add(&leaf->fork, leaf->ops.fork, leaf->self);
-    return status;
+    if (status != LARDER_OK)
+        return status;
+    leaf->traits.ttl_max_ms = leaf->handle.ttl.max_ms; /* the backend's and the options' */
+    larder__fork_hook_add(&leaf->fork, leaf->ops.fork, leaf->self);
+    return LARDER_OK;
 }
 
 static enum larder_status open_self(struct leaf *leaf, const struct larder_backend *backend,
@@ -141,7 +143,7 @@ static struct leaf *leaf_new(struct larder_clock clock)
     struct leaf *leaf = calloc(1, sizeof(*leaf));
     if (leaf == NULL)
         return NULL;
-    atomic_flag_clear(&leaf->owned);
+    atomic_init(&leaf->owned, 0);
     leaf->host = (struct larder_host){LARDER_BACKEND_VERSION, sizeof(struct larder_host), clock};
     return leaf;
 }
@@ -216,12 +218,18 @@ struct larder_clock larder__leaf_clock(const struct larder_cache *leaf)
 
 int larder__leaf_own(struct larder_cache *leaf)
 {
-    return !atomic_flag_test_and_set_explicit(&leaf_of(leaf)->owned, memory_order_acq_rel);
+    return atomic_exchange_explicit(&leaf_of(leaf)->owned, 1, memory_order_acq_rel) == 0;
+}
+
+int larder__leaf_is_owned(const struct larder_cache *leaf)
+{
+    const struct leaf *owned = (const struct leaf *)(const void *)leaf;
+    return atomic_load_explicit(&owned->owned, memory_order_acquire);
 }
 
 void larder__leaf_disown(struct larder_cache *leaf)
 {
-    atomic_flag_clear_explicit(&leaf_of(leaf)->owned, memory_order_release);
+    atomic_store_explicit(&leaf_of(leaf)->owned, 0, memory_order_release);
 }
 
 void larder__leaf_shutdown(struct larder_cache *handle)

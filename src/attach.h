@@ -4,8 +4,8 @@
 
 #include "handle.h"
 
-/** Refuses a table of another version, or one without a required row or a name. Older, shorter tables
- * are taken.
+/** Refuses a table of another version, or one without a required row or a name. Older, shorter
+ * tables are taken.
  * @param name  of the backend, for the message
  * @return OK, or UNSUPPORTED with a message that says what is wrong */
 enum larder_status larder__ops_check(const struct larder_ops *ops, const char *name,
@@ -16,6 +16,7 @@ struct larder_clock larder__leaf_clock(const struct larder_cache *leaf);
 
 /** Gives the leaf to a client. @return 1, or 0 when it has an owner already */
 int larder__leaf_own(struct larder_cache *leaf);
+int larder__leaf_is_owned(const struct larder_cache *leaf);
 void larder__leaf_disown(struct larder_cache *leaf);
 
 void larder__leaf_shutdown(struct larder_cache *leaf);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <larder/util/growth.h>
 #include <larder/util/value.h>
 
 const struct larder_scope larder__closed_scope = {NULL, NULL, NULL, NULL, NULL, 0, 0};
@@ -61,9 +62,8 @@ static enum larder_status call_complete(const struct larder_cache *cache,
 {
     struct larder_call none = LARDER_CALL_INIT;
     *call = none;
-    /* the first published size is the smallest */
-    if (given->size < sizeof(struct larder_call) || given->size > 4096 ||
-        !larder__struct_read(given, given->size, call, sizeof(*call)))
+    if (!larder_struct_read(given, given->size, LARDER_SIZE_UP_TO(struct larder_call, routing_key),
+                            call, sizeof(*call)))
         return LARDER_BAD_ARGUMENT;
     call->size = sizeof(*call);
     enum larder_status status = options_check(operation, call);
@@ -178,7 +178,8 @@ static int write_makes_sense(enum larder_mode mode, const struct larder_write *w
     int absent = (write->marks & LARDER_WRITE_ABSENT) != 0;
     if (write->value.data == NULL && write->value.length > 0)
         return 0;
-    if ((write->marks & ~LARDER_WRITE_ABSENT) != 0)
+    if ((write->marks & ~LARDER_WRITE_ABSENT) != 0 || write->reserved[0] != 0 ||
+        write->reserved[1] != 0)
         return 0;
     if (absent && (write->value.length > 0 || is_joining(mode)))
         return 0;
@@ -204,6 +205,31 @@ enum larder_status larder__write_check(const struct larder_cache *cache, enum la
     return write->value.length > traits->value_max ? LARDER_TOO_LARGE : LARDER_OK;
 }
 
+/* What was not asked for is not told, also where it would cost nothing: a program that forgets to
+ * ask finds out on the first cache that it is tried on. */
+void larder__info_hide(struct larder_info *info)
+{
+    if ((info->want & LARDER_WANT_VERSION) == 0)
+        info->version = 0;
+    if ((info->want & LARDER_WANT_TTL) == 0)
+        info->ttl_ms = LARDER_TTL_UNKNOWN;
+}
+
+enum larder_status larder__touch_check(const struct larder_cache *cache, int64_t *ttl_ms)
+{
+    enum larder_status status = larder__ttl_resolve(cache->ttl, *ttl_ms, ttl_ms);
+    if (status != LARDER_OK)
+        return status;
+    return larder_can(cache->traits, LARDER_CAN_TOUCH) ? LARDER_OK : LARDER_UNSUPPORTED;
+}
+
+enum larder_status larder__delete_check(const struct larder_cache *cache, uint64_t version)
+{
+    return version == 0 || larder_can(cache->traits, LARDER_CAN_DELETE_VERSION)
+               ? LARDER_OK
+               : LARDER_UNSUPPORTED;
+}
+
 void larder__value_clear(struct larder_value *value)
 {
     larder_info_clear(&value->info);
@@ -226,6 +252,8 @@ enum larder_status larder_read_with(struct larder_cache *cache, const struct lar
         status = larder__want_check(cache, info->want);
     if (status == LARDER_OK)
         status = entry.scope->ops->read(entry.scope, key, buffer, size, info);
+    if (info != NULL)
+        larder__info_hide(info);
     return larder__finish(cache, LARDER_OPERATION_READ, key, status);
 }
 
@@ -247,6 +275,7 @@ enum larder_status larder_get_with(struct larder_cache *cache, const struct lard
         status = larder__want_check(cache, value->info.want);
     if (status == LARDER_OK)
         status = entry.scope->ops->get(entry.scope, key, value);
+    larder__info_hide(&value->info);
     return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
 
@@ -298,9 +327,8 @@ enum larder_status larder_delete_with(struct larder_cache *cache, const struct l
 {
     struct entry entry;
     enum larder_status status = enter_key(cache, LARDER_OPERATION_DELETE, call, key, &entry);
-    if (status == LARDER_OK && version != 0 &&
-        !larder_can(cache->traits, LARDER_CAN_DELETE_VERSION))
-        status = LARDER_UNSUPPORTED;
+    if (status == LARDER_OK)
+        status = larder__delete_check(cache, version);
     if (status == LARDER_OK)
         status = entry.scope->ops->remove(entry.scope, key, version);
     return larder__finish(cache, LARDER_OPERATION_DELETE, key, status);
@@ -318,9 +346,7 @@ enum larder_status larder_touch_with(struct larder_cache *cache, const struct la
     struct entry entry;
     enum larder_status status = enter_key(cache, LARDER_OPERATION_TOUCH, call, key, &entry);
     if (status == LARDER_OK)
-        status = larder__ttl_resolve(cache->ttl, ttl_ms, &ttl_ms);
-    if (status == LARDER_OK && !larder_can(cache->traits, LARDER_CAN_TOUCH))
-        status = LARDER_UNSUPPORTED;
+        status = larder__touch_check(cache, &ttl_ms);
     if (status == LARDER_OK)
         status = entry.scope->ops->touch(entry.scope, key, ttl_ms);
     return larder__finish(cache, LARDER_OPERATION_TOUCH, key, status);
@@ -349,6 +375,7 @@ enum larder_status larder_get_and_touch_with(struct larder_cache *cache,
         status = LARDER_UNSUPPORTED;
     if (status == LARDER_OK)
         status = entry.scope->ops->get_and_touch(entry.scope, key, ttl_ms, value);
+    larder__info_hide(&value->info);
     return larder__finish(cache, LARDER_OPERATION_GET_AND_TOUCH, key, status);
 }
 
@@ -362,6 +389,8 @@ static enum larder_status count_check(const struct larder_cache *cache, uint64_t
                                       const struct larder_initial *initial,
                                       struct larder_initial *complete)
 {
+    if (initial != NULL && initial->reserved != 0)
+        return LARDER_BAD_ARGUMENT;
     if (initial != NULL) {
         *complete = *initial;
         enum larder_status status =

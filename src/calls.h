@@ -42,6 +42,14 @@ enum larder_status larder__write_check(const struct larder_cache *cache, enum la
 /** @return OK; BAD_ARGUMENT for unknown bits; UNSUPPORTED for what the cache can't tell */
 enum larder_status larder__want_check(const struct larder_cache *cache, uint32_t want);
 
+/** Takes out what `want` does not ask for. */
+void larder__info_hide(struct larder_info *info);
+
+/** Resolves the TTL. @return OK; BAD_ARGUMENT; UNSUPPORTED */
+enum larder_status larder__touch_check(const struct larder_cache *cache, int64_t *ttl_ms);
+/** @return OK; UNSUPPORTED */
+enum larder_status larder__delete_check(const struct larder_cache *cache, uint64_t version);
+
 /** Empties a view but for info.want. */
 void larder__value_clear(struct larder_value *value);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <larder/util/deadline.h>
+#include <larder/util/growth.h>
 #include <larder/util/message.h>
 #include <larder/util/uthash.h>
 
@@ -38,6 +40,7 @@ struct view {
     UT_hash_handle hh;
     char name[LARDER_NAMESPACE_BYTES_MAX + 1];
     struct larder_space space;
+    struct larder_traits traits; /* the cache's, with this namespace's TTLs */
     const struct backing *backing;
 };
 
@@ -50,7 +53,6 @@ struct larder_client {
     struct backing *backings;
     size_t backing_count;
     struct route *routes; /* by name, "*" included */
-    struct view *default_view;
 
     pthread_mutex_t mutex; /* order: before a root's derived.mutex */
     struct view *views;    /* guarded by mutex; a view stays until the client is closed */
@@ -97,11 +99,13 @@ static void view_init(struct view *view, struct larder_client *client, const str
     handle->kind = HANDLE_NAMESPACE;
     handle->open_scope = backing->scope;
     handle->open_scope.space = &view->space;
-    handle->traits = backing->traits;
     int64_t common_default =
         options->default_ttl_ms != 0 ? options->default_ttl_ms : LARDER_TTL_DEFAULT;
     handle->ttl = larder__ttl_narrow(backing->leaf->ttl, common_default, options->max_ttl_ms);
     handle->ttl = larder__ttl_narrow(handle->ttl, route->default_ttl_ms, route->max_ttl_ms);
+    view->traits = *backing->traits;
+    view->traits.ttl_max_ms = handle->ttl.max_ms;
+    handle->traits = &view->traits;
     handle->errors_as_miss = options->errors_as_miss;
     int own_listener = options->listener != NULL;
     handle->listener = own_listener ? options->listener : backing->leaf->listener;
@@ -248,6 +252,9 @@ static enum larder_status route_check(const struct larder_client *client,
     if (route->cache == NULL || route->cache->kind != HANDLE_LEAF)
         return larder_fail(message, LARDER_BAD_ARGUMENT,
                            "namespace %s: not a cache that a client can route to", route->name);
+    if (larder__is_closed(route->cache))
+        return larder_fail(message, LARDER_BAD_ARGUMENT, "namespace %s: its cache is shut down",
+                           route->name);
     if (larder__hides_errors(route->cache))
         return larder_fail(message, LARDER_BAD_ARGUMENT,
                            "namespace %s: errors=miss belongs to the client, not to its caches",
@@ -290,8 +297,9 @@ static enum larder_status options_read(struct larder_client *client,
     struct larder_client_options defaults = LARDER_CLIENT_OPTIONS_INIT;
     *options = defaults;
     if (given != NULL &&
-        (given->struct_size < sizeof(given->struct_size) || given->struct_size > 65536 ||
-         !larder__struct_read(given, given->struct_size, options, sizeof(*options))))
+        !larder_struct_read(given, given->struct_size,
+                            LARDER_SIZE_UP_TO(struct larder_client_options, generation), options,
+                            sizeof(*options)))
         return larder_fail(message, LARDER_BAD_ARGUMENT,
                            "client options: start from LARDER_CLIENT_OPTIONS_INIT");
     if (options->default_namespace == NULL || !name_is_valid(options->default_namespace))
@@ -523,43 +531,26 @@ void larder__client_totals(struct larder_client *client, struct larder_totals *t
         larder__counters_total(view->handle.counters, totals);
 }
 
-static void prefixed_add(struct larder_stats_out *out, const char *prefix,
-                         const struct larder_stat *row)
-{
-    char name[sizeof(row->name) + LARDER_NAMESPACE_BYTES_MAX + 2];
-    size_t prefix_length = strlen(prefix);
-    memcpy(name, prefix, prefix_length);
-    name[prefix_length] = '.';
-    memcpy(name + prefix_length + 1, row->name, sizeof(row->name));
-    larder_stat_add(out, name, row->value);
-}
-
-/* More rows than any backend has. */
-#define BACKEND_ROWS_MAX 256
-
 void larder__client_stats(struct larder_client *client, struct larder_stats_out *out)
 {
-    struct larder_stat *rows = malloc(BACKEND_ROWS_MAX * sizeof(*rows));
-    if (rows == NULL)
-        return;
     for (size_t i = 0; i < client->backing_count; i++) {
-        const struct backing *backing = &client->backings[i];
-        struct larder_stats_out own = {rows, BACKEND_ROWS_MAX, 0};
-        backing->leaf->open_scope.ops->stats(&backing->leaf->open_scope, &own);
-        for (size_t j = 0; j < own.count && j < own.capacity; j++)
-            prefixed_add(out, backing->name, &rows[j]);
+        const struct larder_scope *scope = &client->backings[i].leaf->open_scope;
+        out->prefix = client->backings[i].name;
+        scope->ops->stats(scope, out);
     }
-    free(rows);
+    out->prefix = NULL;
 }
 
 enum larder_status larder__client_purge(struct larder_client *client, uint32_t budget_ms,
                                         uint64_t *next_due_ms)
 {
     enum larder_status lowest = LARDER_OK;
+    uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), budget_ms);
     for (size_t i = 0; i < client->backing_count; i++) {
         const struct larder_scope *scope = &client->backings[i].leaf->open_scope;
         uint64_t due_ms = UINT64_MAX;
-        lowest = lower(lowest, scope->ops->purge(scope, budget_ms, &due_ms));
+        uint32_t left_ms = (uint32_t)larder_deadline_left_ms(deadline_ns);
+        lowest = lower(lowest, scope->ops->purge(scope, left_ms, &due_ms));
         if (due_ms < *next_due_ms)
             *next_due_ms = due_ms;
     }

@@ -181,7 +181,7 @@ static enum larder_status fallback_count(const struct larder_scope *scope, struc
     return LARDER_UNAVAILABLE;
 }
 
-static enum larder_status one_row(const struct larder_scope *scope, enum larder_many many,
+static enum larder_status one_row(const struct larder_scope *scope, enum larder_many_kind many,
                                   enum larder_mode mode, struct larder_row *row)
 {
     switch (many) {
@@ -199,7 +199,7 @@ static enum larder_status one_row(const struct larder_scope *scope, enum larder_
     return LARDER_UNSUPPORTED;
 }
 
-static void fallback_many(const struct larder_scope *scope, enum larder_many many,
+static void fallback_many(const struct larder_scope *scope, enum larder_many_kind many,
                           enum larder_mode mode, const struct larder_rows *rows)
 {
     for (size_t i = 0; i < rows->count; i++) {

@@ -295,8 +295,8 @@ static struct seen known_find(struct generations *generations, const struct lard
     return seen;
 }
 
-/* Without a generation nothing can be asked of that server, whatever came of asking for it; unless it
- * was the caller's own time that ran out. */
+/* Without a generation nothing can be asked of that server, whatever came of asking for it; unless
+ * it was the caller's own time that ran out. */
 static enum larder_status failure_of_find(const struct larder_scope *scope,
                                           enum larder_status status)
 {

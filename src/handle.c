@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <larder/util/growth.h>
 #include <larder/util/message.h>
 
 #include "monotonic.h"
@@ -105,17 +106,6 @@ int larder__hides_errors(const struct larder_cache *cache)
     return cache->errors_as_miss != 0;
 }
 
-int larder__struct_read(const void *given, size_t given_size, void *complete, size_t struct_size)
-{
-    size_t known = given_size < struct_size ? given_size : struct_size;
-    const unsigned char *bytes = given;
-    for (size_t i = known; i < given_size; i++)
-        if (bytes[i] != 0)
-            return 0;
-    memcpy(complete, given, known);
-    return 1;
-}
-
 enum larder_status larder__open_options_read(const struct larder_open_options *given,
                                              struct larder_open_options *options,
                                              const struct larder_message *message)
@@ -123,10 +113,12 @@ enum larder_status larder__open_options_read(const struct larder_open_options *g
     struct larder_open_options defaults = LARDER_OPEN_OPTIONS_INIT;
     *options = defaults;
     if (given != NULL &&
-        (given->struct_size < sizeof(given->struct_size) || given->struct_size > 65536 ||
-         !larder__struct_read(given, given->struct_size, options, sizeof(*options))))
+        (!larder_struct_read(given, given->struct_size,
+                             LARDER_SIZE_UP_TO(struct larder_open_options, reserved), options,
+                             sizeof(*options)) ||
+         options->reserved != 0))
         return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "open options: start from LARDER_OPEN_OPTIONS_INIT; this library is "
+                           "open options: start from LARDER_OPEN_OPTIONS_INIT; or this library is "
                            "older than the program that fills them");
     options->clock = larder__clock_or_default(options->clock);
     if (options->default_ttl_ms < 0 || options->max_ttl_ms < 0)

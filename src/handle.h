@@ -77,8 +77,4 @@ enum larder_status larder__open_options_read(const struct larder_open_options *g
                                              struct larder_open_options *options,
                                              const struct larder_message *message);
 
-/** Copies `given` (whose first `given_size` bytes are there) over the defaults in `struct_size`
- * bytes at `complete`. @return 0 when it is newer than us and says something that we don't know */
-int larder__struct_read(const void *given, size_t given_size, void *complete, size_t struct_size);
-
 #endif

@@ -29,6 +29,8 @@ enum larder_status larder_lease_get_with(struct larder_cache *cache, const struc
         status = larder__want_check(cache, value->info.want);
     if (status == LARDER_OK)
         status = entry.scope->ops->lease_get(entry.scope, key, lease_ms, value, lease);
+    if (value != NULL)
+        larder__info_hide(&value->info);
     return larder__finish(cache, LARDER_OPERATION_LEASE_GET, key, status);
 }
 
@@ -39,14 +41,16 @@ enum larder_status larder_lease_get(struct larder_cache *cache, struct larder_sl
     return larder_lease_get_with(cache, NULL, key, lease_ms, value, lease);
 }
 
-enum larder_status larder_lease_fill(struct larder_cache *cache, struct larder_slice key,
-                                     struct larder_lease lease, const struct larder_write *write)
+enum larder_status larder_lease_fill_with(struct larder_cache *cache,
+                                          const struct larder_call *call, struct larder_slice key,
+                                          struct larder_lease lease,
+                                          const struct larder_write *write)
 {
     struct entry entry;
     struct larder_write complete;
     enum larder_status status =
         lease.token == 0 ? LARDER_BAD_ARGUMENT
-                         : lease_enter(cache, LARDER_OPERATION_LEASE_FILL, NULL, key, &entry);
+                         : lease_enter(cache, LARDER_OPERATION_LEASE_FILL, call, key, &entry);
     if (status == LARDER_OK)
         status = larder__write_check(cache, LARDER_SET, write, &complete);
     if (status == LARDER_OK)
@@ -54,14 +58,27 @@ enum larder_status larder_lease_fill(struct larder_cache *cache, struct larder_s
     return larder__finish(cache, LARDER_OPERATION_LEASE_FILL, key, status);
 }
 
-enum larder_status larder_lease_return(struct larder_cache *cache, struct larder_slice key,
-                                       struct larder_lease lease)
+enum larder_status larder_lease_fill(struct larder_cache *cache, struct larder_slice key,
+                                     struct larder_lease lease, const struct larder_write *write)
+{
+    return larder_lease_fill_with(cache, NULL, key, lease, write);
+}
+
+enum larder_status larder_lease_return_with(struct larder_cache *cache,
+                                            const struct larder_call *call, struct larder_slice key,
+                                            struct larder_lease lease)
 {
     struct entry entry;
     enum larder_status status =
         lease.token == 0 ? LARDER_BAD_ARGUMENT
-                         : lease_enter(cache, LARDER_OPERATION_LEASE_RETURN, NULL, key, &entry);
+                         : lease_enter(cache, LARDER_OPERATION_LEASE_RETURN, call, key, &entry);
     if (status == LARDER_OK)
         status = entry.scope->ops->lease_return(entry.scope, key, lease);
     return larder__finish(cache, LARDER_OPERATION_LEASE_RETURN, key, status);
+}
+
+enum larder_status larder_lease_return(struct larder_cache *cache, struct larder_slice key,
+                                       struct larder_lease lease)
+{
+    return larder_lease_return_with(cache, NULL, key, lease);
 }

@@ -1,6 +1,7 @@
 /* Calls on many keys: prepare every row, enter once, finish every row. */
 #include "calls.h"
 
+#include <larder/util/growth.h>
 #include <larder/util/value.h>
 
 static const enum larder_operation operation_of[] = {
@@ -9,7 +10,7 @@ static const enum larder_operation operation_of[] = {
     [LARDER_MANY_TOUCH] = LARDER_OPERATION_TOUCH,
 };
 
-static enum larder_status row_check(const struct larder_cache *cache, enum larder_many many,
+static enum larder_status row_check(const struct larder_cache *cache, enum larder_many_kind many,
                                     enum larder_mode mode, struct larder_row *row)
 {
     struct larder_write complete;
@@ -27,51 +28,55 @@ static enum larder_status row_check(const struct larder_cache *cache, enum larde
             row->write.ttl_ms = complete.ttl_ms;
         return status;
     case LARDER_MANY_TOUCH:
-        status = larder__ttl_resolve(cache->ttl, row->write.ttl_ms, &row->write.ttl_ms);
-        if (status == LARDER_OK && !larder_can(cache->traits, LARDER_CAN_TOUCH))
-            status = LARDER_UNSUPPORTED;
-        return status;
+        return larder__touch_check(cache, &row->write.ttl_ms);
     case LARDER_MANY_DELETE:
-        return row->write.version == 0 || larder_can(cache->traits, LARDER_CAN_DELETE_VERSION)
-                   ? LARDER_OK
-                   : LARDER_UNSUPPORTED;
+        return larder__delete_check(cache, row->write.version);
     }
     return LARDER_BAD_ARGUMENT;
 }
 
-static void row_prepare(const struct larder_cache *cache, enum larder_many many,
+static void row_prepare(const struct larder_cache *cache, enum larder_many_kind many,
                         enum larder_mode mode, struct larder_row *row)
 {
     larder__value_clear(&row->value);
     enum larder_status status = larder__key_check(row->key);
+    if (status == LARDER_OK && row->reserved != 0)
+        status = LARDER_BAD_ARGUMENT;
     if (status == LARDER_OK)
         status = row_check(cache, many, mode, row);
     row->status = status == LARDER_OK ? LARDER_ASKED : status;
 }
 
-/* A backend that forgot a row must not pass for one that answered. */
-static enum larder_status forgotten(enum larder_many many)
+static int is_read(enum larder_many_kind many)
 {
-    return many == LARDER_MANY_READ || many == LARDER_MANY_GET ? LARDER_UNAVAILABLE
-                                                               : LARDER_UNKNOWN;
+    return many == LARDER_MANY_READ || many == LARDER_MANY_GET;
 }
 
-static enum larder_status finish_rows(struct larder_cache *cache, enum larder_many many,
+static void finish_row(struct larder_cache *cache, enum larder_many_kind many,
+                       struct larder_row *row)
+{
+    /* a backend that forgot a row must not pass for one that answered */
+    if (row->status == LARDER_ASKED)
+        row->status = is_read(many) ? LARDER_UNAVAILABLE : LARDER_UNKNOWN;
+    if (is_read(many))
+        larder__info_hide(&row->value.info);
+    row->status = larder__finish(cache, operation_of[many], row->key, row->status);
+}
+
+static enum larder_status finish_rows(struct larder_cache *cache, enum larder_many_kind many,
                                       const struct larder_rows *rows)
 {
     enum larder_status lowest = LARDER_OK;
     for (size_t i = 0; i < rows->count; i++) {
         struct larder_row *row = larder_row_at(rows, i);
-        if (row->status == LARDER_ASKED)
-            row->status = forgotten(many);
-        row->status = larder__finish(cache, operation_of[many], row->key, row->status);
+        finish_row(cache, many, row);
         if (row->status < lowest)
             lowest = row->status;
     }
     return lowest;
 }
 
-static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_many many,
+static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_many_kind many,
                                       const struct larder_rows *rows, enum larder_status status)
 {
     for (size_t i = 0; i < rows->count; i++) {
@@ -83,14 +88,16 @@ static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_ma
 }
 
 enum larder_status larder_many(struct larder_cache *cache, const struct larder_call *call,
-                               enum larder_many many, enum larder_mode mode,
+                               enum larder_many_kind many, enum larder_mode mode,
                                struct larder_row *rows, size_t count, size_t row_size)
 {
     struct entry entry;
     struct larder_rows all = {rows, count, row_size};
-    if ((unsigned)many > LARDER_MANY_TOUCH || (rows == NULL && count > 0) ||
-        row_size < sizeof(struct larder_row) || count > SIZE_MAX / row_size)
+    if ((rows == NULL && count > 0) || row_size < LARDER_SIZE_UP_TO(struct larder_row, value) ||
+        count > SIZE_MAX / row_size)
         return LARDER_BAD_ARGUMENT;
+    if ((unsigned)many > LARDER_MANY_TOUCH)
+        return refuse_rows(cache, LARDER_MANY_READ, &all, LARDER_BAD_ARGUMENT);
     enum larder_status status = LARDER_BAD_ARGUMENT;
     if ((unsigned)mode <= LARDER_CAS &&
         (many != LARDER_MANY_STORE || larder__mode_takes_call(mode, call)))

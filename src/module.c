@@ -23,8 +23,8 @@ static int folder_beside(char folder[PATH_MAX])
     const char *end = strrchr(info.dli_fname, '/');
     if (end == NULL)
         return 0;
-    int length = snprintf(folder, PATH_MAX, "%.*s/larder", (int)(end - info.dli_fname),
-                          info.dli_fname);
+    int length =
+        snprintf(folder, PATH_MAX, "%.*s/larder", (int)(end - info.dli_fname), info.dli_fname);
     return length > 0 && length < PATH_MAX;
 }
 

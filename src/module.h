@@ -11,8 +11,8 @@
  * process runs with more rights than its user); else "larder" beside the library that is loaded;
  * else where this build installs modules.
  *
- * @return OK; MISS: there is no such file; UNSUPPORTED with a message: there is one, but it can't be
- *         used
+ * @return OK; MISS: there is no such file; UNSUPPORTED with a message: there is one, but it can't
+ * be used
  */
 enum larder_status larder__module_load(const char *scheme, size_t length,
                                        const struct larder_message *message);

@@ -292,7 +292,7 @@ static struct larder_row row_with_key(const struct larder_row *outer, struct lar
 }
 
 /* The rows of one server go out together. */
-static void send_server(const struct batch *batch, uint32_t server, enum larder_many many,
+static void send_server(const struct batch *batch, uint32_t server, enum larder_many_kind many,
                         enum larder_mode mode)
 {
     struct larder_scope scope = inner_scope(batch->scope);
@@ -330,7 +330,7 @@ static size_t key_bytes(const struct larder_rows *rows)
     return bytes;
 }
 
-static void namespaced_many(const struct larder_scope *scope, enum larder_many many,
+static void namespaced_many(const struct larder_scope *scope, enum larder_many_kind many,
                             enum larder_mode mode, const struct larder_rows *rows)
 {
     uint32_t servers = namespaced_of(scope)->servers;

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <larder/util/growth.h>
 #include <larder/util/message.h>
 
-#include "handle.h"
 
 #define LARDER_OPTIONS_STRUCT struct larder__common
 static const struct larder_option common_rows[] = {
@@ -361,7 +361,7 @@ static enum larder_status take_given(const struct larder_backend *backend, const
                            "options: struct_size %zu is not the size of a struct of %s options; "
                            "start from its initialiser",
                            given_size, backend->scheme);
-    if (!larder__struct_read(given, given_size, complete, backend->options_size))
+    if (!larder_struct_read(given, given_size, sizeof(size_t), complete, backend->options_size))
         return larder_fail(message, LARDER_BAD_ARGUMENT,
                            "options: this %s is older than the program and does not know all that "
                            "it sets (%zu bytes of options; %zu are known)",

@@ -8,6 +8,7 @@
 #include <stdalign.h>
 #include <string.h>
 
+#include <larder/util/growth.h>
 #include <larder/util/message.h>
 #include <larder/util/uthash.h>
 
@@ -99,7 +100,8 @@ enum larder_status larder__backend_check(const struct larder_backend *backend,
 {
     if (backend == NULL)
         return larder_fail(message, LARDER_BAD_ARGUMENT, "the backend is NULL");
-    if (backend->version != LARDER_BACKEND_VERSION || backend->size != sizeof(*backend))
+    if (backend->version != LARDER_BACKEND_VERSION ||
+        backend->size < LARDER_SIZE_UP_TO(struct larder_backend, options_size))
         return larder_fail(message, LARDER_UNSUPPORTED,
                            "a backend of version %u (%u bytes); this library has version %u (%zu "
                            "bytes): build both from one release",
@@ -294,11 +296,12 @@ enum larder_status larder__backend_missing(const char *scheme, const struct lard
         larder__module_load(scheme, strlen(scheme), why) == LARDER_UNSUPPORTED)
         return LARDER_UNSUPPORTED;
     if (is_component(scheme))
-        return larder_fail(why, LARDER_UNSUPPORTED,
-                           "%s is not installed: its module, %s.so, is neither beside the library in "
-                           "larder/ nor in LARDER_MODULE_PATH; install larder's component %s, or "
-                           "register it in a static build",
-                           scheme, scheme, component_of(scheme));
+        return larder_fail(
+            why, LARDER_UNSUPPORTED,
+            "%s is not installed: its module, %s.so, is neither beside the library in "
+            "larder/ nor in LARDER_MODULE_PATH; install larder's component %s, or "
+            "register it in a static build",
+            scheme, scheme, component_of(scheme));
     schemes_list(&schemes);
     const char *nearest = larder_nearest(scheme, schemes.names, schemes.count);
     return larder_fail(why, LARDER_BAD_ARGUMENT, "no cache is called '%.40s'%s%s%s; there are %s",

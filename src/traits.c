@@ -2,7 +2,6 @@
 #include <larder/traits.h>
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 struct name {

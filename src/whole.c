@@ -10,7 +10,7 @@ void larder_shutdown(struct larder_cache *cache)
 {
     if (cache == NULL)
         return;
-    if (cache->kind == HANDLE_LEAF)
+    if (cache->kind == HANDLE_LEAF && !larder__leaf_is_owned(cache))
         larder__leaf_shutdown(cache);
     else if (cache->kind == HANDLE_CLIENT)
         larder__client_shutdown(cache->client);
@@ -20,7 +20,7 @@ void larder_close(struct larder_cache *cache)
 {
     if (cache == NULL)
         return;
-    if (cache->kind == HANDLE_LEAF)
+    if (cache->kind == HANDLE_LEAF && !larder__leaf_is_owned(cache))
         larder__leaf_close(cache);
     else if (cache->kind == HANDLE_CLIENT)
         larder__client_close(cache->client);
@@ -69,7 +69,7 @@ enum larder_status larder_stats(struct larder_cache *cache, struct larder_stat *
     const struct larder_scope *scope = atomic_load_explicit(&cache->scope, memory_order_acquire);
     if (scope == &larder__closed_scope)
         return LARDER_CLOSED;
-    struct larder_stats_out out = {rows, capacity, 0};
+    struct larder_stats_out out = {rows, capacity, 0, NULL};
     struct larder_totals totals = {{{0}}};
     larder__counters_total(cache->counters, &totals);
     if (cache->client != NULL)

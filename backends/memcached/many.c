@@ -43,7 +43,7 @@ struct group {
 
 struct batch {
     struct call *call;
-    enum larder_many many;
+    enum larder_many_kind many;
     int want_version;
     struct want *wants;
     size_t want_count;
@@ -213,7 +213,7 @@ static void group_end(struct batch *batch, struct group *group, enum larder_stat
 }
 
 /* Only the last of several rows may take the bytes out of the result. */
-static enum larder_status deliver(enum larder_many many, struct larder_row *row,
+static enum larder_status deliver(enum larder_many_kind many, struct larder_row *row,
                                   memcached_result_st *result, int last)
 {
     struct larder_value *value = &row->value;
@@ -402,7 +402,7 @@ static void refuse_rows(const struct larder_rows *rows, size_t from, size_t to,
     }
 }
 
-static void read_batch(struct call *call, enum larder_many many, const struct larder_rows *rows,
+static void read_batch(struct call *call, enum larder_many_kind many, const struct larder_rows *rows,
                        size_t from, size_t to)
 {
     struct batch batch = {.call = call, .many = many};
@@ -418,7 +418,7 @@ static void read_batch(struct call *call, enum larder_many many, const struct la
     batch_free(&batch);
 }
 
-static void read_rows(struct call *call, enum larder_many many, const struct larder_rows *rows)
+static void read_rows(struct call *call, enum larder_many_kind many, const struct larder_rows *rows)
 {
     for (size_t from = 0; from < rows->count; from += BATCH_ROWS) {
         size_t left = rows->count - from;
@@ -428,7 +428,7 @@ static void read_rows(struct call *call, enum larder_many many, const struct lar
 
 /* ---- writes -------------------------------------------------------------------------------- */
 
-static enum larder_status write_row(struct call *call, enum larder_many many, enum larder_mode mode,
+static enum larder_status write_row(struct call *call, enum larder_many_kind many, enum larder_mode mode,
                                     const struct larder_row *row)
 {
     if (many == LARDER_MANY_STORE)
@@ -438,7 +438,7 @@ static enum larder_status write_row(struct call *call, enum larder_many many, en
     return call_touch(call, row->key, row->write.ttl_ms);
 }
 
-static void write_rows(struct call *call, enum larder_many many, enum larder_mode mode,
+static void write_rows(struct call *call, enum larder_many_kind many, enum larder_mode mode,
                        const struct larder_rows *rows)
 {
     for (size_t i = 0; i < rows->count; i++) {
@@ -448,7 +448,7 @@ static void write_rows(struct call *call, enum larder_many many, enum larder_mod
     }
 }
 
-void edge_many(const struct larder_scope *scope, enum larder_many many, enum larder_mode mode,
+void edge_many(const struct larder_scope *scope, enum larder_many_kind many, enum larder_mode mode,
                const struct larder_rows *rows)
 {
     struct call call;

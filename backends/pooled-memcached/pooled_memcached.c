@@ -92,7 +92,7 @@ static void pooled_fork(void *self, enum larder_fork_step step)
 
 static void pooled_stats(const struct larder_scope *scope, struct larder_stats_out *out)
 {
-    struct larder_pool_stats pool;
+    struct larder_pool_figures pool;
     larder_pool_stats(pool_of(scope->self), &pool);
     larder_stat_add(out, "pool.size", pool.size);
     larder_stat_add(out, "pool.idle", pool.idle);

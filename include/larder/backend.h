@@ -31,9 +31,9 @@ extern "C" {
 
 /** A namespace, as a backend that keeps them apart itself (LARDER_CAN_NAMESPACES) sees it. */
 struct larder_space {
-    uint32_t size;             /* sizeof(struct larder_space) */
+    uint32_t size; /* sizeof(struct larder_space) */
     uint32_t reserved;
-    struct larder_slice name;  /* 1 to LARDER_NAMESPACE_BYTES_MAX bytes; the default one included */
+    struct larder_slice name; /* 1 to LARDER_NAMESPACE_BYTES_MAX bytes; the default one included */
 };
 
 /** What a session holds. Owned by the core; one thread at a time. */
@@ -51,8 +51,8 @@ struct larder_ops;
 #define LARDER_SCOPE_OWN_KEY 1u /* the key is larder's own ("~g:…"): it goes out as it is */
 
 /**
- * How a call reaches a backend. Constant during the call. A wrapper copies it, puts its part's `ops`
- * and `self` in, and passes it on: namespace, session and options travel along.
+ * How a call reaches a backend. Constant during the call. A wrapper copies it, puts its part's
+ * `ops` and `self` in, and passes it on: namespace, session and options travel along.
  */
 struct larder_scope {
     const struct larder_ops *ops;     /* complete: no row is NULL */
@@ -76,8 +76,8 @@ static inline struct larder_row *larder_row_at(const struct larder_rows *rows, s
     return (struct larder_row *)(void *)((char *)rows->first + index * rows->stride);
 }
 
-/** Owns the bytes of a view. A backend embeds it in whatever holds the bytes; `release` may be called
- * from any thread, also after close. */
+/** Owns the bytes of a view. A backend embeds it in whatever holds the bytes; `release` may be
+ * called from any thread, also after close. */
 struct larder_owner {
     void (*release)(struct larder_owner *owner);
 };
@@ -124,7 +124,7 @@ typedef enum larder_status larder_lease_return_fn(const struct larder_scope *sco
                                                   struct larder_slice key,
                                                   struct larder_lease lease);
 /** Answers every row whose status is LARDER_ASKED. */
-typedef void larder_many_fn(const struct larder_scope *scope, enum larder_many many,
+typedef void larder_many_fn(const struct larder_scope *scope, enum larder_many_kind many,
                             enum larder_mode mode, const struct larder_rows *rows);
 /** Drops what the scope sees: all, or the keys of scope->space. */
 typedef enum larder_status larder_flush_fn(const struct larder_scope *scope);
@@ -198,7 +198,8 @@ void larder_stat_add(struct larder_stats_out *out, const char *name, uint64_t va
 struct larder_stats_out {
     struct larder_stat *rows;
     size_t capacity;
-    size_t count; /* how many there would be */
+    size_t count;       /* how many there would be */
+    const char *prefix; /* stands before each name, with a dot; NULL: nothing */
 };
 
 /* ---- options ------------------------------------------------------------------------------- */
@@ -221,8 +222,8 @@ enum larder_option_type {
     LARDER_OPTION_COUNT,    /* 10 */
     LARDER_OPTION_SWITCH,   /* on, off; the field is 1 or 0 */
     LARDER_OPTION_TEXT,
-    LARDER_OPTION_SECRET,   /* env:NAME or file:/path, never the secret itself */
-    LARDER_OPTION_SERVERS   /* what stands between "scheme:" and "?" in a URI */
+    LARDER_OPTION_SECRET, /* env:NAME or file:/path, never the secret itself */
+    LARDER_OPTION_SERVERS /* what stands between "scheme:" and "?" in a URI */
 };
 
 struct larder_option {
@@ -242,19 +243,33 @@ struct larder_option {
 #define LARDER_NUMBER_DEFAULT(type, name, field, value, smallest, largest, sentence) , value
 #define LARDER_TEXT_DEFAULT(type, name, field, value, choices, sentence) , value
 /* in a .c file, with LARDER_OPTIONS_STRUCT defined as the struct's type */
-#define LARDER_NUMBER_ROW(type, name, field, value, smallest, largest, sentence)                   \
-    {LARDER_OPTION_##type, (uint32_t)offsetof(LARDER_OPTIONS_STRUCT, field), #name, sentence,      \
-     value, smallest, largest, NULL, NULL},
-#define LARDER_TEXT_ROW(type, name, field, value, choices, sentence)                               \
-    {LARDER_OPTION_##type, (uint32_t)offsetof(LARDER_OPTIONS_STRUCT, field), #name, sentence, 0,   \
-     0, 0, value, choices},
+#define LARDER_NUMBER_ROW(type, name, field, value, smallest, largest, sentence) \
+    {LARDER_OPTION_##type,                                                       \
+     (uint32_t)offsetof(LARDER_OPTIONS_STRUCT, field),                           \
+     #name,                                                                      \
+     sentence,                                                                   \
+     value,                                                                      \
+     smallest,                                                                   \
+     largest,                                                                    \
+     NULL,                                                                       \
+     NULL},
+#define LARDER_TEXT_ROW(type, name, field, value, choices, sentence) \
+    {LARDER_OPTION_##type,                                           \
+     (uint32_t)offsetof(LARDER_OPTIONS_STRUCT, field),               \
+     #name,                                                          \
+     sentence,                                                       \
+     0,                                                              \
+     0,                                                              \
+     0,                                                              \
+     value,                                                          \
+     choices},
 
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
 /** What the core gives a backend when it is opened; valid until it is closed. */
 struct larder_host {
-    uint32_t version; /* LARDER_BACKEND_VERSION */
-    uint32_t size;    /* sizeof(struct larder_host) */
+    uint32_t version;          /* LARDER_BACKEND_VERSION */
+    uint32_t size;             /* sizeof(struct larder_host) */
     struct larder_clock clock; /* now_ns is never NULL */
 };
 
@@ -282,21 +297,21 @@ struct larder_backend {
 
 /**
  * What a module (a shared object in the module folder, named by its first backend's scheme) exports
- * under the name `larder_module`. A module doesn't link larder: it links the utility library, and is
- * handed what else it needs in struct larder_host. It is loaded when one of its schemes is first
+ * under the name `larder_module`. A module doesn't link larder: it links the utility library, and
+ * is handed what else it needs in struct larder_host. It is loaded when one of its schemes is first
  * asked for, refused with the reason when versions do not fit, and never unloaded.
  */
 struct larder_module {
-    uint32_t version; /* LARDER_BACKEND_VERSION; first, always */
-    uint32_t size;    /* sizeof(struct larder_module) */
+    uint32_t version;                             /* LARDER_BACKEND_VERSION; first, always */
+    uint32_t size;                                /* sizeof(struct larder_module) */
     const struct larder_backend *const *backends; /* the last one NULL */
 };
 
 /**
  * Opens a cache of a backend that is linked into the program: what typed factories and third
  * parties' own ones are made of.
- * @param options       the backend's options struct, or NULL for the defaults; its first member says
- *                      how much of it there is
+ * @param options       the backend's options struct, or NULL for the defaults; its first member
+ * says how much of it there is
  * @return as larder_open(); UNSUPPORTED when versions do not fit or a required row is missing, with
  *         a message that says which
  */
@@ -328,8 +343,9 @@ larder_open_scheme(const char *scheme, const void *options,
                    char *message, size_t message_size);
 
 /**
- * Makes a backend's scheme known to larder_open() and configuration files. The descriptor must stay.
- * Threads: any. @return OK; EXISTS for a scheme that is known; UNSUPPORTED as above; NO_MEMORY
+ * Makes a backend's scheme known to larder_open() and configuration files. The descriptor must
+ * stay. Threads: any. @return OK; EXISTS for a scheme that is known; UNSUPPORTED as above;
+ * NO_MEMORY
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_register_backend(const struct larder_backend *backend);

@@ -39,8 +39,8 @@ struct larder_client_options {
  * @param options  NULL for LARDER_CLIENT_OPTIONS_INIT
  * @param routes   borrowed for the call; on OK the client owns the caches and closes each of them
  *                 once; on failure they stay the caller's
- * @return OK; BAD_ARGUMENT: no default namespace in the map, a bad or repeated name, a cache that is
- *         itself a client, namespace or session, or was opened with `errors_as_miss`; NO_MEMORY
+ * @return OK; BAD_ARGUMENT: no default namespace in the map, a bad or repeated name, a cache that
+ * is itself a client, namespace or session, or was opened with `errors_as_miss`; NO_MEMORY
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_client_open(const struct larder_client_options *options,

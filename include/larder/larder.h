@@ -51,25 +51,25 @@ extern "C" {
  *
  * ROW(name, number, class, sentence)
  */
-#define LARDER_STATUS_TABLE(ROW)                                                                   \
-    ROW(OK, 0, ANSWER, "done")                                                                     \
-    ROW(MISS, 1, ANSWER, "no live entry under that key")                                           \
-    ROW(EXISTS, 2, ANSWER, "add found a live entry; nothing was changed")                          \
-    ROW(CONFLICT, 3, ANSWER, "the entry has another version, or the lease is void")                \
-    ROW(NOT_A_NUMBER, 4, ANSWER, "the value is not a counter; nothing was changed")                \
-    ROW(STALE, 5, ANSWER, "an old value, served while a fresh one is on its way")                  \
-    ROW(PARTIAL, 6, ANSWER, "the buffer is smaller than the value; its start was copied")          \
-    ROW(ABSENT, 7, ANSWER, "a negative entry: known to have no value")                             \
-    ROW(WOULD_BLOCK, 8, ANSWER, "the call would have to wait, and was asked not to")               \
-    ROW(BAD_ARGUMENT, -1, CALLER, "an argument is outside its documented bounds")                  \
-    ROW(BAD_KEY, -2, CALLER, "a key is 1 to 65535 bytes")                                          \
-    ROW(TOO_LARGE, -3, CALLER, "over a limit of this cache; nothing was changed")                  \
-    ROW(NO_MEMORY, -4, RETRY, "memory ran out, or the byte bound leaves no room")                  \
-    ROW(TIMEOUT, -5, RETRY, "no answer before the deadline; nothing was written")                  \
-    ROW(UNAVAILABLE, -6, RETRY, "the server is down or marked down; nothing was written")          \
-    ROW(UNSUPPORTED, -7, CALLER, "this cache cannot do that; its traits say so beforehand")        \
-    ROW(PROTOCOL, -8, RETRY, "the server said something unexpected; the connection is gone")       \
-    ROW(UNKNOWN, -9, UNCERTAIN, "the write left and no answer came: it may land, now or later")    \
+#define LARDER_STATUS_TABLE(ROW)                                                                \
+    ROW(OK, 0, ANSWER, "done")                                                                  \
+    ROW(MISS, 1, ANSWER, "no live entry under that key")                                        \
+    ROW(EXISTS, 2, ANSWER, "add found a live entry; nothing was changed")                       \
+    ROW(CONFLICT, 3, ANSWER, "the entry has another version, or the lease is void")             \
+    ROW(NOT_A_NUMBER, 4, ANSWER, "the value is not a counter; nothing was changed")             \
+    ROW(STALE, 5, ANSWER, "an old value, served while a fresh one is on its way")               \
+    ROW(PARTIAL, 6, ANSWER, "the buffer is smaller than the value; its start was copied")       \
+    ROW(ABSENT, 7, ANSWER, "a negative entry: known to have no value")                          \
+    ROW(WOULD_BLOCK, 8, ANSWER, "the call would have to wait, and was asked not to")            \
+    ROW(BAD_ARGUMENT, -1, CALLER, "an argument is outside its documented bounds")               \
+    ROW(BAD_KEY, -2, CALLER, "a key is 1 to 65535 bytes")                                       \
+    ROW(TOO_LARGE, -3, CALLER, "over a limit of this cache; nothing was changed")               \
+    ROW(NO_MEMORY, -4, RETRY, "memory ran out, or the byte bound leaves no room")               \
+    ROW(TIMEOUT, -5, RETRY, "no answer before the deadline; nothing was written")               \
+    ROW(UNAVAILABLE, -6, RETRY, "the server is down or marked down; nothing was written")       \
+    ROW(UNSUPPORTED, -7, CALLER, "this cache cannot do that; its traits say so beforehand")     \
+    ROW(PROTOCOL, -8, RETRY, "the server said something unexpected; the connection is gone")    \
+    ROW(UNKNOWN, -9, UNCERTAIN, "the write left and no answer came: it may land, now or later") \
     ROW(CLOSED, -10, CALLER, "the cache was shut down")
 
 enum larder_status {
@@ -86,7 +86,8 @@ enum larder_status_class {
     LARDER_CLASS_UNCERTAIN /* it may or may not have happened */
 };
 
-/** The name without its prefix, as in "MISS"; "?" for a number that is no status. Static storage. */
+/** The name without its prefix, as in "MISS"; "?" for a number that is no status. Static storage.
+ */
 LARDER_API const char *larder_status_name(enum larder_status status);
 /** One sentence for people. Static storage. */
 LARDER_API const char *larder_status_sentence(enum larder_status status);
@@ -97,9 +98,9 @@ LARDER_API const char *larder_version(void);
 
 /* ---- what travels -------------------------------------------------------------------------- */
 
-struct larder_cache;   /* a leaf, a composition, a client, a namespace of it, or a session */
-struct larder_traits;  /* see traits.h */
-struct larder_owner;   /* whoever owns the bytes of a view; opaque to applications */
+struct larder_cache;  /* a leaf, a composition, a client, a namespace of it, or a session */
+struct larder_traits; /* see traits.h */
+struct larder_owner;  /* whoever owns the bytes of a view; opaque to applications */
 
 /** Bytes that somebody else owns. */
 struct larder_slice {
@@ -108,9 +109,9 @@ struct larder_slice {
 };
 
 /** TTLs are relative, in milliseconds. Other negative numbers are LARDER_BAD_ARGUMENT. */
-#define LARDER_TTL_FOREVER INT64_C(0)    /* under `max_ttl`: that maximum */
-#define LARDER_TTL_DEFAULT INT64_MIN     /* the cache's `default_ttl` */
-#define LARDER_TTL_UNKNOWN INT64_C(-1)   /* only as an output: not asked, or not known */
+#define LARDER_TTL_FOREVER INT64_C(0)  /* under `max_ttl`: that maximum */
+#define LARDER_TTL_DEFAULT INT64_MIN   /* the cache's `default_ttl` */
+#define LARDER_TTL_UNKNOWN INT64_C(-1) /* only as an output: not asked, or not known */
 
 /* larder_info.want */
 #define LARDER_WANT_VERSION 1u
@@ -134,13 +135,15 @@ struct larder_info {
 /* larder_write.marks */
 #define LARDER_WRITE_ABSENT 1u /* a negative entry: read, get and lease_get answer ABSENT */
 
-/** What a store writes. */
+/** What a store writes. Like larder_info and larder_value it is part of a row, and has its final
+ * size. */
 struct larder_write {
     struct larder_slice value; /* 0 bytes is a value; for a negative entry it must be empty */
     int64_t ttl_ms;            /* append and prepend keep the entry's own */
     uint64_t version;          /* LARDER_CAS: the version that must be there; else 0 */
     uint32_t flags;            /* the caller's 32 bits; append and prepend keep the entry's own */
     uint32_t marks;            /* LARDER_WRITE_ABSENT */
+    uint64_t reserved[2];      /* 0 */
 };
 
 /** A view of a value. It stays readable until larder_value_release(), whatever becomes of the entry
@@ -193,18 +196,18 @@ struct larder_initial {
 };
 
 /** Every operation, for options, statistics and listeners. Append only. */
-#define LARDER_OPERATION_TABLE(ROW)                                                                \
-    ROW(READ, read)                                                                                \
-    ROW(GET, get)                                                                                  \
-    ROW(STORE, store)                                                                              \
-    ROW(DELETE, delete)                                                                            \
-    ROW(TOUCH, touch)                                                                              \
-    ROW(GET_AND_TOUCH, get_and_touch)                                                              \
-    ROW(COUNT, count)                                                                              \
-    ROW(LEASE_GET, lease_get)                                                                      \
-    ROW(LEASE_FILL, lease_fill)                                                                    \
-    ROW(LEASE_RETURN, lease_return)                                                                \
-    ROW(FLUSH, flush)                                                                              \
+#define LARDER_OPERATION_TABLE(ROW)   \
+    ROW(READ, read)                   \
+    ROW(GET, get)                     \
+    ROW(STORE, store)                 \
+    ROW(DELETE, delete)               \
+    ROW(TOUCH, touch)                 \
+    ROW(GET_AND_TOUCH, get_and_touch) \
+    ROW(COUNT, count)                 \
+    ROW(LEASE_GET, lease_get)         \
+    ROW(LEASE_FILL, lease_fill)       \
+    ROW(LEASE_RETURN, lease_return)   \
+    ROW(FLUSH, flush)                 \
     ROW(KEYS, keys)
 
 enum larder_operation {
@@ -215,8 +218,11 @@ enum larder_operation {
 };
 
 /* larder_call.flags */
-#define LARDER_NO_WAIT 1u  /* WOULD_BLOCK rather than wait for a pooled member or the network */
-#define LARDER_NO_REPLY 2u /* a write need not be acknowledged: OK means that it was handed over */
+#define LARDER_NO_WAIT                                                           \
+    1u /* WOULD_BLOCK rather than wait for a pooled member or the network; every \
+          call over a network waits for it */
+#define LARDER_NO_REPLY 2u /* a write need not be acknowledged: OK means that it was handed over \
+                            */
 
 /**
  * Options of one call. Start from LARDER_CALL_INIT. What a cache can't honour is UNSUPPORTED (its
@@ -266,12 +272,14 @@ static inline struct larder_write larder_write_of(struct larder_slice value, int
     write.version = 0;
     write.flags = 0;
     write.marks = 0;
+    write.reserved[0] = write.reserved[1] = 0;
     return write;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------- */
 
-/** A clock: nanoseconds since an arbitrary point, never going back. Called from any thread, often. */
+/** A clock: nanoseconds since an arbitrary point, never going back. Called from any thread, often.
+ */
 typedef uint64_t larder_now_fn(void *context);
 
 struct larder_clock {
@@ -279,7 +287,8 @@ struct larder_clock {
     void *context;
 };
 
-/** What a listener is told: a call that failed (a negative status), before `errors=miss` hides it. */
+/** What a listener is told: a call that failed (a negative status), before `errors=miss` hides it.
+ */
 struct larder_event {
     uint32_t size; /* sizeof(struct larder_event) */
     enum larder_operation operation;
@@ -301,8 +310,9 @@ struct larder_open_options {
     struct larder_clock clock;    /* for expiry and periods; waits always run on CLOCK_MONOTONIC */
     larder_listener_fn *listener; /* NULL: nobody */
     void *listener_context;
-    int64_t default_ttl_ms; /* what LARDER_TTL_DEFAULT means; 0: for ever */
-    int64_t max_ttl_ms;     /* longer TTLs are cut to this; 0: no maximum */
+    int64_t default_ttl_ms;  /* what LARDER_TTL_DEFAULT means; 0: for ever; of a client, 0: what its
+                                caches say */
+    int64_t max_ttl_ms;      /* longer TTLs are cut to this; 0: no maximum */
     uint32_t errors_as_miss; /* 1: failed reads answer MISS (counted, told); only for a handle that
                                 the application itself uses */
     uint32_t reserved;
@@ -325,12 +335,13 @@ struct larder_open_options {
  * @return OK; BAD_ARGUMENT for a URI that cannot be; UNSUPPORTED for a scheme that was not built;
  *         NO_MEMORY. A server that is down is no reason to fail.
  *
- * Threads: any. Blocks: for at most 100 ms, and only while the name of a host is looked up; a server
- * is not waited for.
+ * Threads: any. Blocks: for at most 100 ms, and only while the name of a host is looked up; a
+ * server is not waited for.
  */
-LARDER_API LARDER_MUST_USE enum larder_status
-larder_open(const char *uri, const struct larder_open_options *options, struct larder_cache **cache,
-            char *message, size_t message_size);
+LARDER_API LARDER_MUST_USE enum larder_status larder_open(const char *uri,
+                                                          const struct larder_open_options *options,
+                                                          struct larder_cache **cache,
+                                                          char *message, size_t message_size);
 
 /**
  * Opens a configuration file as a client: sections name caches, [namespaces] maps names to them.
@@ -344,14 +355,15 @@ larder_open_file(const char *path, const struct larder_open_options *options,
 /**
  * Ends a cache's work: running calls end, within their deadline where the traits promise one, and
  * new ones answer CLOSED. The handle stays valid. Any time, any thread, any number of times. A
- * client shuts down all its caches; on a namespace or a session it does nothing.
+ * client shuts down all its caches; on a namespace, a session, or a cache that a client owns it
+ * does nothing.
  */
 LARDER_API void larder_shutdown(struct larder_cache *cache);
 
 /**
  * Shuts down and frees. Comes last and alone: no other call on the cache, its namespaces or its
- * sessions may be running or come later. Views stay readable. NULL, a namespace or a session: does
- * nothing (their client and larder_release() free them).
+ * sessions may be running or come later. Views stay readable. NULL, a namespace, a session, or a
+ * cache that a client owns: does nothing (the client and larder_release() free them).
  */
 LARDER_API void larder_close(struct larder_cache *cache);
 
@@ -421,17 +433,18 @@ LARDER_API enum larder_status larder_delete_with(struct larder_cache *cache,
                                                  struct larder_slice key, uint64_t version);
 
 /** Gives a live entry a new TTL. @return OK or MISS */
-LARDER_API LARDER_MUST_USE enum larder_status
-larder_touch(struct larder_cache *cache, struct larder_slice key, int64_t ttl_ms);
+LARDER_API LARDER_MUST_USE enum larder_status larder_touch(struct larder_cache *cache,
+                                                           struct larder_slice key, int64_t ttl_ms);
 LARDER_API LARDER_MUST_USE enum larder_status larder_touch_with(struct larder_cache *cache,
                                                                 const struct larder_call *call,
                                                                 struct larder_slice key,
                                                                 int64_t ttl_ms);
 
 /** larder_get() and larder_touch() in one. @return OK, MISS or ABSENT (which is not touched) */
-LARDER_API LARDER_MUST_USE enum larder_status
-larder_get_and_touch(struct larder_cache *cache, struct larder_slice key, int64_t ttl_ms,
-                     struct larder_value *value);
+LARDER_API LARDER_MUST_USE enum larder_status larder_get_and_touch(struct larder_cache *cache,
+                                                                   struct larder_slice key,
+                                                                   int64_t ttl_ms,
+                                                                   struct larder_value *value);
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_get_and_touch_with(struct larder_cache *cache, const struct larder_call *call,
                           struct larder_slice key, int64_t ttl_ms, struct larder_value *value);
@@ -456,8 +469,11 @@ larder_count_with(struct larder_cache *cache, const struct larder_call *call,
 
 /**
  * Reads like larder_get(), and elects one caller to compute what is missing. Until the holder fills
- * the lease, returns it, or `lease_ms` have passed, nobody else gets a token for that key, and to
- * every other operation the key is missing. A plain store or delete voids the lease.
+ * the lease, returns it, or `lease_ms` have passed, nobody else gets a token for that key. To every
+ * other operation a key that is leased but empty is missing; one that has a value (recache_ms) is
+ * there as ever. A plain store or delete voids the lease.
+ *
+ * Whoever gets a MISS and no token may wait a little and ask again, or compute without storing.
  *
  * @param lease_ms  how long the holder may take; at least 1
  * @param value     as for larder_get(); on STALE a view as well
@@ -472,21 +488,30 @@ larder_lease_get_with(struct larder_cache *cache, const struct larder_call *call
                       struct larder_slice key, uint32_t lease_ms, struct larder_value *value,
                       struct larder_lease *lease);
 
-/** Stores what the holder computed. @return OK, or CONFLICT when the lease is void: nothing stored */
+/** Stores what the holder computed. @return OK, or CONFLICT when the lease is void: nothing stored
+ */
 LARDER_API LARDER_MUST_USE enum larder_status larder_lease_fill(struct larder_cache *cache,
                                                                 struct larder_slice key,
                                                                 struct larder_lease lease,
                                                                 const struct larder_write *write);
 
+LARDER_API LARDER_MUST_USE enum larder_status
+larder_lease_fill_with(struct larder_cache *cache, const struct larder_call *call,
+                       struct larder_slice key, struct larder_lease lease,
+                       const struct larder_write *write);
+
 /** Gives the lease back unfilled, so that the next caller gets it. @return OK, or CONFLICT when it
  * was void */
-LARDER_API enum larder_status larder_lease_return(struct larder_cache *cache,
-                                                  struct larder_slice key,
-                                                  struct larder_lease lease);
+LARDER_API enum larder_status
+larder_lease_return(struct larder_cache *cache, struct larder_slice key, struct larder_lease lease);
+LARDER_API enum larder_status larder_lease_return_with(struct larder_cache *cache,
+                                                       const struct larder_call *call,
+                                                       struct larder_slice key,
+                                                       struct larder_lease lease);
 
 /* ---- many keys at once --------------------------------------------------------------------- */
 
-enum larder_many {
+enum larder_many_kind {
     LARDER_MANY_READ,
     LARDER_MANY_GET,
     LARDER_MANY_STORE,
@@ -499,13 +524,14 @@ enum larder_many {
  * across keys; a failing key stops nothing; a key named twice is answered twice; no rows is OK.
  *
  * @param mode      for LARDER_MANY_STORE; else LARDER_SET
- * @param row_size  sizeof(struct larder_row) of the caller, so that rows can grow
+ * @param row_size  sizeof(struct larder_row) of the caller, so that rows can grow; with one that
+ * can't be, no row is touched
  * @return OK when every row has an answer, else the failure with the lowest number in a row
  */
 LARDER_API enum larder_status larder_many(struct larder_cache *cache,
-                                          const struct larder_call *call, enum larder_many many,
-                                          enum larder_mode mode, struct larder_row *rows,
-                                          size_t count, size_t row_size);
+                                          const struct larder_call *call,
+                                          enum larder_many_kind many, enum larder_mode mode,
+                                          struct larder_row *rows, size_t count, size_t row_size);
 
 static inline enum larder_status larder_read_multi(struct larder_cache *cache,
                                                    struct larder_row *rows, size_t count)
@@ -553,33 +579,37 @@ static inline void larder_rows_release(struct larder_row *rows, size_t count)
 
 /* ---- short forms --------------------------------------------------------------------------- */
 
-static inline LARDER_MUST_USE enum larder_status
-larder_set(struct larder_cache *cache, struct larder_slice key, struct larder_slice value,
-           int64_t ttl_ms)
+static inline LARDER_MUST_USE enum larder_status larder_set(struct larder_cache *cache,
+                                                            struct larder_slice key,
+                                                            struct larder_slice value,
+                                                            int64_t ttl_ms)
 {
     struct larder_write write = larder_write_of(value, ttl_ms);
     return larder_store(cache, LARDER_SET, key, &write, NULL);
 }
 
-static inline LARDER_MUST_USE enum larder_status
-larder_add(struct larder_cache *cache, struct larder_slice key, struct larder_slice value,
-           int64_t ttl_ms)
+static inline LARDER_MUST_USE enum larder_status larder_add(struct larder_cache *cache,
+                                                            struct larder_slice key,
+                                                            struct larder_slice value,
+                                                            int64_t ttl_ms)
 {
     struct larder_write write = larder_write_of(value, ttl_ms);
     return larder_store(cache, LARDER_ADD, key, &write, NULL);
 }
 
-static inline LARDER_MUST_USE enum larder_status
-larder_replace(struct larder_cache *cache, struct larder_slice key, struct larder_slice value,
-               int64_t ttl_ms)
+static inline LARDER_MUST_USE enum larder_status larder_replace(struct larder_cache *cache,
+                                                                struct larder_slice key,
+                                                                struct larder_slice value,
+                                                                int64_t ttl_ms)
 {
     struct larder_write write = larder_write_of(value, ttl_ms);
     return larder_store(cache, LARDER_REPLACE, key, &write, NULL);
 }
 
-static inline LARDER_MUST_USE enum larder_status
-larder_cas(struct larder_cache *cache, struct larder_slice key, struct larder_slice value,
-           int64_t ttl_ms, uint64_t version)
+static inline LARDER_MUST_USE enum larder_status larder_cas(struct larder_cache *cache,
+                                                            struct larder_slice key,
+                                                            struct larder_slice value,
+                                                            int64_t ttl_ms, uint64_t version)
 {
     struct larder_write write = larder_write_of(value, ttl_ms);
     write.version = version;
@@ -634,8 +664,8 @@ larder_decr(struct larder_cache *cache, struct larder_slice key, uint64_t delta,
 /* ---- the whole cache ----------------------------------------------------------------------- */
 
 /**
- * Drops every entry: of a leaf, of a namespace (only its keys, also where others share the backend),
- * or of a client (each distinct backend once, all of them even when one fails).
+ * Drops every entry: of a leaf, of a namespace (only its keys, also where others share the
+ * backend), or of a client (each distinct backend once, all of them even when one fails).
  * @return OK, or the failure with the lowest number
  */
 LARDER_API LARDER_MUST_USE enum larder_status larder_flush(struct larder_cache *cache);
@@ -672,9 +702,8 @@ struct larder_stat {
  * @param count     how many there are in all
  * @return OK
  */
-LARDER_API LARDER_MUST_USE enum larder_status larder_stats(struct larder_cache *cache,
-                                                           struct larder_stat *rows,
-                                                           size_t capacity, size_t *count);
+LARDER_API LARDER_MUST_USE enum larder_status
+larder_stats(struct larder_cache *cache, struct larder_stat *rows, size_t capacity, size_t *count);
 
 /**
  * Does due housekeeping (returns the memory of expired entries), for servers that have a timer; no
@@ -726,7 +755,7 @@ larder_bind(struct larder_cache *client, const char *name, struct larder_cache *
  * @param budget_ms  for the whole block, from now; 0: each call has the cache's own timeout
  * @param flags      LARDER_NO_WAIT: calls that would wait answer WOULD_BLOCK; else 0
  * @param session    on OK given back with larder_release(); else NULL
- * @return OK; TIMEOUT when no member came free in time; WOULD_BLOCK
+ * @return OK; TIMEOUT when no member came free in time; WOULD_BLOCK; BAD_ARGUMENT for a session
  */
 LARDER_API LARDER_MUST_USE enum larder_status larder_acquire(struct larder_cache *cache,
                                                              uint32_t budget_ms, uint32_t flags,

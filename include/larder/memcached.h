@@ -6,9 +6,10 @@
  * holds. All else is the same: text protocol (binary=on for the other), keys of any bytes, a server
  * that is down marked so and probed. Several processes see the same entries.
  *
- * What memcached itself does differently, and no client can change: it counts on from " 12" and "+12"
- * (the trait STRICT_COUNTERS is absent); 1.6.18 now and then refuses to count from 2^63 up (fixed in
- * 1.6.22), which is UNKNOWN here, since libmemcached can't tell that from a reply gone wrong.
+ * What memcached itself does differently, and no client can change: it counts on from " 12" and
+ * "+12" (the trait STRICT_COUNTERS is absent); 1.6.18 now and then refuses to count from 2^63 up
+ * (fixed in 1.6.22), which is UNKNOWN here, since libmemcached can't tell that from a reply gone
+ * wrong.
  */
 #ifndef LARDER_MEMCACHED_H
 #define LARDER_MEMCACHED_H

@@ -40,7 +40,7 @@ struct larder_pool_options {
 };
 
 /** Figures of a pool. */
-struct larder_pool_stats {
+struct larder_pool_figures {
     size_t size;       /* slots */
     size_t idle;       /* slots that nobody holds, the empty ones included */
     size_t empty;      /* idle slots whose object broke and waits for its replacement */
@@ -94,7 +94,7 @@ LARDER_API enum larder_status larder_pool_release(struct larder_pool *pool, void
                                                   int broken);
 
 /** Any time, any thread: one consistent picture. All 0 for a pool that is NULL. */
-LARDER_API void larder_pool_stats(struct larder_pool *pool, struct larder_pool_stats *stats);
+LARDER_API void larder_pool_stats(struct larder_pool *pool, struct larder_pool_figures *stats);
 
 /** Wakes all waiters and lets acquire answer CLOSED; objects on loan can still be released, which
  * destroys them. Any time, any thread, any number of times. NULL does nothing. */

@@ -39,8 +39,9 @@ struct larder_observed {
     uint32_t form; /* LARDER_FORM_* */
     enum larder_operation operation;
     enum larder_mode mode; /* of a store; else LARDER_SET */
-    enum larder_status status; /* before: to be set by whoever answers; after: what the cache said */
-    uint32_t flags;                 /* LARDER_NO_WAIT, of the call or its session */
+    enum larder_status
+        status;     /* before: to be set by whoever answers; after: what the cache said */
+    uint32_t flags; /* LARDER_NO_WAIT, of the call or its session */
     struct larder_slice name_space; /* where the cache keeps namespaces itself; else empty */
     struct larder_slice key;        /* empty: flush, keys */
     struct larder_slice value;      /* to be stored; after a read, what there is of what was read */
@@ -110,10 +111,10 @@ larder_observed_open(struct larder_cache *inner, const struct larder_observer *o
 
 /** A bit of larder_match.operations, as in LARDER_ON(GET) | LARDER_ON(STORE). */
 #define LARDER_ON(operation) (1u << LARDER_OPERATION_##operation)
-#define LARDER_ON_READS                                                                            \
+#define LARDER_ON_READS \
     (LARDER_ON(READ) | LARDER_ON(GET) | LARDER_ON(GET_AND_TOUCH) | LARDER_ON(LEASE_GET))
-#define LARDER_ON_WRITES                                                                           \
-    (LARDER_ON(STORE) | LARDER_ON(DELETE) | LARDER_ON(TOUCH) | LARDER_ON(COUNT) |                  \
+#define LARDER_ON_WRITES                                                          \
+    (LARDER_ON(STORE) | LARDER_ON(DELETE) | LARDER_ON(TOUCH) | LARDER_ON(COUNT) | \
      LARDER_ON(LEASE_FILL) | LARDER_ON(LEASE_RETURN) | LARDER_ON(FLUSH))
 #define LARDER_ANY_STATUS ((enum larder_status)127)
 
@@ -213,8 +214,8 @@ struct larder_fault {
 /**
  * Delays end with the call's or session's deadline: the call then answers TIMEOUT, a write that was
  * delayed after it landed UNKNOWN. A call that was asked not to wait answers WOULD_BLOCK (UNKNOWN)
- * at once. larder_faults_reset(), and the shutdown of a cache it watches, end all delays; such calls
- * go on as if the time had passed. Delays of a multi call's rows add up.
+ * at once. larder_faults_reset(), and the shutdown of a cache it watches, end all delays; such
+ * calls go on as if the time had passed. Delays of a multi call's rows add up.
  *
  * @param seed  the same seed and the same calls in the same order give the same faults
  * @return NULL when memory ran out
@@ -229,7 +230,8 @@ LARDER_API const struct larder_observer *larder_faults_observer(const struct lar
  */
 LARDER_API LARDER_MUST_USE enum larder_status larder_faults_add(struct larder_faults *faults,
                                                                 const struct larder_fault *fault);
-/** How often the rule that was added as number `rule` (from 0) hit; LARDER_FAULTS_MAX: all rules. */
+/** How often the rule that was added as number `rule` (from 0) hit; LARDER_FAULTS_MAX: all rules.
+ */
 LARDER_API uint64_t larder_faults_injected(struct larder_faults *faults, size_t rule);
 /** Drops all rules and their counts. */
 LARDER_API void larder_faults_reset(struct larder_faults *faults);
@@ -262,7 +264,7 @@ struct larder_recording;
 
 /** One call in the log; its bytes are the log's own. */
 struct larder_entry {
-    uint64_t time_ns; /* by the log's clock, when the call was answered */
+    uint64_t time_ns;            /* by the log's clock, when the call was answered */
     struct larder_observed call; /* value: as much as the log keeps of each */
 };
 

@@ -18,25 +18,25 @@ extern "C" {
  *
  * ROW(name, bit, text)
  */
-#define LARDER_CAN_TABLE(ROW)                                                                      \
-    ROW(ADD, 0, "add")                                                                             \
-    ROW(REPLACE, 1, "replace")                                                                     \
-    ROW(APPEND, 2, "append, prepend")                                                              \
-    ROW(CAS, 3, "cas")                                                                             \
-    ROW(DELETE_VERSION, 4, "delete at a version")                                                  \
-    ROW(TOUCH, 5, "touch")                                                                         \
-    ROW(GET_AND_TOUCH, 6, "get and touch")                                                         \
-    ROW(COUNT, 7, "incr, decr")                                                                    \
-    ROW(COUNT_INITIAL, 8, "incr, decr with an initial value")                                      \
-    ROW(LEASE, 9, "leases")                                                                        \
-    ROW(ABSENT, 10, "negative entries")                                                            \
-    ROW(READ_TTL, 11, "the TTL left can be read")                                                  \
-    ROW(STORE_VERSION, 12, "a store returns its new version")                                      \
-    ROW(KEYS, 13, "keys can be listed")                                                            \
-    ROW(FLUSH, 14, "flush")                                                                        \
-    ROW(NAMESPACES, 15, "the backend keeps namespaces apart itself")                               \
-    ROW(WIRE_KEY, 16, "keys have a wire form")                                                     \
-    ROW(MANY_READ, 17, "read, get of many keys in one round trip per server")                      \
+#define LARDER_CAN_TABLE(ROW)                                                 \
+    ROW(ADD, 0, "add")                                                        \
+    ROW(REPLACE, 1, "replace")                                                \
+    ROW(APPEND, 2, "append, prepend")                                         \
+    ROW(CAS, 3, "cas")                                                        \
+    ROW(DELETE_VERSION, 4, "delete at a version")                             \
+    ROW(TOUCH, 5, "touch")                                                    \
+    ROW(GET_AND_TOUCH, 6, "get and touch")                                    \
+    ROW(COUNT, 7, "incr, decr")                                               \
+    ROW(COUNT_INITIAL, 8, "incr, decr with an initial value")                 \
+    ROW(LEASE, 9, "leases")                                                   \
+    ROW(ABSENT, 10, "negative entries")                                       \
+    ROW(READ_TTL, 11, "the TTL left can be read")                             \
+    ROW(STORE_VERSION, 12, "a store returns its new version")                 \
+    ROW(KEYS, 13, "keys can be listed")                                       \
+    ROW(FLUSH, 14, "flush")                                                   \
+    ROW(NAMESPACES, 15, "the backend keeps namespaces apart itself")          \
+    ROW(WIRE_KEY, 16, "keys have a wire form")                                \
+    ROW(MANY_READ, 17, "read, get of many keys in one round trip per server") \
     ROW(MANY_WRITE, 18, "store, delete, touch of many keys in one round trip per server")
 
 enum larder_can {
@@ -50,14 +50,14 @@ enum larder_can {
  *
  * ROW(name, bit, text)
  */
-#define LARDER_PROMISE_TABLE(ROW)                                                                  \
-    ROW(NEVER_BLOCKS, 0, "no call waits for the network or a pooled member")                       \
-    ROW(HARD_DEADLINE, 1, "no call outlives its deadline")                                         \
-    ROW(MISS_IS_ABSENCE, 2, "a miss proves that no live entry is there")                           \
-    ROW(KEEPS_UNTIL_EVICTED, 3, "an entry stays until it expires, is evicted or deleted")          \
-    ROW(KEEPS_NOTHING, 4, "nothing is ever kept (null)")                                           \
-    ROW(OLD_TOKENS_CONFLICT, 5, "a version from before a restart of the server gives CONFLICT")    \
-    ROW(SHARED, 6, "other processes see the same entries")                                         \
+#define LARDER_PROMISE_TABLE(ROW)                                                               \
+    ROW(NEVER_BLOCKS, 0, "no call waits for the network or a pooled member")                    \
+    ROW(HARD_DEADLINE, 1, "no call outlives its deadline")                                      \
+    ROW(MISS_IS_ABSENCE, 2, "a miss proves that no live entry is there")                        \
+    ROW(KEEPS_UNTIL_EVICTED, 3, "an entry stays until it expires, is evicted or deleted")       \
+    ROW(KEEPS_NOTHING, 4, "nothing is ever kept (null)")                                        \
+    ROW(OLD_TOKENS_CONFLICT, 5, "a version from before a restart of the server gives CONFLICT") \
+    ROW(SHARED, 6, "other processes see the same entries")                                      \
     ROW(STRICT_COUNTERS, 7, "whatever is not digits and spaces is NOT_A_NUMBER")                \
     ROW(POOLED, 8, "a session holds a member of a pool")
 
@@ -68,13 +68,13 @@ enum larder_promise {
 };
 
 /** Options of a call (struct larder_call) that a cache honours. ROW(name, bit, text) */
-#define LARDER_TAKES_TABLE(ROW)                                                                    \
-    ROW(NO_WAIT, 0, "no_wait")                                                                     \
-    ROW(NO_REPLY, 1, "no_reply")                                                                   \
-    ROW(TIMEOUT, 2, "timeout_ms")                                                                  \
-    ROW(RECACHE, 3, "recache_ms")                                                                  \
-    ROW(TOUCH, 4, "touch_ttl_ms")                                                                  \
-    ROW(VERSION, 5, "version")                                                                     \
+#define LARDER_TAKES_TABLE(ROW)   \
+    ROW(NO_WAIT, 0, "no_wait")    \
+    ROW(NO_REPLY, 1, "no_reply")  \
+    ROW(TIMEOUT, 2, "timeout_ms") \
+    ROW(RECACHE, 3, "recache_ms") \
+    ROW(TOUCH, 4, "touch_ttl_ms") \
+    ROW(VERSION, 5, "version")    \
     ROW(ROUTING_KEY, 6, "routing_key")
 
 enum larder_takes {

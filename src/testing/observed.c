@@ -304,12 +304,12 @@ static enum larder_status observed_lease_return(const struct larder_scope *scope
 struct crowd {
     const struct larder_scope *scope;
     const struct larder_rows *rows;
-    enum larder_many many;
+    enum larder_many_kind many;
     enum larder_mode mode;
     size_t first; /* the row that was looked at first; SIZE_MAX: none yet */
 };
 
-static enum larder_operation operation_of(enum larder_many many)
+static enum larder_operation operation_of(enum larder_many_kind many)
 {
     switch (many) {
     case LARDER_MANY_READ:
@@ -379,7 +379,7 @@ static void send_run(const struct crowd *crowd, size_t start, size_t count,
     }
 }
 
-static void observed_many(const struct larder_scope *scope, enum larder_many many,
+static void observed_many(const struct larder_scope *scope, enum larder_many_kind many,
                           enum larder_mode mode, const struct larder_rows *rows)
 {
     struct crowd crowd = {scope, rows, many, mode, SIZE_MAX};

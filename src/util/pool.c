@@ -46,7 +46,7 @@ struct larder_pool {
     pthread_mutex_t mutex;
     /* Touched only while holding `mutex`; a slot in the hands of a thread, by that thread alone. */
     int closed;
-    struct larder_pool_stats stats;
+    struct larder_pool_figures stats;
     struct slot *idle;      /* the one that was idle longest is first */
     struct slot **loans;    /* by object: sized for every slot, since a release must not allocate */
     struct waiter *waiters; /* who has waited longest is first */
@@ -267,11 +267,11 @@ enum larder_status larder_pool_release(struct larder_pool *pool, void *object, i
     return slot != NULL ? LARDER_OK : LARDER_BAD_ARGUMENT;
 }
 
-void larder_pool_stats(struct larder_pool *pool, struct larder_pool_stats *stats)
+void larder_pool_stats(struct larder_pool *pool, struct larder_pool_figures *stats)
 {
     if (stats == NULL)
         return;
-    *stats = (struct larder_pool_stats){0};
+    *stats = (struct larder_pool_figures){0};
     if (pool == NULL)
         return;
     pthread_mutex_lock(&pool->mutex);

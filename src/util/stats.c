@@ -1,15 +1,15 @@
 /* Rows of statistics. */
 #include <larder/backend.h>
 
-#include <string.h>
+#include <stdio.h>
 
 void larder_stat_add(struct larder_stats_out *out, const char *name, uint64_t value)
 {
     if (out->count < out->capacity) {
         struct larder_stat *row = &out->rows[out->count];
-        size_t length = strnlen(name, sizeof(row->name) - 1);
-        memcpy(row->name, name, length);
-        row->name[length] = '\0';
+        int has_prefix = out->prefix != NULL;
+        snprintf(row->name, sizeof(row->name), "%s%s%s", has_prefix ? out->prefix : "",
+                 has_prefix ? "." : "", name);
         row->value = value;
     }
     out->count++;

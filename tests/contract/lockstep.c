@@ -338,7 +338,7 @@ void lockstep_run(struct lockstep *lockstep, unsigned side, const struct model_s
     larder_value_release(&answered.view);
 }
 
-static enum larder_many many_of(enum model_does does)
+static enum larder_many_kind many_of(enum model_does does)
 {
     return does == MODEL_READ     ? LARDER_MANY_READ
            : does == MODEL_GET    ? LARDER_MANY_GET

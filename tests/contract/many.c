@@ -75,10 +75,10 @@ static void no_rows_is_ok(struct fixture *fixture)
     struct larder_row row = {.status = LARDER_WOULD_BLOCK};
     for (int many = LARDER_MANY_READ; many <= LARDER_MANY_TOUCH; many++) {
         expect(fixture, LARDER_OK,
-               larder_many(fixture->cache, NULL, (enum larder_many)many, LARDER_SET, NULL, 0,
+               larder_many(fixture->cache, NULL, (enum larder_many_kind)many, LARDER_SET, NULL, 0,
                            sizeof(row)));
         expect(fixture, LARDER_OK,
-               larder_many(fixture->cache, NULL, (enum larder_many)many, LARDER_SET, &row, 0,
+               larder_many(fixture->cache, NULL, (enum larder_many_kind)many, LARDER_SET, &row, 0,
                            sizeof(row)));
     }
     expect(fixture, LARDER_WOULD_BLOCK, row.status);
@@ -146,7 +146,7 @@ static void a_bad_key_stops_no_other(struct fixture *fixture)
             for (unsigned i = 0; i < 5; i += 2)
                 put(fixture, rows[i].key, "");
         expect(fixture, wanted < LARDER_BAD_KEY ? wanted : LARDER_BAD_KEY,
-               larder_many(fixture->cache, NULL, (enum larder_many)many, LARDER_SET, rows, 5,
+               larder_many(fixture->cache, NULL, (enum larder_many_kind)many, LARDER_SET, rows, 5,
                            sizeof(rows[0])));
         for (unsigned i = 0; i < 5; i++)
             expect(fixture, i % 2 == 0 ? wanted : LARDER_BAD_KEY, rows[i].status);
@@ -276,7 +276,7 @@ static void bad_multi_arguments_are_refused(struct fixture *fixture)
     const size_t size = sizeof(row);
     row.write = larder_write_of(larder_text("v"), 0);
     expect(fixture, LARDER_BAD_ARGUMENT,
-           larder_many(cache, NULL, (enum larder_many)5, LARDER_SET, &row, 1, size));
+           larder_many(cache, NULL, (enum larder_many_kind)5, LARDER_SET, &row, 1, size));
     expect(fixture, LARDER_BAD_ARGUMENT,
            larder_many(cache, NULL, LARDER_MANY_STORE, (enum larder_mode)6, &row, 1, size));
     expect(fixture, LARDER_BAD_ARGUMENT,

@@ -60,7 +60,7 @@ static void rows_are_answered_alike(struct fixture *fixture)
         struct larder_row rows[2] = {{.key = key(fixture, "a")}, {.key = key(fixture, "b")}};
         rows[0].write = rows[1].write = larder_write_of(larder_text("v"), 0);
         expect(fixture, LARDER_OK,
-               larder_many(fixture->cache, NULL, (enum larder_many)many, LARDER_SET, rows, 2,
+               larder_many(fixture->cache, NULL, (enum larder_many_kind)many, LARDER_SET, rows, 2,
                            sizeof(rows[0])));
         expect(fixture, wanted[many], rows[0].status);
         expect(fixture, wanted[many], rows[1].status);

@@ -152,7 +152,7 @@ static enum larder_status run_lease_get(struct fixture *fixture, const struct pl
 
 /* `many` of one row, which must answer as the single form. */
 static enum larder_status run_many(struct fixture *fixture, const struct planted *planted,
-                                   enum larder_many many, enum larder_mode mode)
+                                   enum larder_many_kind many, enum larder_mode mode)
 {
     char buffer[64];
     struct larder_row row = {.key = planted->key, .buffer = buffer, .size = sizeof(buffer)};

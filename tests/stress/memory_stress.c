@@ -264,7 +264,7 @@ static void call_keys(struct worker *worker)
 static uint64_t stat_of(const struct larder_scope *scope, const char *name)
 {
     struct larder_stat rows[32];
-    struct larder_stats_out out = {rows, 32, 0};
+    struct larder_stats_out out = {rows, 32, 0, NULL};
     scope->ops->stats(scope, &out);
     for (size_t i = 0; i < out.count; i++)
         if (strcmp(rows[i].name, name) == 0)

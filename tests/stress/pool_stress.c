@@ -147,7 +147,7 @@ static void use(struct worker *worker, struct thing *thing)
     struct larder_pool *pool = worker->crowd->pool;
     worker->shared += atomic_exchange_explicit(&thing->held, 1, memory_order_relaxed) != 0;
     if (++worker->acquired % LOOK_EVERY == 0) {
-        struct larder_pool_stats stats;
+        struct larder_pool_figures stats;
         larder_pool_stats(pool, &stats);
         worker->overtaken += stats.idle > 0 && stats.waiting > 0;
     }
@@ -178,7 +178,7 @@ static void *work(void *argument)
  * the others had started would meet nobody, and prove nothing. */
 static void wait_for_a_line(const struct crowd *crowd)
 {
-    struct larder_pool_stats stats;
+    struct larder_pool_figures stats;
     do {
         sched_yield();
         larder_pool_stats(crowd->pool, &stats);
@@ -220,7 +220,7 @@ static struct worker sum_of(const struct worker *workers)
 static void assert_sound(struct larder_pool *pool, const struct workshop *shop,
                          const struct worker *sum)
 {
-    struct larder_pool_stats stats;
+    struct larder_pool_figures stats;
     larder_pool_stats(pool, &stats);
     assert_int_equal(sum->shared, 0);
     assert_int_equal(sum->overtaken, 0);

@@ -84,7 +84,7 @@ static enum larder_status fake_count(const struct larder_scope *scope, struct la
     return status;
 }
 
-static enum larder_status fake_one(const struct larder_scope *scope, enum larder_many many,
+static enum larder_status fake_one(const struct larder_scope *scope, enum larder_many_kind many,
                                    enum larder_mode mode, struct larder_row *row)
 {
     switch (many) {
@@ -102,7 +102,7 @@ static enum larder_status fake_one(const struct larder_scope *scope, enum larder
     return LARDER_UNSUPPORTED;
 }
 
-static void fake_many(const struct larder_scope *scope, enum larder_many many,
+static void fake_many(const struct larder_scope *scope, enum larder_many_kind many,
                       enum larder_mode mode, const struct larder_rows *rows)
 {
     servers_of(scope)->many_calls++;

@@ -337,7 +337,7 @@ static enum larder_status no_remove(const struct larder_scope *scope, struct lar
     return LARDER_OK;
 }
 
-static void forget_rows(const struct larder_scope *scope, enum larder_many many,
+static void forget_rows(const struct larder_scope *scope, enum larder_many_kind many,
                         enum larder_mode mode, const struct larder_rows *rows)
 {
     (void)scope, (void)many, (void)mode, (void)rows;

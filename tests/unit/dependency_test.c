@@ -122,7 +122,7 @@ static enum larder_status meddled_count(const struct larder_scope *scope, struct
     return larder_count_with(meddled.inner, scope->call, key, direction, delta, initial, result);
 }
 
-static void answer_row(enum larder_many many, enum larder_mode mode, struct larder_row *row)
+static void answer_row(enum larder_many_kind many, enum larder_mode mode, struct larder_row *row)
 {
     struct larder_cache *inner = meddled.inner;
     if (many == LARDER_MANY_GET)
@@ -138,7 +138,7 @@ static void answer_row(enum larder_many many, enum larder_mode mode, struct lard
     take_version(row->key, &row->value.info);
 }
 
-static void meddled_many(const struct larder_scope *scope, enum larder_many many,
+static void meddled_many(const struct larder_scope *scope, enum larder_many_kind many,
                          enum larder_mode mode, const struct larder_rows *rows)
 {
     enum larder_status status = before_call(larder_row_at(rows, 0)->key);

@@ -180,7 +180,7 @@ uint64_t cache_version(struct cache *cache, const char *key)
 uint64_t cache_stat(struct cache *cache, const char *name)
 {
     struct larder_stat rows[32];
-    struct larder_stats_out out = {rows, 32, 0};
+    struct larder_stats_out out = {rows, 32, 0, NULL};
     cache->scope.ops->stats(&cache->scope, &out);
     for (size_t i = 0; i < out.count; i++)
         if (strcmp(rows[i].name, name) == 0)

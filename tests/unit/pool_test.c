@@ -42,7 +42,7 @@ static _Thread_local int caller_number;
 static enum larder_status thing_create(void *context, void **object)
 {
     struct workshop *shop = context;
-    struct larder_pool_stats stats;
+    struct larder_pool_figures stats;
     larder_pool_stats(shop->pool, &stats); /* would never return, were the pool's lock held */
 
     pthread_mutex_lock(&shop->mutex);
@@ -64,7 +64,7 @@ static enum larder_status thing_create(void *context, void **object)
 static void thing_destroy(void *context, void *object)
 {
     struct workshop *shop = context;
-    struct larder_pool_stats stats;
+    struct larder_pool_figures stats;
     larder_pool_stats(shop->pool, &stats);
 
     pthread_mutex_lock(&shop->mutex);
@@ -129,9 +129,9 @@ static void assert_refused(struct larder_pool *pool, enum larder_status expected
     assert_null(object);
 }
 
-static struct larder_pool_stats stats_of(struct larder_pool *pool)
+static struct larder_pool_figures stats_of(struct larder_pool *pool)
 {
-    struct larder_pool_stats stats;
+    struct larder_pool_figures stats;
     larder_pool_stats(pool, &stats);
     return stats;
 }
@@ -227,7 +227,7 @@ static void open_creates_all_objects_at_once(void **state)
     (void)state;
     struct workshop shop;
     struct larder_pool *pool = pool_of(&shop, 5);
-    struct larder_pool_stats stats = stats_of(pool);
+    struct larder_pool_figures stats = stats_of(pool);
     assert_int_equal(shop.created, 5);
     assert_int_equal(stats.size, 5);
     assert_int_equal(stats.idle, 5);
@@ -733,7 +733,7 @@ static void a_pool_that_is_null_is_harmless(void **state)
     (void)state;
     struct workshop shop;
     struct larder_pool *pool = pool_of(&shop, 1);
-    struct larder_pool_stats stats = {.size = 1};
+    struct larder_pool_figures stats = {.size = 1};
     assert_refused(NULL, LARDER_BAD_ARGUMENT);
     assert_int_equal(larder_pool_acquire(pool, 0, NULL), LARDER_BAD_ARGUMENT);
     larder_pool_stats(NULL, &stats);
@@ -750,7 +750,7 @@ static void a_pool_that_is_null_is_harmless(void **state)
 /* In the child a failed assertion would run the parent's tests: it counts instead. */
 static int failures_in_child(struct larder_pool *pool, struct workshop *shop, struct thing *loan)
 {
-    struct larder_pool_stats stats = stats_of(pool);
+    struct larder_pool_figures stats = stats_of(pool);
     int failures = stats.idle != 3 || stats.empty != 3 || stats.waiting != 0;
     for (int broken = 0; broken <= 1; broken++)
         failures += larder_pool_release(pool, loan, broken) != LARDER_BAD_ARGUMENT;

@@ -169,7 +169,7 @@ static void ask_many(struct larder_cache *cache, struct larder_slice key, unsign
         rows[i].buffer = buffer;
         rows[i].size = i == 2 ? 2 : sizeof(buffer);
     }
-    answer->status = larder_many(cache, NULL, (enum larder_many)(dice % 5),
+    answer->status = larder_many(cache, NULL, (enum larder_many_kind)(dice % 5),
                                  dice % 2 != 0 ? LARDER_ADD : LARDER_SET, rows, 3, sizeof(rows[0]));
     for (size_t i = 0; i < 3; i++)
         answer->row_status[i] = rows[i].status;

@@ -1,6 +1,6 @@
 /*
- * uthash, with its exit() on out-of-memory switched off. Whoever adds must look whether the addition
- * took: larder_hash_added(element). Include this, never <uthash.h>.
+ * uthash, with its exit() on out-of-memory switched off. Whoever adds must look whether the
+ * addition took: larder_hash_added(element). Include this, never <uthash.h>.
  */
 #ifndef LARDER_UTIL_UTHASH_H
 #define LARDER_UTIL_UTHASH_H

@@ -16,7 +16,8 @@ void *larder_value_allocate(struct larder_value *value, size_t length);
  * @return OK or NO_MEMORY */
 enum larder_status larder_value_adopt(struct larder_value *value, void *data, size_t length);
 
-/** Copies what fits. @return OK, or PARTIAL when length > size. info (may be NULL) gets the length */
+/** Copies what fits. @return OK, or PARTIAL when length > size. info (may be NULL) gets the length
+ */
 enum larder_status larder_copy_out(void *buffer, size_t size, const void *data, size_t length,
                                    struct larder_info *info);
 
