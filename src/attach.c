@@ -97,7 +97,7 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     if (row != NULL)
         return larder_fail(message, LARDER_UNSUPPORTED,
                            "backend %s claims an operation without its row: %s", own.name, row);
-    struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0};
+    struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0, 0};
     enum larder_status status =
         larder__root_init(&leaf->handle, HANDLE_LEAF, &scope, &leaf->traits, open_options);
     if (status != LARDER_OK)

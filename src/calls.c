@@ -6,7 +6,7 @@
 #include <larder/util/growth.h>
 #include <larder/util/value.h>
 
-const struct larder_scope larder__closed_scope = {NULL, NULL, NULL, NULL, NULL, 0, 0};
+const struct larder_scope larder__closed_scope = {NULL, NULL, NULL, NULL, NULL, 0, 0, 0};
 
 /* ---- options of a call --------------------------------------------------------------------- */
 

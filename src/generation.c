@@ -296,7 +296,7 @@ static struct seen known_find(struct generations *generations, const struct lard
 }
 
 /* Without a generation nothing can be asked of that server, whatever came of asking for it; unless
- * it was the caller's own time that ran out. */
+ * it was a session's time that ran out. */
 static enum larder_status failure_of_find(const struct larder_scope *scope,
                                           enum larder_status status)
 {

@@ -23,9 +23,9 @@ void larder__generations_free(struct generations *generations);
 /**
  * The generation of scope->space on one server.
  *
- * @param scope  the call that wants to know, over the backend that keeps them; a session's deadline
- *               holds for this too, a timeout begins anew
- * @return OK; UNAVAILABLE; TIMEOUT when the session's time is over; NO_MEMORY; WOULD_BLOCK; CLOSED
+ * @param scope  the call that wants to know, over the backend that keeps them; its deadline holds
+ * for this too
+ * @return OK; UNAVAILABLE; TIMEOUT when a session's time is over; NO_MEMORY; WOULD_BLOCK; CLOSED
  */
 enum larder_status larder__generation_find(struct generations *generations,
                                            const struct larder_scope *scope, uint32_t server,

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <larder/util/deadline.h>
+
 #include "fallback.h"
 #include "generation.h"
 
@@ -77,6 +79,16 @@ static struct larder_scope inner_scope(const struct larder_scope *scope)
     return inner;
 }
 
+/* The same call with one deadline for all its steps: reading generations, server after server. */
+static struct larder_scope timed_scope(const struct larder_scope *scope)
+{
+    struct larder_scope timed = *scope;
+    uint32_t timeout_ms = namespaced_of(scope)->traits.timeout_ms;
+    if (timeout_ms != 0)
+        timed.deadline_ns = larder_scope_deadline(scope, timeout_ms);
+    return timed;
+}
+
 /* Where name:key is placed. */
 static enum larder_status wire_place(const struct larder_scope *scope, struct larder_slice key,
                                      struct wire *wire, uint32_t *server)
@@ -115,9 +127,10 @@ static enum larder_status wire_set(const struct larder_scope *scope, struct lard
     uint32_t server;
     uint64_t generation = 0;
     int has_generation = namespaced_of(scope)->generations != NULL;
-    enum larder_status status = wire_place(scope, key, wire, &server);
+    struct larder_scope timed = timed_scope(scope);
+    enum larder_status status = wire_place(&timed, key, wire, &server);
     if (status == LARDER_OK && has_generation)
-        status = wire_generation(scope, server, &generation);
+        status = wire_generation(&timed, server, &generation);
     if (status == LARDER_OK)
         status = wire_key_set(wire, prefix,
                               prefix_write(prefix, scope->space, has_generation, generation), key);
@@ -334,7 +347,8 @@ static void namespaced_many(const struct larder_scope *scope, enum larder_many_k
                             enum larder_mode mode, const struct larder_rows *rows)
 {
     uint32_t servers = namespaced_of(scope)->servers;
-    struct batch batch = {.scope = scope,
+    struct larder_scope timed = timed_scope(scope);
+    struct batch batch = {.scope = &timed,
                           .wired = calloc(rows->count, sizeof(*batch.wired)),
                           .inner = calloc(rows->count, sizeof(*batch.inner)),
                           .prefixes = calloc(servers, sizeof(*batch.prefixes)),
@@ -358,7 +372,8 @@ static void namespaced_many(const struct larder_scope *scope, enum larder_many_k
 static enum larder_status namespaced_flush(const struct larder_scope *scope)
 {
     const struct namespaced *namespaced = namespaced_of(scope);
-    struct larder_scope inner = inner_scope(scope);
+    struct larder_scope timed = timed_scope(scope);
+    struct larder_scope inner = inner_scope(&timed);
     inner.space = scope->space;
     if (namespaced->generations == NULL)
         return LARDER_UNSUPPORTED;
@@ -442,8 +457,8 @@ static struct larder_traits namespaced_traits(const struct larder_traits *inner,
     traits.steps &= ~(uint64_t)(LARDER_CAN_FLUSH | LARDER_CAN_KEYS);
     if (generation && larder_can(inner, LARDER_CAN_COUNT | LARDER_CAN_ADD)) {
         traits.steps |= LARDER_CAN_FLUSH;
-        traits.promises &=
-            ~(uint64_t)LARDER_HARD_DEADLINE; /* reading it takes a timeout of its own */
+        if (inner->timeout_ms == 0) /* then each step has a time of its own that nobody knows */
+            traits.promises &= ~(uint64_t)LARDER_HARD_DEADLINE;
     }
     return traits;
 }

@@ -9,7 +9,6 @@
 #include <larder/util/growth.h>
 #include <larder/util/message.h>
 
-
 #define LARDER_OPTIONS_STRUCT struct larder__common
 static const struct larder_option common_rows[] = {
     LARDER__COMMON_OPTIONS_TABLE(LARDER_NUMBER_ROW, LARDER_TEXT_ROW)};

@@ -91,5 +91,6 @@ size_t larder_traits_format(const struct larder_traits *traits, char *text, size
     put_number(&writer, "ttl_step_ms", traits->ttl_step_ms);
     put_number(&writer, "ttl_late_ms", traits->ttl_late_ms);
     put_number(&writer, "key_max", traits->key_max);
+    put_number(&writer, "timeout_ms", traits->timeout_ms);
     return writer.length;
 }

@@ -62,6 +62,7 @@ struct larder_scope {
     const struct larder_call *call;   /* NULL: a plain call; else of the core's full size */
     uint32_t flags;                   /* LARDER_SCOPE_* */
     uint32_t server;                  /* 0: placed by the key; n: on server n - 1 (ops->servers) */
+    uint64_t deadline_ns; /* of a call in several steps, on CLOCK_MONOTONIC; 0: each has its own */
 };
 
 /** Rows of a multi call. */

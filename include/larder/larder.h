@@ -221,8 +221,9 @@ enum larder_operation {
 #define LARDER_NO_WAIT                                                           \
     1u /* WOULD_BLOCK rather than wait for a pooled member or the network; every \
           call over a network waits for it */
-#define LARDER_NO_REPLY 2u /* a write need not be acknowledged: OK means that it was handed over \
-                            */
+#define LARDER_NO_REPLY                                                      \
+    2u /* a write need not be acknowledged: OK means that it was handed over \
+        */
 
 /**
  * Options of one call. Start from LARDER_CALL_INIT. What a cache can't honour is UNSUPPORTED (its

@@ -104,7 +104,7 @@ struct larder_traits {
     uint32_t ttl_step_ms; /* how fine expiry is: an entry lives its TTL, and at most ... */
     uint32_t ttl_late_ms; /* ... this much longer; never shorter */
     uint32_t key_max;     /* bytes that fit the backend without being encoded */
-    uint32_t reserved;
+    uint32_t timeout_ms;  /* how long a call waits that has no timeout of its own; 0: none waits */
 };
 
 /** 1 when every operation in `bits` (LARDER_CAN_*) works, natively or in steps. */

@@ -26,6 +26,8 @@ uint64_t larder_scope_deadline(const struct larder_scope *scope, uint64_t timeou
     uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), timeout_ms);
     if (scope->session != NULL && scope->session->deadline_ns < deadline_ns)
         deadline_ns = scope->session->deadline_ns;
+    if (scope->deadline_ns != 0 && scope->deadline_ns < deadline_ns)
+        deadline_ns = scope->deadline_ns;
     return deadline_ns;
 }
 

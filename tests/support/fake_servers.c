@@ -32,6 +32,7 @@ static struct larder_cache *reach(const struct larder_scope *scope, struct larde
     struct fake_servers *servers = servers_of(scope);
     uint32_t server = fake_place(scope, key);
     atomic_fetch_add(&servers->calls[server], 1);
+    servers->seen_deadline_ns = scope->deadline_ns;
     *status = (enum larder_status)atomic_load(&servers->status[server]);
     return *status == LARDER_OK ? servers->memory[server] : NULL;
 }
@@ -203,6 +204,7 @@ static void fill_in(struct fake_servers *servers)
     }
     servers->traits.can &= ~servers->can_not;
     servers->traits.options |= servers->takes;
+    servers->traits.timeout_ms = servers->timeout_ms;
 }
 
 enum larder_status fake_servers_open(struct fake_servers *servers,

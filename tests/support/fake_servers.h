@@ -29,6 +29,8 @@ struct fake_servers {
     void (*after_count)(void *context);
     void *after_count_context;
     struct larder_cache *memory[FAKE_SERVERS_MAX]; /* set by fake_servers_open() */
+    uint64_t seen_deadline_ns;                     /* of the last call; 0: it had none */
+    uint32_t timeout_ms;                           /* a trait */
     int many_calls;                                /* of the row many */
     int closed;                                    /* how often close was called */
     int shut_down;

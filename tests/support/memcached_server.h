@@ -1,6 +1,6 @@
 /*
- * A real memcached for tests, on a Unix socket in a directory of its own. Whatever a test started is
- * ended when it exits, also by a signal or a failed assertion; nothing else is ever touched.
+ * A real memcached for tests, on a Unix socket in a directory of its own. Whatever a test started
+ * is ended when it exits, also by a signal or a failed assertion; nothing else is ever touched.
  */
 #ifndef TESTS_MEMCACHED_SERVER_H
 #define TESTS_MEMCACHED_SERVER_H

@@ -17,6 +17,7 @@ struct world {
     struct larder_cache *client;
     struct larder_cache *red, *blue;
     int in_clock;
+    uint64_t first_deadline_ns;
 };
 
 static void open_world(struct world *world, uint32_t server_count, uint64_t generation)
@@ -425,6 +426,33 @@ static void a_clock_that_uses_the_cache_does_not_lock_it_up(void **state)
     close_world(&world);
 }
 
+static void note_the_deadline(void *context, uint32_t server, struct larder_slice key)
+{
+    struct world *world = context;
+    (void)server, (void)key;
+    if (world->first_deadline_ns == 0)
+        world->first_deadline_ns = world->servers.seen_deadline_ns;
+}
+
+static void all_steps_of_a_call_share_its_deadline(void **state)
+{
+    (void)state;
+    struct world world;
+    memset(&world, 0, sizeof(world));
+    world.servers.count = 1;
+    world.servers.timeout_ms = 60000;
+    world.servers.after_read = note_the_deadline;
+    world.servers.after_read_context = &world;
+    struct larder_cache *leaf;
+    assert_status(LARDER_OK, fake_servers_open(&world.servers, NULL, &leaf));
+    struct larder_route routes[] = {{"main", leaf, LARDER_TTL_DEFAULT, 0}};
+    assert_status(LARDER_OK, larder_client_open(NULL, NULL, routes, 1, &world.client, NULL, 0));
+    expect_status(world.client, "k", LARDER_MISS); /* reads the generation, then the key */
+    assert_true(world.first_deadline_ns != 0);
+    assert_int_equal(world.first_deadline_ns, world.servers.seen_deadline_ns);
+    close_world(&world);
+}
+
 static void many_keys_take_one_round_a_server(void **state)
 {
     (void)state;
@@ -497,6 +525,7 @@ int main(void)
         cmocka_unit_test(two_flushes_at_once_leave_the_generation_of_the_server),
         cmocka_unit_test(a_slow_poll_does_not_stretch_the_period),
         cmocka_unit_test(a_clock_that_uses_the_cache_does_not_lock_it_up),
+        cmocka_unit_test(all_steps_of_a_call_share_its_deadline),
         cmocka_unit_test(many_keys_take_one_round_a_server),
         cmocka_unit_test(the_longest_key_fits_with_its_prefix),
         cmocka_unit_test(the_default_namespace_has_three_names),

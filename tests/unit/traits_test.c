@@ -12,7 +12,7 @@ static const struct {
 } vectors[] = {
     {{.size = sizeof(struct larder_traits)},
      "consistency: eventual\ncan:\nsteps:\npromises:\noptions:\nvalue_max: 0\ndelta_max: 0\n"
-     "ttl_max_ms: 0\nttl_step_ms: 0\nttl_late_ms: 0\nkey_max: 0\n"},
+     "ttl_max_ms: 0\nttl_step_ms: 0\nttl_late_ms: 0\nkey_max: 0\ntimeout_ms: 0\n"},
     {{.size = sizeof(struct larder_traits),
       .consistency = LARDER_LINEARIZABLE,
       .can = LARDER_CAN_ADD | LARDER_CAN_MANY_WRITE,
@@ -24,11 +24,12 @@ static const struct {
       .ttl_max_ms = 1000,
       .ttl_step_ms = 1,
       .ttl_late_ms = 2000,
-      .key_max = 250},
+      .key_max = 250,
+      .timeout_ms = 50},
      "consistency: linearizable\ncan: add many_write\nsteps: get_and_touch\n"
      "promises: never_blocks pooled\noptions: no_wait routing_key\n"
      "value_max: 18446744073709551615\ndelta_max: 4294967295\nttl_max_ms: 1000\nttl_step_ms: 1\n"
-     "ttl_late_ms: 2000\nkey_max: 250\n"},
+     "ttl_late_ms: 2000\nkey_max: 250\ntimeout_ms: 50\n"},
 };
 
 static void descriptors_are_written_as_published(void **state)

@@ -12,7 +12,8 @@ uint64_t larder_monotonic_ns(void);
 /** `now` plus milliseconds, never past LARDER_NEVER_NS. */
 uint64_t larder_deadline_after(uint64_t now_ns, uint64_t milliseconds);
 
-/** The earliest of now + timeout_ms, the call's own timeout and its session's deadline. */
+/** The earliest of now + timeout_ms, the call's own timeout, its session's deadline, and the
+ * deadline of the call that this is a step of. */
 uint64_t larder_scope_deadline(const struct larder_scope *scope, uint64_t timeout_ms);
 
 /** Milliseconds left, rounded up; 0 when the deadline has passed. */
