@@ -500,6 +500,13 @@ static enum larder_status flush_names(struct larder_client *client, const struct
     return lowest;
 }
 
+static int takes_any_name(const struct larder_client *client, const struct backing *backing)
+{
+    struct route *any;
+    HASH_FIND_STR(client->routes, "*", any);
+    return any != NULL && any->backing == backing;
+}
+
 static enum larder_status flush_backing(struct larder_client *client, const struct backing *backing,
                                         const struct larder_scope *caller)
 {
@@ -513,7 +520,12 @@ static enum larder_status flush_backing(struct larder_client *client, const stru
     if (!leaf_flushes && !names_flush)
         return LARDER_UNSUPPORTED;
     enum larder_status status = leaf_flushes ? scope.ops->flush(&scope) : LARDER_OK;
-    return names_flush ? lower(status, flush_names(client, backing, caller)) : status;
+    if (names_flush)
+        status = lower(status, flush_names(client, backing, caller));
+    /* others may have stored under names that nobody here has heard of */
+    if (!leaf_flushes && takes_any_name(client, backing))
+        status = lower(status, LARDER_UNSUPPORTED);
+    return status;
 }
 
 enum larder_status larder__client_flush(struct larder_client *client,
