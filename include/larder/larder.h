@@ -667,7 +667,9 @@ larder_decr(struct larder_cache *cache, struct larder_slice key, uint64_t delta,
 /**
  * Drops every entry: of a leaf, of a namespace (only its keys, also where others share the
  * backend), or of a client (each distinct backend once, all of them even when one fails).
- * @return OK, or the failure with the lowest number
+ * @return OK, or the failure with the lowest number; of a client UNSUPPORTED, with all known names
+ *         flushed, where "*" leads to a server that can't be emptied (exclusive=on): it may hold
+ *         namespaces that this client never heard of
  */
 LARDER_API LARDER_MUST_USE enum larder_status larder_flush(struct larder_cache *cache);
 
