@@ -173,9 +173,10 @@ enum larder_status larder_bind(struct larder_cache *cache, const char *name,
 {
     if (handle != NULL)
         *handle = NULL;
-    if (cache == NULL || handle == NULL || cache->kind != HANDLE_CLIENT)
+    if (cache == NULL || handle == NULL || cache->root->client == NULL ||
+        (cache->kind != HANDLE_CLIENT && cache->kind != HANDLE_SESSION))
         return LARDER_BAD_ARGUMENT;
-    struct larder_client *client = cache->client;
+    struct larder_client *client = cache->root->client;
     struct view *view = NULL;
     if (larder__is_closed(cache))
         return LARDER_CLOSED;
@@ -186,6 +187,8 @@ enum larder_status larder_bind(struct larder_cache *cache, const char *name,
     pthread_mutex_lock(&client->mutex);
     enum larder_status status = view_find_locked(client, name, &view);
     pthread_mutex_unlock(&client->mutex);
+    if (status == LARDER_OK && cache->kind == HANDLE_SESSION)
+        return larder__session_bind(cache, &view->handle, handle);
     if (status == LARDER_OK)
         *handle = &view->handle;
     return status;

@@ -66,6 +66,12 @@ int larder__root_close(struct larder_cache *root);
 /** 1 when calls on this handle answer CLOSED. */
 int larder__is_closed(const struct larder_cache *cache);
 
+/** Gives a session's handle of a namespace, whose client's view is `view`; freed with the session.
+ * @return OK, NO_MEMORY or CLOSED */
+enum larder_status larder__session_bind(struct larder_cache *session,
+                                        const struct larder_cache *view,
+                                        struct larder_cache **bound);
+
 /** 1 when failed reads answer MISS on this handle: helpers and compositions refuse it. */
 int larder__hides_errors(const struct larder_cache *cache);
 

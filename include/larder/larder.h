@@ -736,9 +736,12 @@ LARDER_API LARDER_MUST_USE enum larder_status larder_wire_key(struct larder_cach
 /**
  * Gives the handle of one namespace of a client: calls on it cost no look-up.
  *
- * @param client  what larder_open_file() or larder_client_open() made
+ * @param client  what larder_open_file() or larder_client_open() made; or a session of it or of one
+ * of its namespaces: then the handle has the session's deadline and, where it leads to the same
+ * pool, its member
  * @param name    NULL or "": the default namespace
- * @param view    owned by the client, the same pointer each time, valid until the client is closed
+ * @param view    owned by the client (or the session), the same pointer each time, valid until that
+ * is closed (or released)
  * @return OK; BAD_ARGUMENT for a name that the client's map does not know (never silently the
  *         default) or for a cache that is no client; TOO_LARGE past LARDER_NAMESPACES_MAX names
  */

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "fake_servers.h"
+#include "handle.h"
 
 static struct larder_cache *memory_leaf(const struct larder_open_options *options)
 {
@@ -264,6 +265,66 @@ static void shutting_a_client_down_closes_its_namespaces_and_sessions(void **sta
     larder_value_release(&kept);
 }
 
+#ifdef LARDER_WITH_MEMCACHED
+static uint64_t figure(struct larder_cache *cache, const char *name)
+{
+    struct larder_stat rows[256];
+    size_t count;
+    assert_status(LARDER_OK, larder_stats(cache, rows, 256, &count));
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].value;
+    fail_msg("no figure %s", name);
+    return 0;
+}
+
+/* The one member of a pool whose server isn't there: who has it is told that, others wait for it.
+ */
+static void a_namespace_bound_through_a_session_uses_its_member(void **state)
+{
+    (void)state;
+    struct larder_cache *pool, *session, *inside, *again, *unknown;
+    assert_status(LARDER_OK, larder_open("pooled-memcached:///nowhere/at.sock?size=1&timeout=50ms",
+                                         NULL, &pool, NULL, 0));
+    struct larder_route routes[] = {{"main", pool, LARDER_TTL_DEFAULT, 0},
+                                    {"members", pool, LARDER_TTL_DEFAULT, 0}};
+    struct larder_cache *client = open_client(routes, 2);
+    assert_status(LARDER_OK, larder_acquire(client, 0, 0, &session));
+    assert_status(LARDER_OK, larder_bind(session, "members", &inside));
+    assert_status(LARDER_OK, larder_bind(session, "members", &again));
+    assert_ptr_equal(inside, again);
+    assert_status(LARDER_BAD_ARGUMENT, larder_bind(session, "nobody", &unknown));
+    struct larder_session *held = session->open_scope.session;
+    assert_ptr_equal(held, inside->open_scope.session);
+    assert_non_null(held->member);
+    assert_status(LARDER_UNAVAILABLE, present(inside, "k"));
+    assert_int_equal(0, figure(client, "main.pool.timeouts")); /* nobody waited for a member */
+    assert_int_equal(1, figure(client, "main.pool.acquired"));
+    larder_shutdown(client);
+    assert_status(LARDER_CLOSED, present(inside, "k"));
+    larder_release(session);
+    larder_close(client);
+}
+#endif
+
+static void a_session_of_a_namespace_binds_others_too(void **state)
+{
+    (void)state;
+    struct larder_route routes[] = {{"*", memory_leaf(NULL), LARDER_TTL_DEFAULT, 0},
+                                    {"main", memory_leaf(NULL), LARDER_TTL_DEFAULT, 0}};
+    struct larder_cache *client = open_client(routes, 2), *session, *inside, *view;
+    assert_status(LARDER_OK, larder_acquire(bind(client, "one"), 0, 0, &session));
+    assert_status(LARDER_OK, larder_bind(session, "two", &inside));
+    set(inside, "k", "v");
+    assert_status(LARDER_OK, present(bind(client, "two"), "k"));
+    assert_status(LARDER_MISS, present(session, "k"));
+    assert_status(LARDER_BAD_ARGUMENT, larder_bind(inside, "three", &view));
+    larder_close(inside); /* the session's */
+    assert_status(LARDER_OK, present(inside, "k"));
+    larder_release(session);
+    larder_close(client);
+}
+
 static void a_client_may_hide_errors_for_all_its_namespaces(void **state)
 {
     (void)state;
@@ -376,6 +437,10 @@ int main(void)
         cmocka_unit_test(a_map_that_cannot_be_is_refused_and_the_caches_stay_the_callers),
         cmocka_unit_test(statistics_of_a_client_sum_its_namespaces_and_name_each_caches_rows),
         cmocka_unit_test(shutting_a_client_down_closes_its_namespaces_and_sessions),
+#ifdef LARDER_WITH_MEMCACHED
+        cmocka_unit_test(a_namespace_bound_through_a_session_uses_its_member),
+#endif
+        cmocka_unit_test(a_session_of_a_namespace_binds_others_too),
         cmocka_unit_test(a_client_may_hide_errors_for_all_its_namespaces),
         cmocka_unit_test(namespaces_are_bounded),
         cmocka_unit_test(threads_that_bind_one_name_get_one_handle),
