@@ -31,6 +31,20 @@ const struct larder__options larder__client_options = {client_rows, sizeof(clien
 
 /* ---- sections ------------------------------------------------------------------------------ */
 
+/* Which of `names` a section without a uri may be meant for, or NULL: [Client], [namespace]. */
+static const char *meant_for(const struct larder__ini_section *section, const char *const *names,
+                             size_t count)
+{
+    char word[LARDER__NAME_BYTES_MAX + 1] = "";
+    if (larder__ini_entry(section, "uri") != NULL)
+        return NULL;
+    for (size_t i = 0; section->name.text[i] != '\0'; i++) {
+        char byte = section->name.text[i];
+        word[i] = byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+    }
+    return larder_nearest(word, names, count);
+}
+
 static int is_cache(const struct larder__ini_section *section)
 {
     return strcmp(section->name.text, CLIENT_SECTION) != 0 &&
@@ -82,12 +96,25 @@ static enum larder_status lines_read(struct larder__planned_cache *cache,
     return status;
 }
 
-static enum larder_status spec_read(struct larder__planned_cache *cache,
+/* Whether the uri is the name of a section and lacks its '@'. */
+static int lacks_at(const struct larder__config *config, struct larder__text uri)
+{
+    const struct larder__ini_section *section = NULL;
+    HASH_FIND(hh, config->ini.sections, uri.start, uri.length, section);
+    return section != NULL && is_cache(section);
+}
+
+static enum larder_status spec_read(const struct larder__config *config,
+                                    struct larder__planned_cache *cache,
                                     const struct larder_message *message)
 {
-    return larder__text_starts(cache->uri, "@")
-               ? LARDER_OK
-               : larder__uri_read(cache->uri, &cache->spec, message);
+    if (larder__text_starts(cache->uri, "@"))
+        return LARDER_OK;
+    if (lacks_at(config, cache->uri))
+        return larder__refuse(cache->uri, message, LARDER_BAD_ARGUMENT,
+                              "no ':' after the scheme; did you mean @%.*s?",
+                              LARDER__QUOTE(cache->uri));
+    return larder__uri_read(cache->uri, &cache->spec, message);
 }
 
 /* errors=miss is the business of the handle that the application uses: the client. */
@@ -96,9 +123,23 @@ static enum larder_status check_tells_errors(const struct larder__planned_cache 
 {
     if (cache->spec.backend == NULL || !larder__spec_hides_errors(&cache->spec))
         return LARDER_OK;
-    return larder__refuse(cache->uri, message, LARDER_BAD_ARGUMENT,
-                          "errors=miss on a cache that namespaces go to; write errors = miss in "
-                          "[client]");
+    return larder__spec_refuse(&cache->spec, cache->uri, message, LARDER_BAD_ARGUMENT,
+                               "errors=miss on a cache that namespaces go to; write errors = miss "
+                               "in [client]");
+}
+
+static enum larder_status refuse_without_uri(const struct larder__ini_section *section,
+                                             const struct larder_message *message)
+{
+    static const char *const names[] = {CLIENT_SECTION, LARDER__NAMESPACES_SECTION};
+    struct larder__text place = larder__ini_name_text(&section->name);
+    const char *name = meant_for(section, names, 2);
+    if (name != NULL)
+        return larder__refuse(place, message, LARDER_BAD_ARGUMENT,
+                              "[%s] has no uri; did you mean [%s]?", section->name.text, name);
+    return larder__refuse(place, message, LARDER_BAD_ARGUMENT,
+                          "[%s] has no uri; write one as in uri = memory:?max_bytes=64M",
+                          section->name.text);
 }
 
 static enum larder_status section_read(struct larder__config *config,
@@ -109,14 +150,12 @@ static enum larder_status section_read(struct larder__config *config,
     const struct larder__ini_entry *uri = larder__ini_entry(section, "uri");
     cache->name = larder__ini_name_text(&section->name);
     if (uri == NULL)
-        return larder__refuse(cache->name, message, LARDER_BAD_ARGUMENT,
-                              "[%s] has no uri; write one as in uri = memory:?max_bytes=64M",
-                              section->name.text);
+        return refuse_without_uri(section, message);
     cache->uri = larder__ini_value_text(uri);
     HASH_ADD_KEYPTR(hh, config->by_name, cache->name.start, cache->name.length, cache);
     if (!larder_hash_added(cache))
         return larder_fail(message, LARDER_NO_MEMORY, "no memory");
-    enum larder_status status = spec_read(cache, message);
+    enum larder_status status = spec_read(config, cache, message);
     if (status == LARDER_OK)
         status = lines_read(cache, section, message);
     return status == LARDER_OK ? check_tells_errors(cache, message) : status;
@@ -209,6 +248,24 @@ static enum larder_status check_all_used(const struct larder__config *config,
 
 /* ---- [namespaces] -------------------------------------------------------------------------- */
 
+/* Words stand between spaces: a comma after one is a slip, and so is a comment with '#'.
+ * @param more  a comma at the end would be between words; at the end of a line it may be a URI's */
+static enum larder_status check_word(struct larder__text word, int more,
+                                     const struct larder_message *message)
+{
+    size_t comma = word.length - 1;
+    if (larder__text_starts(word, "#"))
+        return larder__refuse(word, message, LARDER_BAD_ARGUMENT, LARDER__NO_COMMENT);
+    if (larder__text_starts(word, "@"))
+        comma = larder__text_find(word, ',');
+    else if (!more)
+        return LARDER_OK;
+    if (comma < word.length && word.start[comma] == ',')
+        return larder__refuse(larder__text_from(word, comma), message, LARDER_BAD_ARGUMENT,
+                              "no comma here; a space stands between words");
+    return LARDER_OK;
+}
+
 /* default_ttl and max_ttl of one line. */
 static enum larder_status route_options_read(struct larder__text words, struct larder__spec *spec,
                                              struct larder__common *common, uint64_t *given,
@@ -221,6 +278,9 @@ static enum larder_status route_options_read(struct larder__text words, struct l
         struct larder__text value = larder__text_take(&words, ' ');
         if (value.length == 0)
             continue;
+        status = check_word(value, 1, message);
+        if (status != LARDER_OK)
+            return status;
         struct larder__text name = larder__text_take(&value, '=');
         const struct larder_option *option =
             larder__option_look_up(tables, name, "a namespace", message);
@@ -269,7 +329,7 @@ static enum larder_status target_read(struct larder__config *config, struct lard
     }
     *cache = &config->caches[config->cache_count++];
     (*cache)->uri = target;
-    enum larder_status status = spec_read(*cache, message);
+    enum larder_status status = spec_read(config, *cache, message);
     return status == LARDER_OK ? check_tells_errors(*cache, message) : status;
 }
 
@@ -284,7 +344,9 @@ static enum larder_status route_read(struct larder__config *config,
     if (target.length == 0)
         return larder__refuse(target, message, LARDER_BAD_ARGUMENT,
                               "%s goes nowhere; write @section or a URI", entry->name.text);
-    enum larder_status status = target_read(config, target, &cache, message);
+    enum larder_status status = check_word(target, words.length > 0, message);
+    if (status == LARDER_OK)
+        status = target_read(config, target, &cache, message);
     if (status != LARDER_OK)
         return status;
     cache->used = 1;
@@ -359,6 +421,22 @@ static enum larder_status map_read(struct larder__config *config,
     return status == LARDER_OK ? check_all_used(config, message) : status;
 }
 
+static enum larder_status refuse_without_map(const char *file, const struct larder__ini *ini,
+                                             const struct larder_message *message)
+{
+    static const char *const names[] = {LARDER__NAMESPACES_SECTION};
+    const struct larder__ini_section *section = ini->sections;
+    for (; section != NULL; section = section->hh.next)
+        if (meant_for(section, names, 1) != NULL)
+            return larder__refuse(
+                larder__ini_name_text(&section->name), message, LARDER_BAD_ARGUMENT,
+                "no section [namespaces]; did you mean it by [%s]?", section->name.text);
+    return larder_fail(message, LARDER_BAD_ARGUMENT,
+                       "%s:1:1: no section [namespaces]; write one that maps names to caches, as "
+                       "in main = memory:",
+                       file);
+}
+
 enum larder_status larder__config_read(const char *file, const char *bytes, size_t length,
                                        struct larder__config *config,
                                        const struct larder_message *message)
@@ -373,10 +451,7 @@ enum larder_status larder__config_read(const char *file, const char *bytes, size
     const struct larder__ini_section *map =
         larder__ini_section(&config->ini, LARDER__NAMESPACES_SECTION);
     if (map == NULL)
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "%s:1:1: no section [namespaces]; write one that maps names to caches, "
-                           "as in main = memory:",
-                           file);
+        return refuse_without_map(file, &config->ini, message);
     size_t most = HASH_COUNT(config->ini.sections) + HASH_COUNT(map->entries);
     config->caches = calloc(most, sizeof(*config->caches));
     if (config->caches == NULL)

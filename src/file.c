@@ -37,17 +37,13 @@ static enum larder_status caches_open(const struct larder__config *config,
                                       struct larder_cache **caches,
                                       const struct larder_message *message)
 {
-    char text[WHY_BYTES] = "";
-    const struct larder_message why = {text, sizeof(text)};
-    for (size_t i = 0; i < config->cache_count; i++) {
+    enum larder_status status = LARDER_OK;
+    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++) {
         const struct larder__planned_cache *planned = &config->caches[i];
-        if (planned->alias != NULL)
-            continue;
-        enum larder_status status = larder__spec_open(&planned->spec, options, &caches[i], &why);
-        if (status != LARDER_OK)
-            return larder__refuse(planned->uri, message, status, "%s", text);
+        if (planned->alias == NULL)
+            status = larder__spec_open(&planned->spec, options, planned->uri, &caches[i], message);
     }
-    return LARDER_OK;
+    return status;
 }
 
 static enum larder_status client_open(const struct larder__config *config,

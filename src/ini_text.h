@@ -26,6 +26,9 @@
 /** The section that maps names to caches; its values are words between spaces. */
 #define LARDER__NAMESPACES_SECTION "namespaces"
 
+/** What to tell about " #" after something else, which is no comment. */
+#define LARDER__NO_COMMENT "'#' begins no comment within a line, write ' ;'"
+
 /** A name that stands in one line. */
 struct larder__ini_name {
     char text[LARDER__NAME_BYTES_MAX + 1];

@@ -36,6 +36,11 @@ struct larder__text larder__text_take(struct larder__text *rest, char mark)
     return taken;
 }
 
+int larder__in_file(struct larder__text text)
+{
+    return text.place != NULL && text.place->file != NULL;
+}
+
 int larder__text_is(struct larder__text text, const char *string)
 {
     return text.length == strlen(string) && larder__text_starts(text, string);
@@ -73,7 +78,7 @@ enum larder_status larder__refuse(struct larder__text where, const struct larder
     vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
     format_where(where, numbers, sizeof(numbers));
-    const char *file = where.place != NULL && where.place->file != NULL ? where.place->file : NULL;
+    const char *file = larder__in_file(where) ? where.place->file : NULL;
     return larder_fail(message, status, "%s%s%s%s", file != NULL ? file : "",
                        file != NULL ? ":" : "", numbers, what);
 }

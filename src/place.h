@@ -35,6 +35,8 @@ struct larder__text larder__text_from(struct larder__text text, size_t from);
 struct larder__text larder__text_take(struct larder__text *rest, char mark);
 /** Where the first `byte` is, or the text's length. */
 size_t larder__text_find(struct larder__text text, char byte);
+/** Whether the text stands in a file, and is no URI by itself. */
+int larder__in_file(struct larder__text text);
 int larder__text_is(struct larder__text text, const char *string);
 int larder__text_starts(struct larder__text text, const char *string);
 

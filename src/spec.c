@@ -7,6 +7,7 @@
 #include <larder/util/message.h>
 
 #include "handle.h"
+#include "ini_text.h"
 
 #define WHY_BYTES 512
 
@@ -23,7 +24,9 @@ enum larder_status larder__spec_init(struct larder__spec *spec,
     spec->backend = backend;
     larder__options_default(larder__common_options, &spec->common);
     spec->options = calloc(1, backend->options_size + 1);
-    if (spec->options == NULL)
+    spec->places =
+        calloc(backend->option_count + larder__common_options.count, sizeof(*spec->places));
+    if (spec->options == NULL || spec->places == NULL)
         return larder_fail(message, LARDER_NO_MEMORY, "no memory");
     return larder__options_complete(backend, NULL, spec->options, message);
 }
@@ -35,6 +38,7 @@ void larder__spec_clean_up(struct larder__spec *spec)
         free(spec->held);
         spec->held = next;
     }
+    free(spec->places);
     free(spec->options);
     memset(spec, 0, sizeof(*spec));
 }
@@ -98,6 +102,16 @@ const struct larder_option *larder__option_look_up(const struct larder__options 
     return NULL;
 }
 
+/* A value that can't be read may have a comment after it, which is none. @return the '#', or the
+ * length */
+static size_t comment_find(struct larder__text value)
+{
+    for (size_t i = 0; i + 1 < value.length; i++)
+        if (larder__text_starts(larder__text_from(value, i), " #"))
+            return i + 1;
+    return value.length;
+}
+
 enum larder_status larder__option_set(struct larder__options table,
                                       const struct larder_option *option, void *fields,
                                       uint64_t *given, const char *value, struct larder__text where,
@@ -110,6 +124,11 @@ enum larder_status larder__option_set(struct larder__options table,
         return larder__refuse(where, message, LARDER_BAD_ARGUMENT,
                               "%s is given a second time; once is right", option->name);
     enum larder_status status = larder__option_read(option, value, fields, &why);
+    size_t comment =
+        status != LARDER_OK && larder__in_file(where) ? comment_find(where) : where.length;
+    if (comment < where.length)
+        return larder__refuse(larder__text_from(where, comment), message, status,
+                              "%s: " LARDER__NO_COMMENT, option->name);
     if (status != LARDER_OK)
         return larder__refuse(where, message, status, "%s", text);
     *given |= bit;
@@ -121,6 +140,29 @@ static struct larder__options own_options(const struct larder__spec *spec)
     return (struct larder__options){spec->backend->options, spec->backend->option_count};
 }
 
+static enum larder_status own_set(struct larder__spec *spec, const struct larder_option *option,
+                                  const char *value, struct larder__text where,
+                                  const struct larder_message *message)
+{
+    enum larder_status status = larder__option_set(own_options(spec), option, spec->options,
+                                                   &spec->options_given, value, where, message);
+    if (status == LARDER_OK)
+        spec->places[option - spec->backend->options] = where;
+    return status;
+}
+
+static enum larder_status common_set(struct larder__spec *spec, const struct larder_option *option,
+                                     const char *value, struct larder__text where,
+                                     const struct larder_message *message)
+{
+    size_t row = (size_t)(option - larder__common_options.rows);
+    enum larder_status status = larder__option_set(larder__common_options, option, &spec->common,
+                                                   &spec->common_given, value, where, message);
+    if (status == LARDER_OK)
+        spec->places[spec->backend->option_count + row] = where;
+    return status;
+}
+
 enum larder_status larder__spec_set(struct larder__spec *spec, struct larder__text name,
                                     const char *value, struct larder__text where,
                                     const struct larder_message *message)
@@ -130,25 +172,103 @@ enum larder_status larder__spec_set(struct larder__spec *spec, struct larder__te
         larder__option_look_up(tables, name, spec->backend->scheme, message);
     if (option == NULL)
         return LARDER_BAD_ARGUMENT;
-    if (larder__option_find(tables[0], name.start, name.length) == option)
-        return larder__option_set(tables[0], option, spec->options, &spec->options_given, value,
-                                  where, message);
-    return larder__option_set(tables[1], option, &spec->common, &spec->common_given, value, where,
-                              message);
+    int own = larder__option_find(tables[0], name.start, name.length) == option;
+    return own ? own_set(spec, option, value, where, message)
+               : common_set(spec, option, value, where, message);
+}
+
+static const struct larder_option *servers_option(struct larder__options table)
+{
+    for (size_t i = 0; i < table.count; i++)
+        if (table.rows[i].type == LARDER_OPTION_SERVERS)
+            return &table.rows[i];
+    return NULL;
 }
 
 enum larder_status larder__spec_set_servers(struct larder__spec *spec, const char *servers,
                                             struct larder__text where,
                                             const struct larder_message *message)
 {
-    struct larder__options own = own_options(spec);
-    for (size_t i = 0; i < own.count; i++)
-        if (own.rows[i].type == LARDER_OPTION_SERVERS)
-            return larder__option_set(own, &own.rows[i], spec->options, &spec->options_given,
-                                      servers, where, message);
+    const struct larder_option *option = servers_option(own_options(spec));
+    if (option != NULL)
+        return own_set(spec, option, servers, where, message);
     return larder__refuse(where, message, LARDER_BAD_ARGUMENT,
                           "%s has no servers; write %s: and its options after '?'",
                           spec->backend->scheme, spec->backend->scheme);
+}
+
+/* ---- places -------------------------------------------------------------------------------- */
+
+#define NAME_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+
+/* Where the option of that name was given, or NULL. */
+static const struct larder__text *place_of(const struct larder__spec *spec, const char *name,
+                                           size_t length)
+{
+    struct larder__options own = own_options(spec);
+    const struct larder_option *option = larder__option_find(own, name, length);
+    if (option != NULL && spec->options_given >> (option - own.rows) & 1)
+        return &spec->places[option - own.rows];
+    option = larder__option_find(larder__common_options, name, length);
+    if (option != NULL && spec->common_given >> (option - larder__common_options.rows) & 1)
+        return &spec->places[own.count + (size_t)(option - larder__common_options.rows)];
+    return NULL;
+}
+
+/* "name: ...", "name=value ...", "one and the other ...". */
+static const struct larder__text *named_place(const struct larder__spec *spec, const char *what)
+{
+    static const char and[] = " and ";
+    for (;;) {
+        size_t length = strspn(what, NAME_BYTES);
+        const struct larder__text *place = place_of(spec, what, length);
+        if (place != NULL || strncmp(what + length, and, sizeof(and) - 1) != 0)
+            return place;
+        what += length + sizeof(and) - 1;
+    }
+}
+
+/* Whether the word stands in `text` at that byte, and is no part of a longer one. */
+static int is_word(struct larder__text text, size_t at, const char *word, size_t length)
+{
+    static const char other_byte[] = NAME_BYTES ".-:";
+    if (text.length - at < length || memcmp(text.start + at, word, length) != 0)
+        return 0;
+    if (at > 0 && memchr(other_byte, text.start[at - 1], sizeof(other_byte) - 1) != NULL)
+        return 0;
+    return at + length == text.length ||
+           memchr(other_byte, text.start[at + length], sizeof(other_byte) - 1) == NULL;
+}
+
+/* Finds what the message quotes among the servers: the port of "10.0.0.1:0" is ... */
+static void find_quoted(const struct larder__spec *spec, const char *what,
+                        struct larder__text *place)
+{
+    const struct larder_option *option = servers_option(own_options(spec));
+    const char *quoted = strchr(what, '"');
+    size_t length = quoted != NULL ? strcspn(++quoted, "\"") : 0;
+    if (option == NULL || length == 0)
+        return;
+    struct larder__text servers = spec->places[option - spec->backend->options];
+    for (size_t i = 0; i < servers.length; i++)
+        if (is_word(servers, i, quoted, length)) {
+            *place = larder__text_from(servers, i);
+            return;
+        }
+}
+
+enum larder_status larder__spec_refuse(const struct larder__spec *spec,
+                                       struct larder__text otherwise,
+                                       const struct larder_message *message,
+                                       enum larder_status status, const char *what)
+{
+    struct larder__text where = otherwise;
+    const struct larder__text *named = named_place(spec, what);
+    if (named != NULL)
+        where = *named;
+    else
+        find_quoted(spec, what, &where);
+    return larder__refuse(where, message, status, "%s", what);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -178,9 +298,10 @@ void larder__common_apply(const struct larder__common *common, uint64_t given,
 
 enum larder_status larder__spec_open(const struct larder__spec *spec,
                                      const struct larder_open_options *base,
-                                     struct larder_cache **cache,
+                                     struct larder__text where, struct larder_cache **cache,
                                      const struct larder_message *message)
 {
+    char why[2 * WHY_BYTES] = "";
     struct larder_open_options open;
     enum larder_status status = larder__open_options_read(base, &open, message);
     if (status != LARDER_OK)
@@ -188,5 +309,6 @@ enum larder_status larder__spec_open(const struct larder__spec *spec,
     open.struct_size = sizeof(open);
     larder__common_apply(&spec->common, spec->common_given, &open);
     const void *options = spec->backend->options_size >= sizeof(size_t) ? spec->options : NULL;
-    return larder_open_backend(spec->backend, options, &open, cache, message->text, message->size);
+    status = larder_open_backend(spec->backend, options, &open, cache, why, sizeof(why));
+    return status == LARDER_OK ? status : larder__spec_refuse(spec, where, message, status, why);
 }

@@ -17,6 +17,7 @@ struct larder__spec {
     struct larder__common common;   /* what every cache takes */
     uint64_t options_given;         /* bit n: row n of the backend's table was given */
     uint64_t common_given;          /* the same of larder__common_options */
+    struct larder__text *places;    /* of those given, one for each row of both tables, owned */
     struct larder__held_text *held; /* what the text options point to */
 };
 
@@ -30,7 +31,7 @@ char *larder__spec_hold(struct larder__spec *spec, size_t length);
 
 /**
  * Sets one option.
- * @param value  held by the spec; @param where  the place of it
+ * @param value  held by the spec; @param where  the place of it, which lives as long
  * @return OK; BAD_ARGUMENT for a name that is unknown or was given before, or for its value
  */
 enum larder_status larder__spec_set(struct larder__spec *spec, struct larder__text name,
@@ -46,10 +47,23 @@ enum larder_status larder__spec_set_servers(struct larder__spec *spec, const cha
 /** Whether the option `errors` says miss. */
 int larder__spec_hides_errors(const struct larder__spec *spec);
 
-/** Opens the cache. @param base  what holds where the spec says nothing; may be NULL */
+/**
+ * Writes "where: what" and gives `status` back. The place is that of the option whose name `what`
+ * begins with, or of the servers that it quotes; `otherwise` when neither was given.
+ */
+enum larder_status larder__spec_refuse(const struct larder__spec *spec,
+                                       struct larder__text otherwise,
+                                       const struct larder_message *message,
+                                       enum larder_status status, const char *what);
+
+/**
+ * Opens the cache.
+ * @param base   what holds where the spec says nothing; may be NULL
+ * @param where  the place of the whole, for messages
+ */
 enum larder_status larder__spec_open(const struct larder__spec *spec,
                                      const struct larder_open_options *base,
-                                     struct larder_cache **cache,
+                                     struct larder__text where, struct larder_cache **cache,
                                      const struct larder_message *message);
 
 void larder__spec_clean_up(struct larder__spec *spec);

@@ -6,6 +6,7 @@
 
 #include <larder/util/message.h>
 
+#include "ini_text.h"
 #include "registry.h"
 
 /* ---- percent-encoding ---------------------------------------------------------------------- */
@@ -55,6 +56,15 @@ static enum larder_status decode(struct larder__text text, struct larder__spec *
 
 /* ---- the parts of a URI -------------------------------------------------------------------- */
 
+static enum larder_status refuse_space(struct larder__text space,
+                                       const struct larder_message *message)
+{
+    if (larder__in_file(space) && larder__text_starts(space, " #"))
+        return larder__refuse(space, message, LARDER_BAD_ARGUMENT,
+                              "a space in a URI; " LARDER__NO_COMMENT);
+    return larder__refuse(space, message, LARDER_BAD_ARGUMENT, "a space in a URI; write %%20");
+}
+
 /* Bytes that a URI can't hold as they are would hide in a message or end it. */
 static enum larder_status check_bytes(struct larder__text text, int spaces,
                                       const struct larder_message *message)
@@ -62,13 +72,24 @@ static enum larder_status check_bytes(struct larder__text text, int spaces,
     for (size_t i = 0; i < text.length; i++) {
         unsigned char byte = (unsigned char)text.start[i];
         if (byte == ' ' && !spaces)
-            return larder__refuse(larder__text_from(text, i), message, LARDER_BAD_ARGUMENT,
-                                  "a space in a URI; write %%20");
+            return refuse_space(larder__text_from(text, i), message);
         if (byte < ' ' || byte == 0x7f)
             return larder__refuse(larder__text_from(text, i), message, LARDER_BAD_ARGUMENT,
                                   "a control character in a URI; write %%%02X", (unsigned)byte);
     }
     return LARDER_OK;
+}
+
+/* Whether somebody may have taken larder_open() for larder_open_file(). */
+static int looks_like_path(struct larder__text text)
+{
+    static const char ending[] = ".conf";
+    size_t length = sizeof(ending) - 1;
+    if (larder__in_file(text))
+        return 0;
+    return larder__text_find(text, '/') < text.length ||
+           (text.length > length &&
+            larder__text_is(larder__text_from(text, text.length - length), ending));
 }
 
 static enum larder_status scheme_read(struct larder__text *rest, struct larder__spec *spec,
@@ -84,7 +105,10 @@ static enum larder_status scheme_read(struct larder__text *rest, struct larder__
                               LARDER__QUOTE(*rest));
     if (colon == rest->length)
         return larder__refuse(larder__text_from(*rest, colon), message, LARDER_BAD_ARGUMENT,
-                              "no ':' after the scheme; write a URI as in memory:?max_bytes=64M");
+                              "no ':' after the scheme; write a URI as in memory:?max_bytes=64M%s",
+                              looks_like_path(*rest) ? ", or open a configuration file with "
+                                                       "larder_open_file()"
+                                                     : "");
     struct larder__text scheme = larder__text_take(rest, ':');
     const struct larder_backend *backend = larder__backend_find(scheme.start, scheme.length);
     if (backend != NULL)
@@ -208,7 +232,7 @@ enum larder_status larder_open(const char *uri, const struct larder_open_options
     struct larder__text text = {uri, strnlen(uri, LARDER__URI_BYTES_MAX + 1), 0, &place};
     enum larder_status status = larder__uri_read(text, &spec, &to);
     if (status == LARDER_OK)
-        status = larder__spec_open(&spec, options, cache, &to);
+        status = larder__spec_open(&spec, options, larder__text_of("", NULL), cache, &to);
     larder__spec_clean_up(&spec);
     return status;
 }

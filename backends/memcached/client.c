@@ -43,9 +43,8 @@ void client_leave_inherited(struct edge *edge, struct client *client)
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
-/* libmemcached allocates whatever length a reply announces. No server has a larger item than this.
- */
-#define ALLOCATION_MAX (UINT64_C(1) << 30)
+/* libmemcached allocates whatever length a reply announces. */
+#define ALLOCATION_MAX ITEM_BYTES_MAX
 
 static void *bounded_malloc(const memcached_st *handle, const size_t size, void *context)
 {
@@ -216,6 +215,25 @@ void link_set_cas(struct link *link, int cas)
     link->cas = cas;
 }
 
+/* libmemcached ends a value with two zeros, without a look at whether the length (2^64 - 2, say) is
+ * that of its buffer. They go right before it then, where no allocator minds two zeros; but there
+ * must be a buffer. */
+static int link_reserve(struct link *link)
+{
+    return memcached_result_value(&link->result) != NULL ||
+           memcached_success(memcached_result_set_value(&link->result, "", 1));
+}
+
+/* With a count of 0, libmemcached would call any line that is no value NOTFOUND. */
+memcached_result_st *link_fetch(struct link *link, memcached_return_t *code)
+{
+    *code = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+    if (!link_reserve(link))
+        return NULL;
+    link->result.count = 1;
+    return memcached_fetch_result(link->handle, &link->result, code);
+}
+
 #define KEPT_BYTES_MAX 65536u
 
 void link_trim(struct link *link, size_t length)
@@ -231,6 +249,12 @@ void link_trim(struct link *link, size_t length)
 int link_alive(const struct link *link)
 {
     return memcached_server_major_version(instance_of(link)) != UINT8_MAX;
+}
+
+int link_answered(const struct link *link, memcached_return_t code)
+{
+    return code == MEMCACHED_END && link_alive(link) &&
+           memcached_last_error(link->handle) == MEMCACHED_SUCCESS;
 }
 
 static enum fate fate_of_code(memcached_return_t code)

@@ -165,6 +165,7 @@ static void set_traits(struct larder_traits *traits, const struct config *config
         .ttl_step_ms = 1000,
         .ttl_late_ms = 2000,
         .key_max = LARDER_WIRE_KEY_BYTES_MAX,
+        .timeout_ms = config->timeout_ms < UINT32_MAX ? (uint32_t)config->timeout_ms : UINT32_MAX,
     };
 }
 
@@ -220,6 +221,8 @@ enum larder_status edge_open(const struct common_options *options, uint64_t prom
                              const struct larder_message *message, struct edge **edge)
 {
     enum larder_status status = check_library(message);
+    if (status == LARDER_OK)
+        status = larder_key_codec_prepare();
     if (status != LARDER_OK)
         return status;
     struct edge *opened = calloc(1, sizeof(*opened));

@@ -21,6 +21,9 @@
 #include <larder/util/resolver.h>
 #include "config.h"
 
+/* No server has a larger item. Source: memcached's largest -I is 1 GiB. */
+#define ITEM_BYTES_MAX (UINT64_C(1) << 30)
+
 /* Counters of an edge: relaxed, they order nothing. ROW(name) */
 #define EDGE_COUNTER_TABLE(ROW)                                                                  \
     ROW(dials) /* connections opened */                                                          \
@@ -144,6 +147,10 @@ void link_drop(struct edge *edge, struct client *client, uint32_t site);
 int link_set_deadline(struct link *link, uint64_t deadline_ns);
 /** Whether text reads are to ask for versions. */
 void link_set_cas(struct link *link, int cas);
+/** The next result of a read. @return NULL after the last one, with a code for link_answered() */
+memcached_result_st *link_fetch(struct link *link, memcached_return_t *code);
+/** 1 when the results went up to the answer's proper end. */
+int link_answered(const struct link *link, memcached_return_t code);
 /** Gives back what a large value took: an idle connection keeps no more than a small buffer. */
 void link_trim(struct link *link, size_t length);
 /** 1 while the connection stands: libmemcached closes it on whatever it did not understand. */
@@ -255,6 +262,9 @@ enum larder_status call_store(struct call *call, enum larder_mode mode, struct l
 enum larder_status call_remove(struct call *call, struct larder_slice key, uint64_t version);
 enum larder_status call_touch(struct call *call, struct larder_slice key, int64_t ttl_ms);
 
+/** 0 for bytes that no item has: libmemcached passes on lengths that ran over. */
+int bytes_plausible(const void *bytes, size_t length);
+int result_is_plausible(const memcached_result_st *result);
 /** Fills in what a result says. */
 void info_take(struct larder_info *info, const memcached_result_st *result);
 /** Makes a view of a result. */

@@ -306,23 +306,36 @@ static enum fate receive(struct batch *batch, struct group *group)
     memcached_result_st *result;
     size_t longest = 0;
     link_set_deadline(link, batch->call->deadline_ns);
-    while ((result = memcached_fetch_result(link->handle, &link->result, &code)) != NULL) {
+    while ((result = link_fetch(link, &code)) != NULL) {
         size_t length = memcached_result_length(result);
         longest = length > longest ? length : longest;
         group->heard = 1;
-        if (!take_result(batch, group, result))
+        if (!result_is_plausible(result) || !take_result(batch, group, result))
             return FATE_PROTOCOL;
     }
     link_trim(link, longest);
-    if (link_alive(link) && memcached_last_error(link->handle) == MEMCACHED_SUCCESS)
-        return FATE_CLEAN;
-    return link_fate(link, code);
+    return link_answered(link, code) ? FATE_CLEAN : link_fate(link, code);
+}
+
+/* Where one value ends and the next begins was the word of a reply that broke: what is under way
+ * has no answer yet. */
+static void take_back(struct batch *batch, const struct group *group)
+{
+    for (size_t key = group->next; key < group->sent; key++)
+        for (struct want *want = batch->first[key]; want != NULL; want = want->next) {
+            if (batch->many == LARDER_MANY_GET)
+                value_undo(&want->row->value);
+            larder_info_clear(&want->row->value.info);
+            want->row->status = LARDER_ASKED;
+        }
 }
 
 static void receive_answer(struct batch *batch, struct group *group)
 {
     enum fate fate = receive(batch, group);
     line_close(batch->call, &group->line, fate);
+    if (fate != FATE_CLEAN)
+        take_back(batch, group);
     if (fate == FATE_CLEAN) {
         answer_keys(batch, group->next, group->sent, LARDER_MISS);
         group->next = group->sent;
@@ -402,8 +415,8 @@ static void refuse_rows(const struct larder_rows *rows, size_t from, size_t to,
     }
 }
 
-static void read_batch(struct call *call, enum larder_many_kind many, const struct larder_rows *rows,
-                       size_t from, size_t to)
+static void read_batch(struct call *call, enum larder_many_kind many,
+                       const struct larder_rows *rows, size_t from, size_t to)
 {
     struct batch batch = {.call = call, .many = many};
     if (batch_allocate(&batch, to - from)) {
@@ -428,8 +441,8 @@ static void read_rows(struct call *call, enum larder_many_kind many, const struc
 
 /* ---- writes -------------------------------------------------------------------------------- */
 
-static enum larder_status write_row(struct call *call, enum larder_many_kind many, enum larder_mode mode,
-                                    const struct larder_row *row)
+static enum larder_status write_row(struct call *call, enum larder_many_kind many,
+                                    enum larder_mode mode, const struct larder_row *row)
 {
     if (many == LARDER_MANY_STORE)
         return call_store(call, mode, row->key, &row->write);

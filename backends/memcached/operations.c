@@ -49,6 +49,16 @@ int result_is_of(const memcached_result_st *result, struct larder_slice wire)
            memcmp(memcached_result_key_value(result), wire.data, wire.length) == 0;
 }
 
+int bytes_plausible(const void *bytes, size_t length)
+{
+    return length == 0 || (bytes != NULL && length <= ITEM_BYTES_MAX);
+}
+
+int result_is_plausible(const memcached_result_st *result)
+{
+    return bytes_plausible(memcached_result_value(result), memcached_result_length(result));
+}
+
 void info_take(struct larder_info *info, const memcached_result_st *result)
 {
     if (info == NULL)
@@ -114,7 +124,9 @@ static enum fate ask_read(struct link *link, struct talk *talk)
     if (code != MEMCACHED_SUCCESS)
         return link_fate(link, code);
     memcached_result_st *result;
-    while ((result = memcached_fetch_result(link->handle, &link->result, &code)) != NULL) {
+    while ((result = link_fetch(link, &code)) != NULL) {
+        if (!result_is_plausible(result))
+            return read_undo(read, FATE_PROTOCOL);
         if (status != LARDER_MISS || !result_is_of(result, wire)) {
             EDGE_COUNT(read->edge, wrong_keys);
             return read_undo(read, FATE_PROTOCOL);
@@ -123,7 +135,7 @@ static enum fate ask_read(struct link *link, struct talk *talk)
         status = deliver(read, result);
     }
     link_trim(link, length);
-    if (!link_alive(link) || memcached_last_error(link->handle) != MEMCACHED_SUCCESS)
+    if (!link_answered(link, code))
         return read_undo(read, link_fate(link, code));
     return answer(talk, status);
 }
@@ -165,6 +177,10 @@ static enum fate ask_read_binary(struct link *link, struct talk *talk)
         return link_fate(link, code);
     if (!result_is_of(&link->handle->result, wire)) {
         EDGE_COUNT(read->edge, wrong_keys);
+        free(bytes);
+        return FATE_PROTOCOL;
+    }
+    if (!bytes_plausible(bytes, length)) {
         free(bytes);
         return FATE_PROTOCOL;
     }
@@ -275,6 +291,19 @@ static enum fate ask_store(struct link *link, struct talk *talk)
     return status != LARDER_OK ? answer(talk, status) : link_fate(link, code);
 }
 
+/* memcached's text parser takes its largest number for an overflow. No entry has that version, so
+ * whether there is one is the whole answer. */
+static int is_unsendable(const struct call *call, uint64_t version)
+{
+    return version == UINT64_MAX && !call->edge->config->binary;
+}
+
+static enum larder_status answer_unsendable(struct call *call, struct larder_slice key)
+{
+    enum larder_status status = call_read(call, key, NULL, 0, NULL);
+    return status == LARDER_OK || status == LARDER_PARTIAL ? LARDER_CONFLICT : status;
+}
+
 static int is_joining(enum larder_mode mode)
 {
     return mode == LARDER_APPEND || mode == LARDER_PREPEND;
@@ -301,6 +330,8 @@ enum larder_status call_store(struct call *call, enum larder_mode mode, struct l
         status = limit_check(call, &target, write->value.length, write->flags);
     if (status != LARDER_OK)
         return status;
+    if (mode == LARDER_CAS && is_unsendable(call, write->version))
+        return answer_unsendable(call, key);
     struct store_talk store = {
         {talk_of(ask_store, 0), target.wire.bytes}, mode, write, exptime_from_now(write->ttl_ms)};
     status = converse(call, target.site, &store.base.talk);
@@ -342,6 +373,8 @@ enum larder_status call_remove(struct call *call, struct larder_slice key, uint6
     enum larder_status status = call_target(call, key, &target);
     if (status != LARDER_OK)
         return status;
+    if (is_unsendable(call, version))
+        return answer_unsendable(call, key);
     struct remove_talk removal = {{talk_of(ask_remove, 0), target.wire.bytes}, version};
     return converse(call, target.site, &removal.base.talk);
 }

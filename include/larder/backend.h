@@ -345,8 +345,8 @@ larder_open_scheme(const char *scheme, const void *options,
 
 /**
  * Makes a backend's scheme known to larder_open() and configuration files. The descriptor must
- * stay. Threads: any. @return OK; EXISTS for a scheme that is known; UNSUPPORTED as above;
- * NO_MEMORY
+ * stay. Threads: any. @return OK; EXISTS for a scheme that is known; UNSUPPORTED when versions do
+ * not fit or a required row is missing (larder_open_backend() says which); NO_MEMORY
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_register_backend(const struct larder_backend *backend);

@@ -6,10 +6,26 @@
  * holds. All else is the same: text protocol (binary=on for the other), keys of any bytes, a server
  * that is down marked so and probed. Several processes see the same entries.
  *
- * What memcached itself does differently, and no client can change: it counts on from " 12" and
- * "+12" (the trait STRICT_COUNTERS is absent); 1.6.18 now and then refuses to count from 2^63 up
- * (fixed in 1.6.22), which is UNKNOWN here, since libmemcached can't tell that from a reply gone
- * wrong.
+ * What memcached itself does differently, and no client can change: it counts on from anything that
+ * strtoull() takes: leading white space, a sign, trailing text after a space (the trait
+ * STRICT_COUNTERS is absent); 1.6.18 now and then refuses to count from 2^63 up (fixed in 1.6.22),
+ * which is UNKNOWN here, since libmemcached can't tell that from a reply gone wrong.
+ *
+ * Use these backends only with servers, and over networks, that you trust. libmemcached (1.1.4)
+ * believes what a server says about lengths, so a hostile one can overwrite the client's memory:
+ * with binary=on by a version, a key or a body of the wrong length, in text by a key of more than
+ * 250 bytes in any reply. Replies that merely went wrong are found where that is possible, and the
+ * connection is replaced. What no wrapper can close, each in a test by the name given:
+ *
+ *   a_long_binary_version_overruns_the_stack_of_libmemcached, and three more of this kind
+ *   a_well_formed_wrong_answer_to_a_store_aborts_inside_libmemcached
+ *   a_write_answered_twice_answers_the_next_write_as_well: on that connection, since libmemcached
+ *       doesn't show whether bytes are left unread; a read there is PROTOCOL
+ *   not_found_in_reply_to_a_read_is_taken_for_a_miss
+ *   a_dripping_server_outlasts_the_deadline, signals_outlast_the_deadline
+ *
+ * Two have no test: libmemcached asserts that some small allocations succeed, and libcrypto, which
+ * hashes long keys, may crash when memory runs out while it sets itself up, in the first open.
  */
 #ifndef LARDER_MEMCACHED_H
 #define LARDER_MEMCACHED_H
@@ -48,7 +64,7 @@ extern "C" {
            "on: nobody else uses these servers, so flush may empty them")                          \
     NUMBER(BYTES, value_max, value_max, 1048263, 1, 1073741824,                                    \
            "the longest value; give it when the servers run with another -I. Each server's real "  \
-           "limit is asked as well")                                                               \
+           "limit is asked as well. What append and prepend join may be longer than this")         \
     STRING(TEXT, sasl_user, sasl_user, NULL, NULL, "SASL user name; needs binary=on and TCP")        \
     STRING(SECRET, sasl_password, sasl_password, NULL, NULL, "SASL password: env:NAME or file:/path")
 

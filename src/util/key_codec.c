@@ -2,6 +2,7 @@
 #include <larder/util/key_codec.h>
 
 #include <openssl/evp.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define SHA256_BYTES 32u
@@ -64,10 +65,32 @@ static void begin_encoded(struct larder_wire_key *wire, char kind)
     wire->bytes = larder_bytes(wire->buffer, 2);
 }
 
+/* SHA-256, once it was fetched; kept until the process ends. Every load acquires, which pairs with
+ * the release of whoever stores it first. */
+static _Atomic(EVP_MD *) sha256;
+
+enum larder_status larder_key_codec_prepare(void)
+{
+    EVP_MD *none = NULL;
+    if (atomic_load_explicit(&sha256, memory_order_acquire) != NULL)
+        return LARDER_OK;
+    EVP_MD *fetched = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (fetched == NULL)
+        return LARDER_NO_MEMORY;
+    if (!atomic_compare_exchange_strong_explicit(&sha256, &none, fetched, memory_order_acq_rel,
+                                                 memory_order_acquire))
+        EVP_MD_free(fetched); /* another thread was first */
+    return LARDER_OK;
+}
+
 static enum larder_status encode_hashed(struct larder_slice key, struct larder_wire_key *wire)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    if (EVP_Digest(key.data, key.length, digest, NULL, EVP_sha256(), NULL) != 1)
+    enum larder_status status = larder_key_codec_prepare();
+    if (status != LARDER_OK)
+        return status;
+    const EVP_MD *md = atomic_load_explicit(&sha256, memory_order_acquire);
+    if (EVP_Digest(key.data, key.length, digest, NULL, md, NULL) != 1)
         return LARDER_NO_MEMORY;
     begin_encoded(wire, 'h');
     append_base64url(wire, digest, SHA256_BYTES);

@@ -106,10 +106,25 @@ static enum larder_status parse_name(const char *text, size_t length, struct lar
     return LARDER_OK;
 }
 
+/* Lists are written with other marks elsewhere: libmemcached's strings have spaces, for one. */
+static enum larder_status check_separators(const char *text, size_t length,
+                                           const struct larder_message *message)
+{
+    for (size_t i = 0; i < length; i++)
+        if (text[i] != '\0' && strchr("; |", text[i]) != NULL)
+            return larder_fail(message, LARDER_BAD_ARGUMENT,
+                               "\"%.*s\" is no server: servers are separated by commas, not by "
+                               "'%c'",
+                               QUOTE(text, length), text[i]);
+    return LARDER_OK;
+}
+
 enum larder_status larder_server_parse(const char *text, size_t length,
                                        struct larder_server *server,
                                        const struct larder_message *message)
 {
+    if (length > 0 && text[0] != '/' && check_separators(text, length, message) != LARDER_OK)
+        return LARDER_BAD_ARGUMENT;
     const char *star = last_of(text, length, '*');
     *server = (struct larder_server){"127.0.0.1", LARDER_SERVER_PORT_DEFAULT, 1};
     if (star != NULL) {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,33 @@ void *__wrap_realloc(void *block, size_t size)
 char *__wrap_strdup(const char *text)
 {
     return fails() ? NULL : __real_strdup(text);
+}
+
+/* libcrypto's, which it lets us stand in for. It crashes by itself when it lacks memory for setting
+ * itself up, so these count on their own, once a cache is open. */
+static long crypto_left = -1;
+
+static int crypto_fails(void)
+{
+    return crypto_left >= 0 && crypto_left-- == 0;
+}
+
+static void *crypto_malloc(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return crypto_fails() ? NULL : __real_malloc(size);
+}
+
+static void *crypto_realloc(void *block, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return crypto_fails() ? NULL : __real_realloc(block, size);
+}
+
+static void crypto_free(void *block, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(block);
 }
 
 /* @return 1 when all n allocations were made, so that nothing failed */
@@ -165,6 +193,25 @@ static void calls_survive_every_failed_allocation(void **state)
             operation_survives(variant & 1, variant >> 1, operations[i]);
 }
 
+/* The first hashed key of the process, so it stands before other tests use one. */
+static void a_hashed_key_survives_every_failed_allocation_of_libcrypto(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = NULL;
+    assert_int_equal(open_one(0, 0, &cache), LARDER_OK);
+    struct larder_slice key = larder_bytes(large, 300);
+    /* Downward: the first call is the one that could have much to set up. */
+    for (long n = 40; n >= 0; n--) {
+        crypto_left = n;
+        enum larder_status status = larder_read(cache, key, NULL, 0, NULL);
+        int failed = crypto_left < 0;
+        crypto_left = -1;
+        assert_int_equal(status, failed ? LARDER_NO_MEMORY : LARDER_MISS);
+        assert_int_equal(larder_read(cache, key, NULL, 0, NULL), LARDER_MISS);
+    }
+    larder_close(cache);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -182,8 +229,11 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hashed_key_survives_every_failed_allocation_of_libcrypto),
         cmocka_unit_test(opening_survives_every_failed_allocation),
         cmocka_unit_test(calls_survive_every_failed_allocation),
     };
+    if (CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free) != 1)
+        return 1; /* libcrypto has allocated already */
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -247,6 +247,24 @@ static void a_delete_at_a_version_is_atomic(void **state)
     memcached_server_stop(server);
 }
 
+/* The server's text parser refuses the largest number. */
+static void the_largest_version_is_nobodys(void **state)
+{
+    struct memcached_server *server = memcached_server_start(NULL);
+    struct larder_cache *cache = open_on(state, server);
+    struct larder_slice key = larder_text("key");
+    struct larder_write write = larder_write_of(larder_text("new"), LARDER_TTL_FOREVER);
+    write.version = UINT64_MAX;
+    assert_int_equal(larder_store(cache, LARDER_CAS, key, &write, NULL), LARDER_MISS);
+    assert_int_equal(larder_delete(cache, key, UINT64_MAX), LARDER_MISS);
+    assert_int_equal(set(cache, "key", "old"), LARDER_OK);
+    assert_int_equal(larder_store(cache, LARDER_CAS, key, &write, NULL), LARDER_CONFLICT);
+    assert_int_equal(larder_delete(cache, key, UINT64_MAX), LARDER_CONFLICT);
+    assert_value(cache, "key", "old");
+    larder_close(cache);
+    memcached_server_stop(server);
+}
+
 static void counting_what_is_no_number_is_told_apart(void **state)
 {
     struct memcached_server *server = memcached_server_start(NULL);
@@ -538,7 +556,7 @@ static void each_server_keeps_entries_of_its_own(void **state)
     options.servers = servers_text;
     options.timeout_ms = PATIENT_MS;
     assert_int_equal(larder_memcached_backend.open(&host, &options, &message, &self), LARDER_OK);
-    struct larder_scope scope = {ops, self, NULL, NULL, NULL, LARDER_SCOPE_OWN_KEY, 0};
+    struct larder_scope scope = {.ops = ops, .self = self, .flags = LARDER_SCOPE_OWN_KEY};
     struct larder_slice key = larder_text("~g:main");
     uint64_t version = 0;
     assert_int_equal(ops->servers(&scope), 2);
@@ -977,6 +995,7 @@ static const struct {
     TEST(a_narrow_server_keeps_the_old_value),
     TEST(a_limit_is_asked_for_again_after_a_restart),
     TEST(a_delete_at_a_version_is_atomic),
+    TEST(the_largest_version_is_nobodys),
     TEST(counting_what_is_no_number_is_told_apart),
     TEST(opening_with_the_server_down_is_fine),
     TEST(a_server_that_is_marked_down_costs_nothing),

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include <larder/util/message.h>
+
 #include "handle.h"
 #include "mutation.h"
 #include "scripted_backend.h"
@@ -212,6 +214,13 @@ static void a_wrong_file_is_told_where_and_what_would_be_right(void **state)
         /* syntax */
         {"", "1:1: no section [namespaces]; write one that maps names to caches, as in main = "
              "memory:"},
+        {"[Namespaces]\nmain = null:\n",
+         "1:2: no section [namespaces]; did you mean it by [Namespaces]?"},
+        {"[namespace]\nmain = null:\n",
+         "1:2: no section [namespaces]; did you mean it by [namespace]?"},
+        {"[namespace]\nuri = null:\n",
+         "1:1: no section [namespaces]; write one that maps names to caches, as in main = "
+         "memory:"},
         {"a = 1\n", "1:1: a value before the first section; write [name] above it"},
         {"[a]\nnothing\n", "2:1: neither [section] nor name = value"},
         {"[a]\nuri: null:\n", "2:1: a name ends with '='; write uri = ..."},
@@ -234,22 +243,32 @@ static void a_wrong_file_is_told_where_and_what_would_be_right(void **state)
          "3:1: uri is there a second time; the first is in line 2"},
         /* caches */
         {"[a]\n" MAP, "1:2: [a] has no uri; write one as in uri = memory:?max_bytes=64M"},
+        {"[Client]\nmax_ttl = 5s\n[a]\nuri = null:\n" MAP,
+         "1:2: [Client] has no uri; did you mean [client]?"},
+        {"[name-spaces]\nmain = @a\n[a]\nuri = null:\n" MAP,
+         "1:2: [name-spaces] has no uri; did you mean [namespaces]?"},
+        {"[b]\nuri = a\n[a]\nuri = null:\n[namespaces]\nmain = @b\n",
+         "2:7: no ':' after the scheme; did you mean @a?"},
         {"[a]\nuri =\n" MAP, "2:6: an empty URI; write one as in memory:?max_bytes=64M"},
         {"[a]\nuri = null:?error=miss\n" MAP,
          "2:13: null has no option 'error' (did you mean errors?); it has default_ttl, max_ttl, "
          "errors"},
         {"[a]\nuri = null:\n  ?max_ttl=\n  5x\n" MAP,
          "4:3: max_ttl: 'x' is no unit of time; write ms, s, m, h or d, as in 15s"},
-        {"[a]\nuri = null: # comment\n" MAP, "2:12: a space in a URI; write %20"},
+        {"[a]\nuri = null: # comment\n" MAP,
+         "2:12: a space in a URI; '#' begins no comment within a line, write ' ;'"},
+        {"[a]\nuri = null: x\n" MAP, "2:12: a space in a URI; write %20"},
+        {"[a]\nuri = null:\nmax_ttl = 5s # five\n" MAP,
+         "3:14: max_ttl: '#' begins no comment within a line, write ' ;'"},
         {"[a]\nuri = null:\nmax_tll = 5s\n" MAP,
          "3:1: null has no option 'max_tll' (did you mean max_ttl?); it has default_ttl, max_ttl, "
          "errors"},
         {"[a]\nuri = null:?max_ttl=5s\nmax_ttl = 5s\n" MAP,
          "3:11: max_ttl is given a second time; once is right"},
         {"[a]\nuri = null:\nerrors = miss\n" MAP,
-         "2:7: errors=miss on a cache that namespaces go to; write errors = miss in [client]"},
+         "3:10: errors=miss on a cache that namespaces go to; write errors = miss in [client]"},
         {"[namespaces]\nmain = null:?errors=miss\n",
-         "2:8: errors=miss on a cache that namespaces go to; write errors = miss in [client]"},
+         "2:21: errors=miss on a cache that namespaces go to; write errors = miss in [client]"},
         /* references */
         {"[spool]\nuri = null:\n[namespaces]\nmain = @pool\n",
          "4:8: there is no section [pool]; did you mean @spool?"},
@@ -263,7 +282,25 @@ static void a_wrong_file_is_told_where_and_what_would_be_right(void **state)
          "3:1: [a] stands for another section, which has the options; write max_ttl there"},
         {"[a]\nuri = @namespaces\n" MAP,
          "2:7: there is no section [namespaces]; write one with its uri"},
+        {"[hot]\nuri = null:\n[namespaces]\nmain = hot\n",
+         "4:8: no ':' after the scheme; did you mean @hot?"},
+        {"[namespaces]\nmain = hot\n",
+         "2:11: no ':' after the scheme; write a URI as in memory:?max_bytes=64M"},
+        {"[namespaces]\nmain = caches.conf\n",
+         "2:19: no ':' after the scheme; write a URI as in memory:?max_bytes=64M"},
         /* the map */
+        {"[hot]\nuri = null:\n[namespaces]\nmain = @hot, default_ttl=5m\n",
+         "4:12: no comma here; a space stands between words"},
+        {"[hot]\nuri = null:\n[namespaces]\nmain = @hot,default_ttl=5m\n",
+         "4:12: no comma here; a space stands between words"},
+        {"[namespaces]\nmain = null:, default_ttl=5m\n",
+         "2:13: no comma here; a space stands between words"},
+        {"[namespaces]\nmain = null: default_ttl=5m, max_ttl=5m\n",
+         "2:28: no comma here; a space stands between words"},
+        {"[namespaces]\nmain = null: default_ttl=5m,\n",
+         "2:28: no comma here; a space stands between words"},
+        {"[namespaces]\nmain = null: # off\n",
+         "2:14: '#' begins no comment within a line, write ' ;'"},
         {"[namespaces]\nfunds = null:\n",
          "1:2: [namespaces] lacks the default namespace main; write "
          "main = ... there, or default_namespace = ... in [client]"},
@@ -312,6 +349,48 @@ static void a_cache_that_does_not_open_closes_those_before_it(void **state)
     assert_string_equal(text, "f.conf:6:7: servers: the script says no");
     assert_int_equal(scripted.opened, 2);
     assert_int_equal(scripted.closed, 2);
+}
+
+/* A backend whose open refuses with a message of the test's. */
+static const char *refusal;
+
+static enum larder_status refusing_open(const struct larder_host *host, const void *given,
+                                        struct larder_message *to, void **self)
+{
+    (void)host, (void)given, (void)self;
+    return larder_fail(to, LARDER_BAD_ARGUMENT, "%s", refusal);
+}
+
+static void what_a_backend_refuses_is_told_at_the_option_that_it_names(void **state)
+{
+    const struct {
+        const char *lines, *refusal, *message;
+    } rows[] = {
+        {"uri = refusing:\nhands = 2\npassword = env:NO\n", "password: the environment has no NO",
+         "4:12: password: the environment has no NO"},
+        {"uri = refusing:?hands=2\n  &password=env:NO\n", "password: no NO",
+         "3:13: password: no NO"},
+        {"uri = refusing:\nmood = busy\n", "note and mood go together",
+         "3:8: note and mood go together"},
+        {"uri = refusing:\nmood = busy\n", "note goes with mood", "2:7: note goes with mood"},
+        {"uri = refusing:\nmood = busy\n", "mood_x: no", "2:7: mood_x: no"},
+        {"uri = refusing://h:1,\n  h:99,\n  h:9\n", "the port of \"h:9\" is wrong",
+         "4:3: the port of \"h:9\" is wrong"},
+        {"uri = refusing://h%20,h:9\n", "\"h \" is no host", "2:7: \"h \" is no host"},
+        {"uri = refusing:\n", "the port of \"h:9\" is wrong", "2:7: the port of \"h:9\" is wrong"},
+        {"uri = refusing://h\n", "\"\" is no \"h", "2:7: \"\" is no \"h"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char bytes[256];
+        struct larder_cache *client = NULL;
+        snprintf(bytes, sizeof(bytes), "[a]\n%s" MAP, rows[i].lines);
+        refusal = rows[i].refusal;
+        assert_int_equal(open_bytes(bytes, strlen(bytes), &client), LARDER_BAD_ARGUMENT);
+        assert_null(client);
+        assert_memory_equal(text, "f.conf:", 7);
+        assert_string_equal(text + 7, rows[i].message);
+    }
 }
 
 static void an_allocation_that_fails_is_no_memory_and_leaves_nothing(void **state)
@@ -542,7 +621,13 @@ static void every_example_of_the_documentation_opens(void **state)
 
 static int setup(void **state)
 {
+    static struct larder_backend refusing;
     (void)state;
+    refusing = scripted_backend;
+    refusing.scheme = "refusing";
+    refusing.open = refusing_open;
+    if (larder_register_backend(&refusing) != LARDER_OK)
+        return -1;
     if (mkdtemp(directory) == NULL)
         return -1;
     snprintf(path, sizeof(path), "%s/caches.conf", directory);
@@ -568,6 +653,7 @@ int main(void)
         cmocka_unit_test(a_file_may_come_from_windows),
         cmocka_unit_test(a_wrong_file_is_told_where_and_what_would_be_right),
         cmocka_unit_test(a_cache_that_does_not_open_closes_those_before_it),
+        cmocka_unit_test(what_a_backend_refuses_is_told_at_the_option_that_it_names),
         cmocka_unit_test(an_allocation_that_fails_is_no_memory_and_leaves_nothing),
         cmocka_unit_test(a_line_has_at_most_196_bytes),
         cmocka_unit_test(a_nul_byte_is_refused),

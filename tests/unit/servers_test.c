@@ -96,7 +96,12 @@ static void a_wrong_server_is_named(void **state)
     assert_refused("b*65536", "weight");
     assert_refused("b*", "weight");
     assert_refused("b*-1", "weight");
-    assert_refused("a b", "no host");
+    assert_refused("a b", "\"a b\" is no server: servers are separated by commas, not by ' '");
+    assert_refused("c,127.0.0.1:11211;127.0.0.2", "\"127.0.0.1:11211;127.0.0.2\" is no server: "
+                                                  "servers are separated by commas, not by ';'");
+    assert_refused("a:1*2;b:1*3", "commas, not by ';'");
+    assert_refused("[::1]:1;[::2]", "commas, not by ';'");
+    assert_refused("a|b", "commas, not by '|'");
     assert_refused("a\r\nflush_all", "no host");
     assert_refused("/run/\n", "control");
 }

@@ -122,6 +122,13 @@ static void a_wrong_uri_is_told_where_and_what_would_be_right(void **state)
     } rows[] = {
         {"", "column 1: an empty URI; write one as in memory:?max_bytes=64M"},
         {"memory", "column 7: no ':' after the scheme; write a URI as in memory:?max_bytes=64M"},
+        {"caches.conf", "column 12: no ':' after the scheme; write a URI as in "
+                        "memory:?max_bytes=64M, or open a configuration file with "
+                        "larder_open_file()"},
+        {"/etc/caches", "column 12: no ':' after the scheme; write a URI as in "
+                        "memory:?max_bytes=64M, or open a configuration file with "
+                        "larder_open_file()"},
+        {".conf?", "column 7: no ':' after the scheme; write a URI as in memory:?max_bytes=64M"},
         {"@hot",
          "column 1: '@hot' refers to a section of a configuration file; a URI begins with a "
          "scheme, as in memory:"},
@@ -135,6 +142,7 @@ static void a_wrong_uri_is_told_where_and_what_would_be_right(void **state)
                              "default_ttl, max_ttl, errors"},
         {"null:?x\x1b[1m=1", "column 8: a control character in a URI; write %1B"},
         {"null:?errors=mi ss", "column 16: a space in a URI; write %20"},
+        {"null: # big", "column 6: a space in a URI; write %20"},
         {"null:?errors=mi%0gss", "column 16: '%' wants two hexadecimal digits, as in %20"},
         {"null:?errors=mi%", "column 16: '%' wants two hexadecimal digits, as in %20"},
         {"null:?errors=mi%00", "column 16: %00 can't be part of a value"},
@@ -224,6 +232,16 @@ static void a_backend_that_does_not_open_says_why_and_leaves_nothing(void **stat
                      LARDER_UNSUPPORTED);
     assert_null(cache);
     assert_string_equal(text, "servers: the script says no");
+    scripted_reset();
+    scripted.fail_open_number = 1;
+    assert_int_equal(larder_open("scripted:?hands=2", NULL, &cache, text, sizeof(text)),
+                     LARDER_UNSUPPORTED);
+    assert_string_equal(text, "servers: the script says no");
+    scripted_reset();
+    scripted.fail_open_number = 1;
+    assert_int_equal(larder_open("scripted://a?hands=2", NULL, &cache, text, sizeof(text)),
+                     LARDER_UNSUPPORTED);
+    assert_string_equal(text, "column 12: servers: the script says no");
 }
 
 /* ---- any bytes ----------------------------------------------------------------------------- */

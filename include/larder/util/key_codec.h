@@ -6,7 +6,8 @@
  *   ~b...   what is not plain, in unpadded base64url, while that fits 250 bytes (186 bytes of key)
  *   ~h...   43 characters of unpadded base64url: the SHA-256 of what is longer
  *
- * Pure functions. Plain keys and ~b keys are injective; ~h keys are collision-resistant.
+ * Pure functions but for larder_key_codec_prepare(). Plain keys and ~b keys are injective; ~h keys
+ * are collision-resistant.
  */
 #ifndef LARDER_UTIL_KEY_CODEC_H
 #define LARDER_UTIL_KEY_CODEC_H
@@ -24,6 +25,14 @@ struct larder_wire_key {
     struct larder_slice bytes; /* 1 to LARDER_WIRE_KEY_BYTES_MAX */
     char buffer[LARDER_WIRE_KEY_BYTES_MAX];
 };
+
+/**
+ * Fetches what hashing needs, once for the process, from any thread. Backends call it when they
+ * open: libcrypto sets itself up with thousands of allocations and does not survive each one's
+ * failure, while a hash afterwards takes two. Without it the first hash fetches.
+ * @return OK or NO_MEMORY
+ */
+enum larder_status larder_key_codec_prepare(void);
 
 /** 1 when every byte may stand in a wire key and the length fits; '~' in front is fine. */
 int larder_wire_key_valid(struct larder_slice key);

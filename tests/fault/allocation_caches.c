@@ -1,0 +1,242 @@
+/* The caches that calls are tried on while allocations fail. */
+#include "allocation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <larder/backend.h>
+#include <larder/client.h>
+#include <larder/memory.h>
+#include <larder/null.h>
+#include "clock.h"
+#include "memcached_server.h"
+
+extern const struct larder_backend larder_memory_backend;
+
+/* clang-format off */
+#define EVERY_SHAPE(name, leaf, options)                     \
+    {name, leaf, 0, 0, options},                             \
+    {name " session", leaf, 0, 1, options},                  \
+    {name " namespace", leaf, 1, 0, options},                \
+    {name " namespace session", leaf, 1, 1, options}
+
+const struct cache_kind cache_kinds[] = {
+    EVERY_SHAPE("memory", LEAF_MEMORY, ""),
+    EVERY_SHAPE("sparse", LEAF_SPARSE, ""),
+    EVERY_SHAPE("null", LEAF_NULL, ""),
+#ifdef LARDER_WITH_MEMCACHED
+    {"memcached", LEAF_MEMCACHED, 0, 0, ""},
+    {"memcached binary namespace", LEAF_MEMCACHED, 1, 0, "&binary=on"},
+    {"pooled binary session", LEAF_POOLED, 0, 1, "&binary=on"},
+    {"pooled namespace", LEAF_POOLED, 1, 0, ""},
+#endif
+};
+/* clang-format on */
+const size_t cache_kind_count = sizeof(cache_kinds) / sizeof(cache_kinds[0]);
+
+int kind_is_remote(const struct cache_kind *kind)
+{
+    return kind->leaf >= LEAF_MEMCACHED;
+}
+
+static void must(enum larder_status status, const char *what)
+{
+    if (status == LARDER_OK)
+        return;
+    fprintf(stderr, "%s: %s\n", what, larder_status_name(status));
+    exit(1);
+}
+
+/* ---- servers and files --------------------------------------------------------------------- */
+
+static char file_path[] = "/tmp/larder-allocation-XXXXXX";
+
+const char *cache_file(void)
+{
+    return file_path;
+}
+
+#ifdef LARDER_WITH_MEMCACHED
+static struct memcached_server *servers[2];
+
+static void servers_start(void)
+{
+    servers[0] = memcached_server_start(NULL);
+    servers[1] = memcached_server_start(NULL);
+}
+
+static void servers_stop(void)
+{
+    memcached_server_stop(servers[0]);
+    memcached_server_stop(servers[1]);
+}
+
+/* memcached on one server, pooled on two: then the adapter places keys. */
+void cache_uri(enum leaf leaf, const char *options, char *uri, size_t size)
+{
+    const char *first = memcached_server_path(servers[0]);
+    if (leaf == LEAF_MEMCACHED)
+        snprintf(uri, size, "memcached://%s?exclusive=on&timeout=5s%s", first, options);
+    else
+        snprintf(uri, size, "pooled-memcached://%s,%s?exclusive=on&timeout=5s&size=2%s", first,
+                 memcached_server_path(servers[1]), options);
+}
+#else
+static void servers_start(void)
+{
+}
+
+static void servers_stop(void)
+{
+}
+
+void cache_uri(enum leaf leaf, const char *options, char *uri, size_t size)
+{
+    (void)leaf;
+    snprintf(uri, size, "memory:?%s", options);
+}
+#endif
+
+static void file_write(void)
+{
+    char memcached[512], pooled[512];
+    cache_uri(LEAF_MEMCACHED, "", memcached, sizeof(memcached));
+    cache_uri(LEAF_POOLED, "", pooled, sizeof(pooled));
+    int descriptor = mkstemp(file_path);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    if (file == NULL)
+        must(LARDER_UNAVAILABLE, file_path);
+    fprintf(file,
+            "[client]\ndefault_ttl = 1h\n"
+            "[hot]\nuri = memory:?max_bytes=1M\nbuckets = 7\n"
+            "[one]\nuri = %s\n[two]\nuri = %s\n"
+            "[namespaces]\nmain = @hot\none = @one  default_ttl=5m\ntwo = @two\noff = null:\n"
+            "* = @hot\n",
+            memcached, pooled);
+    fclose(file);
+}
+
+void caches_start(void)
+{
+    servers_start();
+    file_write();
+}
+
+void caches_stop(void)
+{
+    unlink(file_path);
+    servers_stop();
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static struct larder_cache *open_memory(void)
+{
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.max_bytes = 1u << 20;
+    must(larder_memory_open(&options, NULL, &cache, NULL, 0), "memory");
+    return cache;
+}
+
+static struct larder_traits sparse_traits;
+
+static const struct larder_traits *sparse_describe(const void *self)
+{
+    const uint64_t bits = LARDER_CAN_TOUCH | LARDER_CAN_GET_AND_TOUCH | LARDER_CAN_COUNT |
+                          LARDER_CAN_COUNT_INITIAL | LARDER_CAN_NAMESPACES | LARDER_CAN_LEASE |
+                          LARDER_CAN_KEYS | LARDER_CAN_WIRE_KEY;
+    sparse_traits = *larder_memory_backend.ops->traits(self);
+    sparse_traits.can &= ~bits;
+    return &sparse_traits;
+}
+
+/* memory with the rows alone that every backend has: the core stands in for the rest, and the
+ * adapter for namespaces. */
+static struct larder_cache *open_sparse(void)
+{
+    const struct larder_ops *memory = larder_memory_backend.ops;
+    const struct larder_ops ops = {
+        .version = LARDER_BACKEND_VERSION,
+        .size = sizeof(ops),
+        .name = "sparse",
+        .read = memory->read,
+        .store = memory->store,
+        .remove = memory->remove,
+        .traits = sparse_describe,
+        .close = memory->close,
+        .flush = memory->flush,
+    };
+    static struct manual_clock clock;
+    manual_clock_init(&clock);
+    static struct larder_host host;
+    host = (struct larder_host){LARDER_BACKEND_VERSION, sizeof(host), manual_clock_of(&clock)};
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    void *self = NULL;
+    options.max_bytes = 1u << 20;
+    must(larder_memory_backend.open(&host, &options, NULL, &self), "memory");
+    must(larder_attach(&ops, self, NULL, &cache, NULL, 0), "sparse");
+    return cache;
+}
+
+static struct larder_cache *open_leaf(const struct cache_kind *kind)
+{
+    char uri[512], message[256] = "";
+    struct larder_cache *cache = NULL;
+    if (kind->leaf == LEAF_MEMORY)
+        return open_memory();
+    if (kind->leaf == LEAF_SPARSE)
+        return open_sparse();
+    if (kind->leaf == LEAF_NULL) {
+        must(larder_null_open(NULL, &cache, NULL, 0), "null");
+        return cache;
+    }
+    cache_uri(kind->leaf, kind->options, uri, sizeof(uri));
+    must(larder_open(uri, NULL, &cache, message, sizeof(message)), message);
+    return cache;
+}
+
+/* A second after each use, so that every client reads the generation anew. */
+static uint64_t second_by_second(void *context)
+{
+    static uint64_t now_ns;
+    (void)context;
+    return now_ns += UINT64_C(1000000000);
+}
+
+static void open_client(struct fixture *fixture)
+{
+    struct larder_open_options options = LARDER_OPEN_OPTIONS_INIT;
+    const struct larder_route routes[] = {{"main", fixture->leaf, LARDER_TTL_DEFAULT, 0},
+                                          {"sister", fixture->leaf, LARDER_TTL_DEFAULT, 0},
+                                          {"*", fixture->leaf, LARDER_TTL_DEFAULT, 0}};
+    options.clock.now_ns = second_by_second;
+    must(larder_client_open(NULL, &options, routes, 3, &fixture->client, NULL, 0), "client");
+    must(larder_bind(fixture->client, "sister", &fixture->handle), "namespace");
+    fixture->leaf = NULL;
+}
+
+void fixture_open(struct fixture *fixture, const struct cache_kind *kind)
+{
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->kind = kind;
+    if (kind->leaf == LEAF_NOTHING)
+        return;
+    fixture->leaf = fixture->handle = open_leaf(kind);
+    if (kind->is_namespace)
+        open_client(fixture);
+    fixture->cache = fixture->preparer = fixture->handle;
+    if (kind->is_session)
+        must(larder_acquire(fixture->handle, 0, 0, &fixture->cache), "session");
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    if (fixture->cache != fixture->handle)
+        larder_release(fixture->cache);
+    larder_close(fixture->client);
+    larder_close(fixture->leaf);
+}
