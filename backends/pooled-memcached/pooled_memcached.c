@@ -6,6 +6,7 @@
 #include <edge.h>
 
 #include <larder/pool.h>
+#include <larder/util/deadline.h>
 #include <larder/util/pool_fork.h>
 
 static struct larder_pool *pool_of(const struct edge *edge)
@@ -48,7 +49,10 @@ static enum larder_status pooled_acquire(const struct larder_scope *scope,
 {
     struct edge *edge = scope->self;
     struct client *client;
-    uint64_t deadline_ns = (session->flags & LARDER_NO_WAIT) != 0 ? 0 : session->deadline_ns;
+    /* a session without a budget still waits for its member no longer than a call would */
+    uint64_t deadline_ns = (session->flags & LARDER_NO_WAIT) != 0
+                               ? 0
+                               : larder_scope_deadline(scope, edge->config->timeout_ms);
     enum larder_status status = pool_borrow(pool_of(edge), deadline_ns, &client);
     if (status != LARDER_OK)
         return status;

@@ -758,7 +758,8 @@ larder_bind(struct larder_cache *client, const char *name, struct larder_cache *
  * one member, held until larder_release(). Free where nothing is pooled. One thread uses it at a
  * time. Using the outer cache meanwhile takes a second member.
  *
- * @param budget_ms  for the whole block, from now; 0: each call has the cache's own timeout
+ * @param budget_ms  for the whole block, from now; 0: each call, and waiting for the member, has
+ * the cache's own timeout
  * @param flags      LARDER_NO_WAIT: calls that would wait answer WOULD_BLOCK; else 0
  * @param session    on OK given back with larder_release(); else NULL
  * @return OK; TIMEOUT when no member came free in time; WOULD_BLOCK; BAD_ARGUMENT for a session

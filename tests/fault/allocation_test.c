@@ -208,11 +208,13 @@ static void check_statuses(const struct fixture *fixture, const struct call *cal
     }
 }
 
-/* After enough failures in a row a server counts as down, and answers so until it is probed. */
+/* After enough failures in a row a server counts as down, and answers so until it is probed; a
+ * reply that there was no memory for is one, to libmemcached. */
 static int is_marked_down(const struct fixture *fixture)
 {
     for (size_t i = 0; i < fixture->count; i++)
-        if (fixture->targets[i].status == LARDER_UNAVAILABLE)
+        if (fixture->targets[i].status == LARDER_UNAVAILABLE ||
+            fixture->targets[i].status == LARDER_PROTOCOL)
             return ++marked_down, 1;
     return 0;
 }
