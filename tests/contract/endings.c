@@ -39,7 +39,8 @@ static void expect_closed(struct fixture *fixture, struct larder_cache *cache)
     for (int many = LARDER_MANY_READ; many <= LARDER_MANY_TOUCH; many++) {
         row.status = LARDER_OK;
         expect(fixture, LARDER_CLOSED,
-               larder_many(cache, NULL, (enum larder_many_kind)many, LARDER_SET, &row, 1, sizeof(row)));
+               larder_many(cache, NULL, (enum larder_many_kind)many, LARDER_SET, &row, 1,
+                           sizeof(row)));
         expect(fixture, LARDER_CLOSED, row.status);
     }
     expect(fixture, LARDER_CLOSED, larder_flush(cache));
