@@ -59,9 +59,10 @@ static void *accept_connections(void *argument)
         if (descriptor < 0)
             break;
         *connection = (struct connection){server, 0, i + 1, descriptor};
+        /* before the thread can answer: whoever has the answer sees the connection counted */
+        atomic_store(&server->count, i + 1);
         if (pthread_create(&connection->thread, NULL, serve_connection, connection) != 0)
             give_up("pthread_create");
-        atomic_store(&server->count, i + 1);
     }
     return NULL;
 }
