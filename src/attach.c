@@ -1,6 +1,7 @@
 /* Leaves: opening, shutting down and closing one backend. */
 #include "attach.h"
 
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "fallback.h"
 #include "options.h"
 #include "registry.h"
+#include "monotonic.h"
 
 struct leaf {
     struct larder_cache handle; /* first: a handle of kind HANDLE_LEAF is a leaf */
@@ -144,7 +146,9 @@ static struct leaf *leaf_new(struct larder_clock clock)
     if (leaf == NULL)
         return NULL;
     atomic_init(&leaf->owned, 0);
-    leaf->host = (struct larder_host){LARDER_BACKEND_VERSION, sizeof(struct larder_host), clock};
+    leaf->host = (struct larder_host){
+        .version = LARDER_BACKEND_VERSION, .size = sizeof(struct larder_host), .clock = clock};
+    leaf->host.coarse_clock = larder__clock_coarse(clock, &leaf->host.coarse_ms);
     return leaf;
 }
 

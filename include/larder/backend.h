@@ -272,6 +272,11 @@ struct larder_host {
     uint32_t version;          /* LARDER_BACKEND_VERSION */
     uint32_t size;             /* sizeof(struct larder_host) */
     struct larder_clock clock; /* now_ns is never NULL */
+    /* For whoever reads the time often: the same clock, or one that is behind it by at most
+     * coarse_ms milliseconds. */
+    struct larder_clock coarse_clock;
+    uint32_t coarse_ms;
+    uint32_t reserved;
 };
 
 /**

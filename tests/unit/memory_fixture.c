@@ -14,8 +14,9 @@ void cache_open(struct cache *cache, const struct larder_memory_options *options
     struct larder_message message = {text, sizeof(text)};
     memset(cache, 0, sizeof(*cache));
     manual_clock_init(&cache->clock);
-    struct larder_host host = {LARDER_BACKEND_VERSION, sizeof(host),
-                               manual_clock_of(&cache->clock)};
+    struct larder_host host = {.version = LARDER_BACKEND_VERSION,
+                               .size = sizeof(host),
+                               .clock = manual_clock_of(&cache->clock)};
     cache->scope.ops = larder_memory_backend.ops;
     assert_int_equal(larder_memory_backend.open(&host, options, &message, &cache->scope.self),
                      LARDER_OK);
