@@ -7,4 +7,7 @@
 /** `given`, or CLOCK_MONOTONIC where it has no function. */
 struct larder_clock larder__clock_or_default(struct larder_clock given);
 
+/** 1 for the clock that a cache has when it was given none. */
+int larder__clock_is_default(struct larder_clock clock);
+
 #endif
