@@ -36,7 +36,7 @@ static void write_default(FILE *page, const struct larder_option *option)
 
 static const char *type_name(enum larder_option_type type)
 {
-    static const char *const names[] = {"size", "duration", "count",  "switch",
+    static const char *const names[] = {"size", "duration", "count",   "switch",
                                         "text", "secret",   "servers", "list"};
     return names[type];
 }

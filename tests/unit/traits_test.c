@@ -62,8 +62,9 @@ static void a_short_buffer_gets_the_start_and_the_length_of_the_whole(void **sta
 /* ---- the page ------------------------------------------------------------------------------ */
 
 static const char *const uris[] = {
-    "memory:", "null:", "memcached:", "memcached:?binary=on", "pooled-memcached:",
-    "memcached:?metadata=leases,negative",
+    "memory:",           "null:",
+    "memcached:",        "memcached:?binary=on",
+    "pooled-memcached:", "memcached:?metadata=leases,negative",
 };
 
 static void write_one(FILE *page, const char *name, struct larder_cache *cache)
