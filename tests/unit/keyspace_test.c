@@ -669,6 +669,33 @@ static void a_delete_that_is_always_disturbed_gets_through(void **state)
     assert_status(LARDER_MISS, larder_read(cache, K, NULL, 0, NULL));
 }
 
+static struct larder_traits poor_traits;
+
+static const struct larder_traits *poor(const void *self)
+{
+    (void)self;
+    return &poor_traits;
+}
+
+static void a_disturbed_call_ends_with_its_deadline(void **state)
+{
+    (void)state;
+    struct larder_call call = LARDER_CALL_INIT;
+    struct larder_write write = larder_write_of(larder_text("0"), 0);
+    poor_traits = *larder_describe(raw);
+    poor_traits.timeout_ms = 60000;
+    server_ops.traits = poor;
+    struct larder_cache *timed = open_keyspace("leases");
+    call.timeout_ms = 5;
+    assert_status(LARDER_OK, larder_set(timed, K, larder_text("1"), 60000));
+    happens(is_set, UINT32_MAX);
+    enum larder_status status = larder_store_with(timed, &call, LARDER_APPEND, K, &write, NULL);
+    happens(NULL, 0);
+    larder_close(timed);
+    assert_status(LARDER_TIMEOUT, status);
+    expect_text(cache, "7"); /* nothing was written */
+}
+
 /* ---- what can't be ------------------------------------------------------------------------- */
 
 static void a_server_without_versions_can_only_be_read_and_set(void **state)
@@ -724,14 +751,6 @@ static void what_can_not_be_declared_is_refused(void **state)
     }
 }
 
-static struct larder_traits poor_traits;
-
-static const struct larder_traits *poor(const void *self)
-{
-    (void)self;
-    return &poor_traits;
-}
-
 static void a_backend_that_carries_no_records_is_refused(void **state)
 {
     (void)state;
@@ -764,6 +783,29 @@ static void without_metadata_there_is_no_wrapper(void **state)
     assert_status(LARDER_OK, larder_set(plain, K, larder_text(""), 60000));
     assert_status(LARDER_OK, larder_read(raw, K, NULL, 0, NULL));
     larder_close(plain);
+}
+
+/* A namespace's generation is there for those who declare nothing, too. */
+static void keys_of_larders_own_have_no_metadata(void **state)
+{
+    (void)state;
+    struct larder_scope scope = cache->open_scope;
+    struct larder_write write = larder_write_of(larder_text(""), LARDER_TTL_FOREVER);
+    struct larder_value value = {0};
+    uint64_t version = 0;
+    char byte;
+    scope.flags |= LARDER_SCOPE_OWN_KEY;
+    assert_status(LARDER_OK, scope.ops->store(&scope, LARDER_SET, K, &write, &version));
+    assert_status(LARDER_OK, larder_read(raw, K, NULL, 0, NULL));
+    assert_status(LARDER_OK, scope.ops->read(&scope, K, &byte, 1, NULL));
+    assert_status(LARDER_OK, scope.ops->get(&scope, K, &value));
+    larder_value_release(&value);
+    assert_status(LARDER_OK, scope.ops->remove(&scope, K, 0));
+    write.value = larder_text("1");
+    write.ttl_ms = 60000;
+    assert_status(LARDER_OK, scope.ops->store(&scope, LARDER_ADD, K, &write, &version));
+    assert_status(LARDER_OK, scope.ops->count(&scope, K, LARDER_UP, 1, NULL, &version));
+    expect_text(raw, "2");
 }
 
 static void many_reads_are_one_for_the_server(void **state)
@@ -819,10 +861,12 @@ int main(void)
         TEST(the_faster_of_two_gets_the_lease),
         TEST(a_call_that_is_always_disturbed_gives_up),
         TEST(a_delete_that_is_always_disturbed_gets_through),
+        TEST(a_disturbed_call_ends_with_its_deadline),
         TEST(a_server_without_versions_can_only_be_read_and_set),
         TEST(what_can_not_be_declared_is_refused),
         TEST(a_backend_that_carries_no_records_is_refused),
         TEST(without_metadata_there_is_no_wrapper),
+        TEST(keys_of_larders_own_have_no_metadata),
         TEST(many_reads_are_one_for_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

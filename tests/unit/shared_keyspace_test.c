@@ -190,6 +190,31 @@ static void a_server_that_gives_no_versions_can_only_be_read_and_set(void **stat
     server = kept;
 }
 
+/* Looking failed, so nothing was written; only a plain store may have left. */
+static void a_call_to_a_hung_server_says_what_it_knows(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_cache("&metadata=leases,negative");
+    struct larder_call brief = LARDER_CALL_INIT;
+    struct larder_write write = larder_write_of(larder_text("2"), 60000);
+    struct larder_value value = {0};
+    struct larder_lease lease = {0, 0};
+    brief.timeout_ms = 100;
+    larder_sets(cache, "1", 1, 0, 60000);
+    memcached_server_pause(server);
+    assert_status(LARDER_TIMEOUT, larder_store_with(cache, &brief, LARDER_APPEND, K, &write, NULL));
+    assert_status(LARDER_TIMEOUT, larder_delete_with(cache, &brief, K, 0));
+    assert_status(LARDER_TIMEOUT, larder_lease_get_with(cache, &brief, K, 1000, &value, &lease));
+    memcached_server_resume(server);
+    larder_close(cache);
+    cache = open_cache("&metadata=leases,negative"); /* which has not marked the server down */
+    larder_expects(cache, "1", 1, 0);
+    memcached_server_pause(server);
+    assert_status(LARDER_UNKNOWN, larder_store_with(cache, &brief, LARDER_SET, K, &write, NULL));
+    memcached_server_resume(server);
+    larder_close(cache);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -217,6 +242,7 @@ int main(void)
         TEST(the_rest_is_enveloped),
         TEST(a_placeholder_of_another_program_is_pending),
         TEST(another_program_can_not_count_on_from_a_record),
+        TEST(a_call_to_a_hung_server_says_what_it_knows),
         TEST(a_server_that_gives_no_versions_can_only_be_read_and_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
