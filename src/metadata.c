@@ -19,7 +19,8 @@ static const struct {
 
 #define WORD_BYTES 32
 
-void larder__metadata_range(char *text, size_t size)
+/* Those that there is an implementation of. */
+static size_t write_done(char *text, size_t size)
 {
     size_t length = 0;
     text[0] = '\0';
@@ -27,6 +28,12 @@ void larder__metadata_range(char *text, size_t size)
         if (table[i].done)
             length += (size_t)snprintf(text + length, size - length, "%s%s", length > 0 ? ", " : "",
                                        table[i].text);
+    return length;
+}
+
+void larder__metadata_range(char *text, size_t size)
+{
+    size_t length = write_done(text, size);
     if (length < size)
         snprintf(text + length, size - length, "; several with commas between");
 }
@@ -58,15 +65,15 @@ static enum larder_status refuse_word(const char *name, const char *word, size_t
 static enum larder_status take_word(const char *name, const char *word, size_t length,
                                     uint32_t *metadata, const struct larder_message *why)
 {
-    char range[128];
+    char done[64];
     size_t row = row_of(word, length);
     if (row == ROWS)
         return refuse_word(name, word, length, why);
-    larder__metadata_range(range, sizeof(range));
+    write_done(done, sizeof(done));
     if (!table[row].done)
         return larder_fail(why, LARDER_UNSUPPORTED,
-                           "%s: this larder can't keep %s yet; it keeps %s", name, table[row].text,
-                           range);
+                           "%s: this larder can't keep %s yet; what it can keep is %s", name,
+                           table[row].text, done);
     if ((*metadata & table[row].bit) != 0)
         return larder_fail(why, LARDER_BAD_ARGUMENT, "%s: %s is there twice; once is right", name,
                            table[row].text);

@@ -340,6 +340,33 @@ static void an_invalidation_is_never_undone_by_an_older_fill(void **state)
         assert_status(LARDER_MISS, status);
 }
 
+/* ---- counters in records ------------------------------------------------------------------- */
+
+#define COUNTS 5u
+
+static void *count_up(void *unused)
+{
+    const struct larder_initial from_zero = {0, LONG_MS, 0, 0};
+    (void)unused;
+    wait_for_all();
+    for (unsigned i = 0; i < COUNTS; i++)
+        expect(larder_incr(cache, larder_text("hits"), 1, &from_zero, NULL) == LARDER_OK);
+    return NULL;
+}
+
+/* It has a TTL, so it is in a record, and each step is a cas that others disturb. */
+static void counting_in_a_record_loses_nothing(void **state)
+{
+    char text[16] = "";
+    (void)state;
+    run_processes(count_up);
+    assert_int_equal(atomic_load(&shared->wrong), 0);
+    open_cache();
+    assert_status(LARDER_OK, larder_read(cache, larder_text("hits"), text, sizeof(text) - 1, NULL));
+    larder_close(cache);
+    assert_int_equal(strtoul(text, NULL, 10), CALLERS * COUNTS);
+}
+
 /* -------------------------------------------------------------------------------------------- */
 
 static int start(void **state)
@@ -366,6 +393,7 @@ int main(void)
         TEST(there_is_one_holder_at_a_time),
         TEST(a_holder_that_died_is_replaced_when_its_lease_ends),
         TEST(an_invalidation_is_never_undone_by_an_older_fill),
+        TEST(counting_in_a_record_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

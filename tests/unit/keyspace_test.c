@@ -717,11 +717,9 @@ static const struct {
     const char *message;
 } refused[] = {
     {"tags", LARDER_UNSUPPORTED,
-     "metadata: this larder can't keep tags yet; it keeps leases, negative; several with commas "
-     "between"},
+     "metadata: this larder can\'t keep tags yet; what it can keep is leases, negative"},
     {"leases,codec", LARDER_UNSUPPORTED,
-     "metadata: this larder can't keep codec yet; it keeps leases, negative; several with commas "
-     "between"},
+     "metadata: this larder can\'t keep codec yet; what it can keep is leases, negative"},
     {"lease", LARDER_BAD_ARGUMENT,
      "metadata: 'lease' is no metadata (did you mean leases?); write leases, negative; several "
      "with commas between"},
