@@ -52,8 +52,13 @@ void larder__steps_begin(struct steps *steps, const struct larder_scope *scope)
     steps->scope = larder__keyspace_inner(scope);
     steps->keyspace = larder__keyspace_of(scope);
     steps->rounds = 0;
-    if (timeout_ms != 0)
-        steps->scope.deadline_ns = larder_scope_deadline(scope, timeout_ms);
+    steps->late_ns = LARDER_NEVER_NS;
+    if (timeout_ms == 0)
+        return;
+    uint64_t now_ns = larder_monotonic_ns();
+    uint64_t deadline_ns = larder_scope_deadline(scope, timeout_ms);
+    steps->scope.deadline_ns = deadline_ns;
+    steps->late_ns = deadline_ns > now_ns ? now_ns + (deadline_ns - now_ns) / 2 : now_ns;
 }
 
 enum larder_status larder__steps_again(struct steps *steps)

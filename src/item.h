@@ -47,7 +47,9 @@ struct item {
 struct steps {
     struct larder_scope scope; /* of the backend below */
     struct keyspace *keyspace;
-    uint32_t rounds;
+    uint32_t rounds; /* that were lost */
+    uint64_t
+        late_ns; /* from when on half of the call's time is over; LARDER_NEVER_NS: it has none */
 };
 
 struct keyspace *larder__keyspace_of(const struct larder_scope *scope);

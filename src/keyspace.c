@@ -14,8 +14,9 @@
 #include "metadata.h"
 #include "monotonic.h"
 
-/* After so many lost races a delete takes whatever is there: deletes must get through. */
-#define DELETE_ROUNDS_MAX 8u
+/* After so many lost races, or half of its time, a delete takes whatever is there: deletes must get
+ * through. */
+#define DELETE_ROUNDS_MAX 32u
 
 /* larder's own keys (a namespace's generation) have no metadata. */
 static int is_own_key(const struct larder_scope *scope)
@@ -310,6 +311,12 @@ static enum larder_status keyspace_store(const struct larder_scope *scope, enum 
 
 /* ---- delete and touch ---------------------------------------------------------------------- */
 
+static int is_late(const struct steps *steps)
+{
+    return steps->rounds >= DELETE_ROUNDS_MAX ||
+           (steps->rounds > 0 && larder_monotonic_ns() >= steps->late_ns);
+}
+
 /* Of what is missing to the caller a plain delete leaves nothing either: it kills leases and
  * negative entries. */
 static enum larder_status apply_remove(const struct steps *steps, const struct change *change,
@@ -321,9 +328,8 @@ static enum larder_status apply_remove(const struct steps *steps, const struct c
     *is_final = change->version != 0 && change->version != item->version;
     if (*is_final)
         return LARDER_CONFLICT;
-    if (change->version == 0 && steps->rounds >= DELETE_ROUNDS_MAX)
-        return steps->scope.ops->remove(&steps->scope, change->key, 0);
-    status = steps->scope.ops->remove(&steps->scope, change->key, item->version);
+    uint64_t version = change->version == 0 && is_late(steps) ? 0 : item->version;
+    status = steps->scope.ops->remove(&steps->scope, change->key, version);
     return status == LARDER_OK && item->state != ITEM_LIVE ? LARDER_MISS : status;
 }
 

@@ -340,6 +340,79 @@ static void an_invalidation_is_never_undone_by_an_older_fill(void **state)
         assert_status(LARDER_MISS, status);
 }
 
+/* ---- births and deaths --------------------------------------------------------------------- */
+
+/* A value comes by an add or a fill that was OK, and goes by a delete that was OK. So at the end
+ * there was one birth more than deaths, or as many, whatever leases were won and lost in between.
+ */
+#define STEPS 12u
+
+static unsigned count_of(enum larder_status status)
+{
+    expect(status == LARDER_OK || status == LARDER_MISS || status == LARDER_EXISTS ||
+           status == LARDER_CONFLICT);
+    return status == LARDER_OK ? 1 : 0;
+}
+
+static unsigned try_to_fill(void)
+{
+    struct larder_value value = {0};
+    struct larder_lease lease = {0, 0};
+    enum larder_status status =
+        larder_lease_get(cache, larder_text("life"), LONG_MS, &value, &lease);
+    larder_value_release(&value);
+    expect(status == LARDER_OK || status == LARDER_MISS);
+    if (lease.token == 0)
+        return 0;
+    sched_yield();
+    struct larder_write write = larder_write_of(larder_text("filled"), LONG_MS);
+    return count_of(larder_lease_fill(cache, larder_text("life"), lease, &write));
+}
+
+static void step_of_life(unsigned step)
+{
+    struct larder_slice key = larder_text("life");
+    switch (step % 4) {
+    case 0:
+        atomic_fetch_add(&shared->tokens,
+                         count_of(larder_add(cache, key, larder_text("added"), LONG_MS)));
+        break;
+    case 1:
+        atomic_fetch_add(&shared->tokens, try_to_fill());
+        break;
+    case 2: /* no birth and no death, but another version under all the others */
+        count_of(larder_append(cache, key, larder_text("x")));
+        break;
+    default:
+        atomic_fetch_add(&shared->answered, count_of(larder_delete(cache, key, 0)));
+        break;
+    }
+}
+
+static void *give_and_take(void *unused)
+{
+    unsigned number = atomic_fetch_add(&shared->asked, 1);
+    (void)unused;
+    wait_for_all();
+    for (unsigned i = 0; i < STEPS; i++)
+        step_of_life(number + i);
+    return NULL;
+}
+
+static void every_birth_has_one_death(void **state)
+{
+    (void)state;
+    run_processes(give_and_take);
+    assert_int_equal(atomic_load(&shared->wrong), 0);
+    open_cache();
+    enum larder_status last = larder_read(cache, larder_text("life"), NULL, 0, NULL);
+    larder_close(cache);
+    unsigned born = atomic_load(&shared->tokens), died = atomic_load(&shared->answered);
+    print_message("%u births, %u deaths, then %s\n", born, died,
+                  last == LARDER_MISS ? "nothing" : "a value");
+    assert_int_equal(born, died + (last == LARDER_MISS ? 0 : 1));
+}
+
 /* ---- counters in records ------------------------------------------------------------------- */
 
 #define COUNTS 5u
@@ -393,6 +466,7 @@ int main(void)
         TEST(there_is_one_holder_at_a_time),
         TEST(a_holder_that_died_is_replaced_when_its_lease_ends),
         TEST(an_invalidation_is_never_undone_by_an_older_fill),
+        TEST(every_birth_has_one_death),
         TEST(counting_in_a_record_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
