@@ -23,7 +23,8 @@ struct keyspace {
     /* figures: relaxed, they order nothing */
     _Atomic uint64_t unknown;
     _Atomic uint64_t malformed;
-    _Atomic uint64_t races;
+    _Atomic uint64_t races;  /* lost */
+    _Atomic uint64_t forced; /* deletes that took whatever was there */
 };
 
 /** What an item is to a caller. */

@@ -328,7 +328,11 @@ static enum larder_status apply_remove(const struct steps *steps, const struct c
     *is_final = change->version != 0 && change->version != item->version;
     if (*is_final)
         return LARDER_CONFLICT;
-    uint64_t version = change->version == 0 && is_late(steps) ? 0 : item->version;
+    uint64_t version = item->version;
+    if (change->version == 0 && is_late(steps)) {
+        atomic_fetch_add_explicit(&steps->keyspace->forced, 1, memory_order_relaxed);
+        version = 0;
+    }
     status = steps->scope.ops->remove(&steps->scope, change->key, version);
     return status == LARDER_OK && item->state != ITEM_LIVE ? LARDER_MISS : status;
 }
@@ -450,6 +454,8 @@ static void keyspace_stats(const struct larder_scope *scope, struct larder_stats
                     atomic_load_explicit(&keyspace->malformed, memory_order_relaxed));
     larder_stat_add(out, "records.races",
                     atomic_load_explicit(&keyspace->races, memory_order_relaxed));
+    larder_stat_add(out, "records.forced",
+                    atomic_load_explicit(&keyspace->forced, memory_order_relaxed));
     inner.ops->stats(&inner, out);
 }
 

@@ -666,6 +666,7 @@ static void a_delete_that_is_always_disturbed_gets_through(void **state)
     happens(is_set, 2000);
     assert_status(LARDER_OK, larder_delete(cache, K, 0));
     assert_int_equal(meanwhile_times, 2000 - 33);
+    assert_int_equal(figure("records.forced"), 1);
     happens(NULL, 0);
     assert_status(LARDER_MISS, larder_read(cache, K, NULL, 0, NULL));
 }
