@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <larder/dependency.h>
 #include <larder/util/record_codec.h>
 
 #include "memcached_server.h"
@@ -190,6 +191,26 @@ static void a_server_that_gives_no_versions_can_only_be_read_and_set(void **stat
     server = kept;
 }
 
+/* Wires and their counter are entries like any other: raw or records. */
+static void dependencies_work_over_records(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_cache("&metadata=leases,negative");
+    for (int64_t ttl_ms = 0; ttl_ms <= 60000; ttl_ms += 60000) {
+        struct larder_slice master = larder_text("master");
+        struct larder_write write = larder_write_of(larder_text("v"), ttl_ms);
+        struct larder_dependency_result result;
+        assert_status(LARDER_OK, larder_dependency_set(cache, K, &write, &master, 1, ttl_ms));
+        assert_status(LARDER_OK, larder_dependency_set(cache, larder_text("other"), &write, &master,
+                                                       1, ttl_ms));
+        assert_status(LARDER_OK, larder_dependency_delete(cache, master, &result));
+        assert_int_equal(result.dropped, 2);
+        assert_int_equal(result.lost, 0);
+        assert_status(LARDER_MISS, larder_read(cache, K, NULL, 0, NULL));
+    }
+    larder_close(cache);
+}
+
 /* Looking failed, so nothing was written; only a plain store may have left. */
 static void a_call_to_a_hung_server_says_what_it_knows(void **state)
 {
@@ -242,6 +263,7 @@ int main(void)
         TEST(the_rest_is_enveloped),
         TEST(a_placeholder_of_another_program_is_pending),
         TEST(another_program_can_not_count_on_from_a_record),
+        TEST(dependencies_work_over_records),
         TEST(a_call_to_a_hung_server_says_what_it_knows),
         TEST(a_server_that_gives_no_versions_can_only_be_read_and_set),
     };
