@@ -9,6 +9,8 @@
 #include <larder/util/message.h>
 
 #include "fallback.h"
+#include "keyspace.h"
+#include "metadata.h"
 #include "options.h"
 #include "registry.h"
 #include "monotonic.h"
@@ -85,10 +87,9 @@ enum larder_status larder__ops_check(const struct larder_ops *ops, const char *n
     return LARDER_OK;
 }
 
-/* Puts the handle around leaf->self. */
-static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops *given,
-                                      const struct larder_open_options *open_options,
-                                      const struct larder_message *message)
+/* Sets leaf->ops and leaf->traits to what leaf->self can do by these rows. */
+static enum larder_status leaf_complete(struct leaf *leaf, const struct larder_ops *given,
+                                        const struct larder_message *message)
 {
     struct larder_ops own;
     memset(&own, 0, sizeof(own));
@@ -99,9 +100,19 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     if (row != NULL)
         return larder_fail(message, LARDER_UNSUPPORTED,
                            "backend %s claims an operation without its row: %s", own.name, row);
+    return LARDER_OK;
+}
+
+/* Puts the handle around leaf->self. */
+static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops *given,
+                                      const struct larder_open_options *open_options,
+                                      const struct larder_message *message)
+{
+    enum larder_status status = leaf_complete(leaf, given, message);
+    if (status != LARDER_OK)
+        return status;
     struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0, 0};
-    enum larder_status status =
-        larder__root_init(&leaf->handle, HANDLE_LEAF, &scope, &leaf->traits, open_options);
+    status = larder__root_init(&leaf->handle, HANDLE_LEAF, &scope, &leaf->traits, open_options);
     if (status != LARDER_OK)
         return status;
     leaf->traits.ttl_max_ms = leaf->handle.ttl.max_ms; /* the backend's and the options' */
@@ -109,8 +120,10 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     return LARDER_OK;
 }
 
+/* Opens the backend, and says what metadata its options declare. */
 static enum larder_status open_self(struct leaf *leaf, const struct larder_backend *backend,
-                                    const void *options, const struct larder_message *message)
+                                    const void *options, uint32_t *metadata,
+                                    const struct larder_message *message)
 {
     struct larder_message own = *message;
     void *complete = calloc(1, backend->options_size + 1);
@@ -119,8 +132,27 @@ static enum larder_status open_self(struct leaf *leaf, const struct larder_backe
     enum larder_status status = larder__options_complete(backend, options, complete, message);
     if (status == LARDER_OK)
         status = backend->open(&leaf->host, complete, &own, &leaf->self);
+    if (status == LARDER_OK)
+        *metadata = larder__metadata_declared(backend, complete);
     free(complete);
     return status;
+}
+
+/* Puts a keyspace with metadata around the backend, and its rows in the place of the backend's. */
+static enum larder_status leaf_wrap(struct leaf *leaf, uint32_t metadata,
+                                    const struct larder_ops **ops,
+                                    const struct larder_message *message)
+{
+    struct keyspace *keyspace;
+    enum larder_status status = leaf_complete(leaf, *ops, message);
+    if (status == LARDER_OK)
+        status = larder__keyspace_open(&leaf->ops, leaf->self, &leaf->traits, leaf->host.clock,
+                                       metadata, message, &keyspace);
+    if (status != LARDER_OK)
+        return status;
+    leaf->self = keyspace;
+    *ops = larder__keyspace_ops(keyspace);
+    return LARDER_OK;
 }
 
 static enum larder_status leaf_open(struct leaf *leaf, const struct larder_backend *backend,
@@ -128,14 +160,19 @@ static enum larder_status leaf_open(struct leaf *leaf, const struct larder_backe
                                     const struct larder_open_options *open_options,
                                     const struct larder_message *message)
 {
+    uint32_t metadata = 0;
+    const struct larder_ops *ops = backend != NULL ? backend->ops : NULL;
     enum larder_status status = larder__backend_check(backend, message);
     if (status == LARDER_OK)
-        status = open_self(leaf, backend, options, message);
+        status = open_self(leaf, backend, options, &metadata, message);
     if (status != LARDER_OK)
         return status;
-    status = leaf_attach(leaf, backend->ops, open_options, message);
+    if (metadata != 0)
+        status = leaf_wrap(leaf, metadata, &ops, message);
+    if (status == LARDER_OK)
+        status = leaf_attach(leaf, ops, open_options, message);
     if (status != LARDER_OK)
-        backend->ops->close(leaf->self);
+        ops->close(leaf->self);
     return status;
 }
 

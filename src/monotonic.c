@@ -38,3 +38,8 @@ struct larder_clock larder__clock_coarse(struct larder_clock clock, uint32_t *be
     *behind_ms = (uint32_t)(((uint64_t)step.tv_nsec + NS_PER_MS - 1) / NS_PER_MS);
     return coarse;
 }
+
+int larder__clock_is_default(struct larder_clock clock)
+{
+    return clock.now_ns == monotonic_now_ns;
+}

@@ -63,7 +63,7 @@ static const char *option_fault(const struct larder_backend *backend, size_t ind
 {
     const struct larder_option *option = &backend->options[index];
     struct larder__options before = {backend->options, index};
-    if ((unsigned)option->type > LARDER_OPTION_SERVERS)
+    if ((unsigned)option->type > LARDER_OPTION_METADATA)
         return "is of no known type";
     if (!is_name(option->name, LARDER__OPTION_NAME_MAX, "abcdefghijklmnopqrstuvwxyz0123456789_"))
         return "has a name that is not [a-z][a-z0-9_]{0,31}";

@@ -223,8 +223,10 @@ enum larder_option_type {
     LARDER_OPTION_COUNT,    /* 10 */
     LARDER_OPTION_SWITCH,   /* on, off; the field is 1 or 0 */
     LARDER_OPTION_TEXT,
-    LARDER_OPTION_SECRET, /* env:NAME or file:/path, never the secret itself */
-    LARDER_OPTION_SERVERS /* what stands between "scheme:" and "?" in a URI */
+    LARDER_OPTION_SECRET,  /* env:NAME or file:/path, never the secret itself */
+    LARDER_OPTION_SERVERS, /* what stands between "scheme:" and "?" in a URI */
+    LARDER_OPTION_METADATA /* leases,negative: the core keeps these for a backend that only stores
+                              bytes; see LARDER_METADATA_OPTION */
 };
 
 struct larder_option {
@@ -237,6 +239,16 @@ struct larder_option {
     const char *text_default; /* TEXT; may be NULL */
     const char *choices;      /* TEXT: "a|b|c"; NULL: any */
 };
+
+/**
+ * The row of a backend on whose servers a keyspace may declare metadata. Where a user does, the
+ * core puts its records (docs/record-codec.md) between the backend and its callers; the backend
+ * itself needs add, cas and delete at a version, and ignores the field. One row of a table at most.
+ */
+#define LARDER_METADATA_OPTION(STRING)                                                         \
+    STRING(METADATA, metadata, metadata, NULL, NULL,                                           \
+           "what this keyspace keeps beside its values; none: bytes and flags go out as they " \
+           "are. All who share a keyspace declare the same")
 
 /* What a table becomes. */
 #define LARDER_NUMBER_FIELD(type, name, field, value, smallest, largest, sentence) uint64_t field;

@@ -31,6 +31,8 @@ const struct cache_kind cache_kinds[] = {
     {"memcached binary namespace", LEAF_MEMCACHED, 1, 0, "&binary=on"},
     {"pooled binary session", LEAF_POOLED, 0, 1, "&binary=on"},
     {"pooled namespace", LEAF_POOLED, 1, 0, ""},
+    {"memcached records", LEAF_MEMCACHED, 0, 0, "&metadata=leases,negative"},
+    {"pooled records namespace", LEAF_POOLED, 1, 0, "&metadata=leases,negative"},
 #endif
 };
 /* clang-format on */
