@@ -111,6 +111,8 @@ static void init_shard(struct memory *memory, uint32_t number,
     pthread_mutex_init(&shard->lock, NULL);
     atomic_init(&shard->due_ns, LARDER_NEVER_NS);
     shard->guarded.now_ns = now_ns;
+    /* a version read from one cache must not fit an entry of the one that follows it */
+    shard->guarded.version = larder_random() >> 1;
     shard->guarded.table.ledger = memory->ledger;
     larder__wheel_init(&shard->guarded.wheel, memory->heads + number * larder__wheel_heads(buckets),
                        buckets, options->bucket_interval_ms * NS_PER_MS, now_ns);
