@@ -181,6 +181,8 @@ static void memory_shutdown(void *self)
     struct memory *memory = self;
     for (uint32_t i = 0; i < memory->shard_count; i++)
         close_shard(&memory->shards[i]);
+    free(memory->heads); /* nobody looks into the wheel of a closed shard */
+    memory->heads = NULL;
 }
 
 static void memory_close(void *self)
@@ -191,7 +193,6 @@ static void memory_close(void *self)
     memory_shutdown(memory);
     for (uint32_t i = 0; i < memory->shard_count; i++)
         pthread_mutex_destroy(&memory->shards[i].lock);
-    free(memory->heads);
     free(memory);
     larder__ledger_release(ledger, fixed_bytes);
     larder__ledger_close(ledger);
