@@ -138,6 +138,10 @@ enum larder_status larder_reload(struct larder_cache *cache, const char *path, c
         status = reload_alone(cache->client, path, &message);
         larder__client_reload_end(cache->client);
     }
+    if (status != LARDER_OK && larder__is_closed(cache)) { /* whatever that made go wrong */
+        larder_message_set(&message, "%s", "");
+        status = LARDER_CLOSED;
+    }
     if (status != LARDER_OK && text != NULL && text_size > 0 && text[0] == '\0')
         larder_message_set(&message, "%s", larder_status_sentence(status));
     return status;
