@@ -360,7 +360,8 @@ larder_open_file(const char *path, const struct larder_open_options *options,
 /**
  * Reads the file of a client again, or another one, and puts it into force while calls run. Handles
  * stay what they are and lead to their new caches; calls under way end where they began, or are
- * made again where their handle leads now: none fails because of the reload. A section that means
+ * made again where their handle leads now, with the time of that cache: none fails because of the
+ * reload. A section that means
  * the same keeps its cache with all entries; one whose servers, or other options, changed keeps
  * what is known of the servers that stay. A cache that no longer has a section is shut down.
  *
