@@ -68,6 +68,15 @@ static void set_default(const struct larder_option *option, void *fields)
         set_text(option, fields, option->text_default);
 }
 
+int larder__option_equals(const struct larder_option *option, const void *fields,
+                          const void *others)
+{
+    if (larder__option_is_number(option->type))
+        return number_of(option, fields) == number_of(option, others);
+    const char *text = text_of(option, fields), *other = text_of(option, others);
+    return text == other || (text != NULL && other != NULL && strcmp(text, other) == 0);
+}
+
 void larder__options_default(struct larder__options options, void *fields)
 {
     for (size_t i = 0; i < options.count; i++)

@@ -42,6 +42,10 @@ void larder__options_default(struct larder__options options, void *fields);
 const struct larder_option *larder__option_find(struct larder__options options, const char *name,
                                                 size_t length);
 
+/** Whether two structs have the same in an option's field. */
+int larder__option_equals(const struct larder_option *option, const void *fields,
+                          const void *others);
+
 /**
  * Reads an option's text into its field. A text is borrowed: the field points to it.
  * @param why  what would be right, beginning with the option's name; a secret is never repeated

@@ -150,8 +150,10 @@ typedef uint32_t larder_servers_fn(const struct larder_scope *scope);
 /** The number (from 0) of the server that an entry under this key is placed on. */
 typedef uint32_t larder_place_fn(const struct larder_scope *scope, struct larder_slice key);
 typedef const struct larder_traits *larder_traits_fn(const void *self);
-/** Wakes running calls, lets new ones answer CLOSED, and may free the bulk under the backend's own
- * protection. Any time, any thread; once. */
+/** Wakes running calls, lets new ones answer CLOSED, and frees what it can under the backend's own
+ * protection: after a reload the rest stays until the client is closed. Any time, any thread; once.
+ * CLOSED says that the call has changed nothing: where a reload led the handle elsewhere, it is
+ * made again there. */
 typedef void larder_shutdown_fn(void *self);
 typedef void larder_close_fn(void *self);
 
@@ -300,7 +302,17 @@ struct larder_host {
 typedef enum larder_status larder_open_fn(const struct larder_host *host, const void *options,
                                           struct larder_message *message, void **self);
 
-/** One backend: static const. */
+/**
+ * Opens a cache that follows another one of the same backend, with other options: what a reload
+ * does about a section that changed. It may take over what `predecessor` knows (which servers are
+ * down) or has; the predecessor goes on until the reload is done, then is shut down, or the new one
+ * is closed because the reload failed. Parameters and result else as larder_open_fn.
+ */
+typedef enum larder_status larder_succeed_fn(const struct larder_host *host, const void *options,
+                                             void *predecessor, struct larder_message *message,
+                                             void **self);
+
+/** One backend: static const. Grows at the end. */
 struct larder_backend {
     uint32_t version; /* LARDER_BACKEND_VERSION; first, always */
     uint32_t size;    /* sizeof(struct larder_backend) */
@@ -311,6 +323,8 @@ struct larder_backend {
     const struct larder_option *options;
     size_t option_count;
     size_t options_size; /* of the options struct, whose first member is size_t struct_size */
+    /* optional */
+    larder_succeed_fn *succeed; /* NULL: open, which knows nothing of the one before */
 };
 
 /**

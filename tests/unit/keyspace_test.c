@@ -28,7 +28,7 @@ static struct larder_ops server_ops;
 static enum larder_status server_get(const struct larder_scope *scope, struct larder_slice key,
                                      struct larder_value *value)
 {
-    enum larder_status status = raw->open_scope.ops->get(scope, key, value);
+    enum larder_status status = larder__target(raw)->scope.ops->get(scope, key, value);
     meanwhile_fn *happens = meanwhile;
     if (has_no_versions)
         value->info.version = 0;
@@ -50,7 +50,7 @@ static enum larder_status server_open(const struct larder_host *host, const void
                                       struct larder_message *message, void **self)
 {
     (void)host, (void)options, (void)message;
-    *self = raw->open_scope.self;
+    *self = larder__target(raw)->scope.self;
     return LARDER_OK;
 }
 
@@ -90,7 +90,7 @@ static int start(void **state)
     manual_clock_init(&clock_of_all);
     open.clock = manual_clock_of(&clock_of_all);
     assert_status(LARDER_OK, larder_open("memory:?max_bytes=1M", &open, &raw, NULL, 0));
-    server_ops = *raw->open_scope.ops;
+    server_ops = *larder__target(raw)->scope.ops;
     server_ops.get = server_get;
     server_ops.close = server_ops.shutdown = leave_open;
     server_ops.fork = NULL;
@@ -792,7 +792,7 @@ static void without_metadata_there_is_no_wrapper(void **state)
 {
     (void)state;
     struct larder_cache *plain = open_keyspace(NULL);
-    assert_ptr_equal(plain->open_scope.self, raw->open_scope.self);
+    assert_ptr_equal(larder__target(plain)->scope.self, larder__target(raw)->scope.self);
     assert_status(LARDER_OK, larder_set(plain, K, larder_text(""), 60000));
     assert_status(LARDER_OK, larder_read(raw, K, NULL, 0, NULL));
     larder_close(plain);
@@ -802,7 +802,7 @@ static void without_metadata_there_is_no_wrapper(void **state)
 static void keys_of_larders_own_have_no_metadata(void **state)
 {
     (void)state;
-    struct larder_scope scope = cache->open_scope;
+    struct larder_scope scope = larder__target(cache)->scope;
     struct larder_write write = larder_write_of(larder_text(""), LARDER_TTL_FOREVER);
     struct larder_value value = {0};
     uint64_t version = 0;
