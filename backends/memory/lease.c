@@ -102,7 +102,8 @@ enum larder_status larder__memory_lease_get(const struct larder_scope *scope,
 
 static bool holds(const struct visit *visit, const struct larder_lease *lease)
 {
-    return visit->item != NULL && larder__lease_is_valid(visit->item, lease->token, visit->now_ms);
+    return visit->item != NULL && lease->token != 0 &&
+           larder__lease_is_valid(visit->item, lease->token, visit->now_ms);
 }
 
 static enum larder_status fill_attempt(struct visit *visit, void *arguments)

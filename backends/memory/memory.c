@@ -231,6 +231,7 @@ static void init_rest(struct memory *memory, const struct sizes *sizes,
     uint64_t needed = 4 * larder__segment_bytes(&memory->arena) + 4 * memory->index_step_bytes;
     uint64_t left = options->max_bytes - larder__budget_used(memory->budget);
     memory->capacity_bytes = left > 2 * needed ? left - needed : left / 2;
+    memory->capacity_bytes -= memory->capacity_bytes % larder__page_bytes();
     memory->inline_bytes = larder__segment_bytes(&memory->arena) / 4;
     memory->inline_bytes = (size_t)at_most(memory->inline_bytes, 2 * VALUE_INLINE_MAX);
     memory->evicts = options->evict != 0;

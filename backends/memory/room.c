@@ -42,6 +42,12 @@ static enum queue queue_to_scan(struct memory *memory, uint32_t scans)
     return scans >= SMALL_FIRST_SCANS || small >= share * (small + main) ? QUEUE_SMALL : QUEUE_MAIN;
 }
 
+static void seal_all(struct memory *memory)
+{
+    for (uint32_t lane = 0; lane <= memory->lane_mask; lane++)
+        larder__lane_seal_all(&memory->lanes[lane], &memory->arena);
+}
+
 /* The oldest of the queue that is to shrink; else of the other; else, where everything is open, of
  * what the lanes now seal. */
 static struct segment *choose(struct memory *memory, uint32_t scans)
@@ -54,8 +60,7 @@ static struct segment *choose(struct memory *memory, uint32_t scans)
                                            queue == QUEUE_SMALL ? QUEUE_MAIN : QUEUE_SMALL);
         if (segment != NULL || i == 1)
             return segment;
-        for (uint32_t lane = 0; lane <= memory->lane_mask; lane++)
-            larder__lane_seal_all(&memory->lanes[lane], &memory->arena);
+        seal_all(memory);
     }
     return NULL;
 }
@@ -63,7 +68,7 @@ static struct segment *choose(struct memory *memory, uint32_t scans)
 
 /* @return false: there is nothing to evict */
 static bool evict_segment(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                          uint32_t scans)
+                          uint32_t scans, const uint64_t *spared_hash)
 {
     struct scan scan;
     uint64_t items = larder__memory_items(memory);
@@ -75,10 +80,14 @@ static bool evict_segment(struct memory *memory, struct larder_thread *thread, u
     larder__scan_begin(&scan, memory, thread, segment, SCAN_EVICT, now_ms);
     if (scans >= SMALL_FIRST_SCANS)
         scan.survivors_max_bytes = larder__segment_used(segment) / 100 * SURVIVORS_PERCENT;
+    if (spared_hash != NULL) {
+        scan.spares = true;
+        scan.spared_hash = *spared_hash;
+    }
     while (!larder__scan_step(&scan, UINT32_MAX))
         continue;
     larder__scan_end(&scan);
-    return true;
+    return !scan.stuck;
 }
 
 static uint32_t reclaim(struct memory *memory)
@@ -98,7 +107,7 @@ static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint
                 break;
         if (larder__budget_has(memory->budget, bytes))
             return true;
-        if (!memory->evicts || !evict_segment(memory, thread, now_ms, 0))
+        if (!memory->evicts || !evict_segment(memory, thread, now_ms, 0, NULL))
             return false;
     }
     return false;
@@ -118,14 +127,15 @@ static void make_ghost(struct memory *memory, struct larder_thread *thread, uint
 
 /* ---- where nothing may be evicted: what has ended, and what is dead --------------------------- */
 
-static bool has_dead(const struct segment *segment)
+static bool has_dead(const struct segment *segment, uint64_t now_ms)
 {
-    return atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) <
-           larder__segment_used(segment) - larder__segment_used(segment) / 8;
+    return segment->first_end_ms <= now_ms ||
+           atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) <
+               larder__segment_used(segment);
 }
 
-/* The emptiest of those that are sealed; one that can be emptied into the rest. */
-static struct segment *choose_emptiest(struct memory *memory)
+/* One in which something has ended, or else the emptiest: what is left moves. */
+static struct segment *choose_emptiest(struct memory *memory, uint64_t now_ms)
 {
     struct arena *arena = &memory->arena;
     struct segment *emptiest = NULL;
@@ -135,8 +145,10 @@ static struct segment *choose_emptiest(struct memory *memory)
         for (uint32_t number = arena->guarded.queues[queue].first; number != NO_SEGMENT;
              number = arena->segments[number].next) {
             struct segment *segment = &arena->segments[number];
-            uint32_t live = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
-            if (live < least && has_dead(segment)) {
+            uint32_t live = segment->first_end_ms <= now_ms
+                                ? 0
+                                : atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
+            if (live < least && has_dead(segment, now_ms)) {
                 least = live;
                 emptiest = segment;
             }
@@ -154,34 +166,18 @@ static bool sort_segment(struct memory *memory, struct larder_thread *thread, ui
     larder__scan_begin(&scan, memory, thread, segment, SCAN_SORT, now_ms);
     while (!larder__scan_step(&scan, UINT32_MAX))
         continue;
-    bool stuck = scan.stuck;
     larder__scan_end(&scan);
-    return !stuck;
+    return !scan.stuck;
 }
 
-/* Whatever ended is in the way as well: all segments are looked through once. */
-static bool sort_ended(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                       uint32_t scans)
+static bool tidy_segment(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
-    struct segment *segment =
-        larder__segment_scan(&memory->arena, scans % 2 == 0 ? QUEUE_SMALL : QUEUE_MAIN);
-    struct scan scan;
-    if (segment == NULL)
-        return false;
-    larder__scan_begin(&scan, memory, thread, segment, SCAN_SORT, now_ms);
-    while (!larder__scan_step(&scan, UINT32_MAX))
-        continue;
-    larder__scan_end(&scan);
-    return true;
-}
-
-static bool tidy_segment(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                         uint32_t scans)
-{
-    bool due = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) <= now_ms;
-    if (sort_segment(memory, thread, now_ms, choose_emptiest(memory)))
-        return true;
-    return due && sort_ended(memory, thread, now_ms, scans);
+    struct segment *segment = choose_emptiest(memory, now_ms);
+    if (segment == NULL) {
+        seal_all(memory); /* what is open may have something */
+        segment = choose_emptiest(memory, now_ms);
+    }
+    return sort_segment(memory, thread, now_ms, segment);
 }
 
 /* ---- for one visit --------------------------------------------------------------------------- */
@@ -213,7 +209,9 @@ static bool is_there(struct visit *visit)
         return false;
     if (visit->lacks_index && !has_index_step(memory))
         return false;
-    return !visit->lacks_segment || larder__arena_has_room(&memory->arena);
+    return !visit->lacks_segment ||
+           larder__arena_has_room(&memory->arena, visit->item != NULL ? RESERVE_FOR_OVERWRITE
+                                                                      : RESERVE_FOR_NEW);
 }
 
 static uint32_t scans_max(struct memory *memory)
@@ -237,21 +235,36 @@ static bool wait_for_readers(struct visit *visit)
     return false;
 }
 
-bool larder__make_room(struct visit *visit)
+static bool give_up_something(struct visit *visit, uint32_t scans, const uint64_t *spared_hash)
 {
     struct memory *memory = visit->memory;
-    uint32_t most = scans_max(memory);
-    if (memory->evicts)
-        make_ghost(memory, visit->thread, visit->now_ms);
+    return memory->evicts
+               ? evict_segment(memory, visit->thread, visit->now_ms, scans, spared_hash)
+               : tidy_segment(memory, visit->thread, visit->now_ms);
+}
+
+static bool try_to_make_room(struct visit *visit, const uint64_t *spared_hash)
+{
+    uint32_t most = scans_max(visit->memory);
     for (uint32_t scans = 0; scans < most; scans++) {
-        reclaim(memory);
+        reclaim(visit->memory);
         if (is_there(visit))
             return true;
-        if (!(memory->evicts ? evict_segment(memory, visit->thread, visit->now_ms, scans)
-                             : tidy_segment(memory, visit->thread, visit->now_ms, scans)))
+        if (!give_up_something(visit, scans, spared_hash))
             break;
     }
     return wait_for_readers(visit);
+}
+
+/* The entry itself is the last to go, and only for a plain store. */
+bool larder__make_room(struct visit *visit)
+{
+    const uint64_t *spared_hash = visit->item != NULL ? &visit->key.hash : NULL;
+    if (visit->memory->evicts)
+        make_ghost(visit->memory, visit->thread, visit->now_ms);
+    if (try_to_make_room(visit, spared_hash))
+        return true;
+    return spared_hash != NULL && visit->gives_up_old && try_to_make_room(visit, NULL);
 }
 
 bool larder__make_room_for_index(struct memory *memory, struct larder_thread *thread,
@@ -286,7 +299,7 @@ void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, ui
     if (over)
         larder__segments_vacate(&memory->arena, 4);
     if (over || is_short(memory))
-        (void)evict_segment(memory, thread, now_ms, 0);
+        (void)evict_segment(memory, thread, now_ms, 0, NULL);
     atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
 }
 

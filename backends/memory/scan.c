@@ -69,7 +69,8 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
     draft.frequency = frequency;
     draft.history = history;
     struct item *copy =
-        larder__append_locked(memory, lane, queue, &draft, &key, scan->now_ms, 0);
+        larder__append_locked(memory, lane, queue, &draft, &key, scan->now_ms,
+                              RESERVE_FOR_SCAN);
     if (copy == NULL)
         return false;
     larder__slot_replace(*slot, larder__location_of(&memory->arena, copy));
@@ -121,7 +122,7 @@ static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned
         drop(scan, stripe, &slot, item, false);
         return true;
     }
-    if (scan->reason == SCAN_SORT)
+    if (scan->reason == SCAN_SORT || (scan->spares && scanned->hash == scan->spared_hash))
         return relocate(scan, &slot, item, scanned->hash, queue, frequency, history);
     if (survives(scan, &frequency, &history) &&
         relocate(scan, &slot, item, scanned->hash, QUEUE_MAIN, frequency, history))

@@ -226,10 +226,10 @@ struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint
     return number != NO_SEGMENT ? &arena->segments[number] : NULL;
 }
 
-bool larder__arena_has_room(struct arena *arena)
+bool larder__arena_has_room(struct arena *arena, uint32_t reserve)
 {
     pthread_mutex_lock(&arena->lock);
-    bool has_room = arena->guarded.free.count > SEGMENT_RESERVE;
+    bool has_room = arena->guarded.free.count > reserve;
     if (!has_room && (arena->guarded.vacant.count > 0 || arena->guarded.fresh < arena->capacity))
         has_room = larder__budget_has(arena->budget, larder__segment_bytes(arena) + HEADERS_STEP_BYTES);
     pthread_mutex_unlock(&arena->lock);

@@ -136,10 +136,8 @@ void larder__arena_close(struct arena *arena);
  * @return NULL when no more are free and none may be had */
 struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint16_t lane,
                                      uint64_t due_ms, uint32_t reserve);
-/** Whether that would go, with the reserve of who is not emptying a segment. */
-bool larder__arena_has_room(struct arena *arena);
-/** How many free segments are kept for who empties another. */
-#define SEGMENT_RESERVE 1u
+/** Whether that would go. */
+bool larder__arena_has_room(struct arena *arena, uint32_t reserve);
 /** How many free segments make evicting ahead of need stop. */
 #define SPARE_SEGMENTS 4u
 /** Something in it ends at `end_ms`: it is due by then. */

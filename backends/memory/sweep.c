@@ -51,7 +51,7 @@ void larder__give_back(struct memory *memory, uint32_t most)
     uint32_t free_count = arena->guarded.free.count;
     uint32_t used = arena->guarded.fresh - arena->guarded.vacant.count - free_count;
     pthread_mutex_unlock(&arena->lock);
-    uint32_t kept = used / FREE_KEPT + SPARE_SEGMENTS;
+    uint32_t kept = used > 0 ? used / FREE_KEPT + SPARE_SEGMENTS : 0;
     if (free_count > kept)
         larder__segments_vacate(arena, free_count - kept < most ? free_count - kept : most);
 }

@@ -285,7 +285,9 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
     struct large *old_large =
         visit->item != NULL ? larder__item_block(visit->item).large : NULL;
     struct item *item = larder__append_locked(memory, lane, queue_for(visit, draft), draft, &visit->key,
-                                              visit->now_ms, SEGMENT_RESERVE);
+                                              visit->now_ms,
+                                              visit->item != NULL ? RESERVE_FOR_OVERWRITE
+                                                                  : RESERVE_FOR_NEW);
     if (item == NULL) {
         visit->lacks_segment = true;
         return LARDER_NO_MEMORY;

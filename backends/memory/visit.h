@@ -23,7 +23,7 @@ struct visit {
     bool lacks_index;        /* likewise, for a bucket */
     uint64_t lacking_bytes;  /* likewise, for a large value */
     uint64_t reserved_bytes; /* taken from the budget for a large value */
-    uint64_t stored_version; /* the last put's */
+    bool gives_up_old;       /* where there is no room for old and new, the old one goes first */
 };
 
 /** Locks the stripe of a key and looks the key up. @return OK; CLOSED or NO_MEMORY and nothing is
@@ -79,6 +79,12 @@ void larder__item_dies(struct memory *memory, struct item *item);
 struct item *larder__append_locked(struct memory *memory, struct lane *lane, enum queue queue,
                                    const struct draft *draft, const struct key *key,
                                    uint64_t now_ms, uint32_t reserve);
+
+/* How many free segments an append leaves: to emptying a segment, which needs one to move into, and
+ * to what only takes the place of something. */
+#define RESERVE_FOR_NEW 2u
+#define RESERVE_FOR_OVERWRITE 1u
+#define RESERVE_FOR_SCAN 0u
 
 /** Makes room for what the visit lacks. No lock is held. @return false when that does not go */
 bool larder__make_room(struct visit *visit);

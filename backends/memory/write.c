@@ -72,6 +72,7 @@ static enum larder_status store_attempt(struct visit *visit, void *arguments)
     enum larder_status status = admit(visit, store);
     if (status != LARDER_OK)
         return status;
+    visit->gives_up_old = store->mode == LARDER_SET;
     struct draft draft =
         joins(store->mode) ? joined_draft(visit, store) : draft_of(visit, store->write);
     status = larder__visit_put(visit, &draft);

@@ -112,6 +112,8 @@ enum larder_status cache_set_absent(struct cache *cache, const char *key, int64_
 
 enum larder_status cache_peek(struct cache *cache, const char *key, struct larder_info *info)
 {
+    if (info != NULL)
+        info->want = LARDER_WANT_VERSION | LARDER_WANT_TTL;
     enum larder_status status =
         cache->scope.ops->read(&cache->scope, larder_text(key), NULL, 0, info);
     return status == LARDER_PARTIAL ? LARDER_OK : status;
