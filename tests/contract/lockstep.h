@@ -6,6 +6,7 @@
 #ifndef TESTS_LOCKSTEP_H
 #define TESTS_LOCKSTEP_H
 
+#include "asking.h"
 #include "contract.h"
 #include "model.h"
 
@@ -20,7 +21,9 @@ struct lockstep {
     struct larder_slice key[MODEL_KEYS];
     uint64_t seen[LOCKSTEP_SIDES][MODEL_KEYS];            /* versions */
     struct larder_lease held[LOCKSTEP_SIDES][MODEL_KEYS]; /* leases */
-    char trail[LOCKSTEP_TRAIL][200];                      /* the last steps, for a failure */
+    struct asker asker[LOCKSTEP_SIDES];
+    char buffer[MODEL_BYTES + 8];
+    char trail[LOCKSTEP_TRAIL][200]; /* the last steps, for a failure */
     int pads; /* a counter may be followed by spaces: numbers are compared, not texts */
     uint64_t steps;
     uint64_t seed;
