@@ -6,21 +6,33 @@
 
 /* ---- telling ------------------------------------------------------------------------------- */
 
+/* Every step is noted and hardly ever told, so it is put into words only then. */
 static void note_step(struct lockstep *lockstep, unsigned side, const struct model_step *step,
                       const struct model_answer *answer)
 {
-    snprintf(lockstep->trail[lockstep->steps % LOCKSTEP_TRAIL], sizeof(lockstep->trail[0]),
-             "%llu: side %u key %u %s \"%.*s\" (%zu bytes) flags %x ttl %lld size %zu %s %llu "
-             "initial %llu: %s \"%.*s\"",
-             (unsigned long long)lockstep->steps, side, step->key, model_does_name(step->does),
-             (int)(step->value.length < 12 ? step->value.length : 12),
-             step->value.data != NULL ? (const char *)step->value.data : "", step->value.length,
-             (unsigned)step->flags, (long long)step->ttl_ms, step->size,
-             step->direction == LARDER_UP ? "up" : "down", (unsigned long long)step->number,
-             (unsigned long long)step->initial, larder_status_name(answer->status),
-             (int)(answer->value.length < 24 ? answer->value.length : 24),
-             answer->value.data != NULL ? (const char *)answer->value.data : "");
-    lockstep->steps++;
+    struct lockstep_note *note = &lockstep->trail[lockstep->steps++ % LOCKSTEP_TRAIL];
+    size_t length = answer->value.length;
+    note->side = side;
+    note->step = *step;
+    note->status = answer->status;
+    note->length = length < sizeof(note->start) ? length : sizeof(note->start);
+    if (note->length > 0)
+        memcpy(note->start, answer->value.data, note->length);
+}
+
+static void tell_note(const struct lockstep_note *note, uint64_t number)
+{
+    const struct model_step *step = &note->step;
+    fprintf(stderr,
+            "  %llu: side %u key %u %s \"%.*s\" (%zu bytes) flags %x ttl %lld size %zu %s %llu "
+            "initial %llu: %s \"%.*s\"\n",
+            (unsigned long long)number, note->side, step->key, model_does_name(step->does),
+            (int)(step->value.length < 12 ? step->value.length : 12),
+            step->value.data != NULL ? (const char *)step->value.data : "", step->value.length,
+            (unsigned)step->flags, (long long)step->ttl_ms, step->size,
+            step->direction == LARDER_UP ? "up" : "down", (unsigned long long)step->number,
+            (unsigned long long)step->initial, larder_status_name(note->status), (int)note->length,
+            note->start);
 }
 
 static void tell(const struct lockstep *lockstep)
@@ -29,7 +41,7 @@ static void tell(const struct lockstep *lockstep)
             lockstep->fixture.subject->name, (unsigned long long)lockstep->seed);
     uint64_t first = lockstep->steps > LOCKSTEP_TRAIL ? lockstep->steps - LOCKSTEP_TRAIL : 0;
     for (uint64_t i = first; i < lockstep->steps; i++)
-        fprintf(stderr, "  %s\n", lockstep->trail[i % LOCKSTEP_TRAIL]);
+        tell_note(&lockstep->trail[i % LOCKSTEP_TRAIL], i);
 }
 
 static int same_slices(struct larder_slice one, struct larder_slice other)

@@ -13,6 +13,15 @@
 #define LOCKSTEP_SIDES 2
 #define LOCKSTEP_TRAIL 16
 
+/* A step, and how the model's answer began. */
+struct lockstep_note {
+    unsigned side;
+    struct model_step step; /* its value must stay */
+    enum larder_status status;
+    size_t length;
+    char start[24];
+};
+
 struct lockstep {
     struct fixture fixture;
     unsigned sides;
@@ -23,7 +32,7 @@ struct lockstep {
     struct larder_lease held[LOCKSTEP_SIDES][MODEL_KEYS]; /* leases */
     struct asker asker[LOCKSTEP_SIDES];
     char buffer[MODEL_BYTES + 8];
-    char trail[LOCKSTEP_TRAIL][200]; /* the last steps, for a failure */
+    struct lockstep_note trail[LOCKSTEP_TRAIL]; /* the last steps, for a failure */
     int pads; /* a counter may be followed by spaces: numbers are compared, not texts */
     uint64_t steps;
     uint64_t seed;
