@@ -12,6 +12,7 @@
 
 #include "dice.h"
 #include "oracle.h"
+#include "stats.h"
 
 #define POOL_BYTES (UINT64_C(4) << 20)
 #define LONG_KEY_BYTES 300u
@@ -260,24 +261,6 @@ static void forget_version(struct twins *twins, unsigned space, unsigned key)
 
 /* ---- evictions ----------------------------------------------------------------------------- */
 
-static int is_evictions(const char *name)
-{
-    const char *last = strrchr(name, '.');
-    return strcmp(last != NULL ? last + 1 : name, "evictions") == 0;
-}
-
-static uint64_t evictions(struct twins *twins)
-{
-    static struct larder_stat rows[1024];
-    size_t count = 0;
-    uint64_t sum = 0;
-    expect_ok(twins, larder_stats(twins->owner[TRIED], rows, 1024, &count), "larder_stats");
-    for (size_t i = 0; i < count && i < 1024; i++)
-        if (is_evictions(rows[i].name))
-            sum += rows[i].value;
-    return sum;
-}
-
 /* Deletes the oracle's entry, if the memory cache may have evicted its own. @return 0: it may not
  */
 static int forget_evicted(struct twins *twins, unsigned space, unsigned key)
@@ -285,7 +268,7 @@ static int forget_evicted(struct twins *twins, unsigned space, unsigned key)
     if (!twins->shape->may_evict || twins->must_be_there)
         return 0;
     /* a store that was refused may have cost the value that it was to replace */
-    if (twins->forgiven >= evictions(twins) + twins->refused)
+    if (twins->forgiven >= stat_of(twins->owner[TRIED], "evictions") + twins->refused)
         return 0;
     larder_invalidate(twins->asker[space][ORACLE].cache, twins->key[key]);
     twins->forgiven++;

@@ -28,6 +28,7 @@
 #include "dice.h"
 #include "sanitizer.h"
 #include "self_describing.h"
+#include "stats.h"
 
 enum { READERS = 16, WRITERS = 4, THREADS = READERS + WRITERS, KEYS = 512, VIEWS = 4, ROWS = 8 };
 enum { VALUE_MAX = 65536, NAME_MAX_BYTES = 240, COUNTER_BASE_BITS = 20 };
@@ -525,18 +526,6 @@ static void *write_until_done(void *argument)
     while (has_work(worker->arena))
         write_something(worker);
     return NULL;
-}
-
-static uint64_t stat_of(struct larder_cache *cache, const char *name)
-{
-    static struct larder_stat rows[1024];
-    size_t count = 0;
-    assert_int_equal(larder_stats(cache, rows, 1024, &count), LARDER_OK);
-    for (size_t i = 0; i < count && i < 1024; i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return rows[i].value;
-    fail_msg("no statistic is called %s", name);
-    return 0;
 }
 
 static void open_arena(struct arena *arena)
