@@ -244,9 +244,9 @@ static void histories_without_evictions_are_linearizable(void **state)
 static void histories_with_evictions_are_linearizable(void **state)
 {
     (void)state;
-    try_sound("1 value fits", "memory:?max_bytes=1M", (struct cast){4, 8, 600000, 0, 0}, 1, 3000);
-    try_sound("2 values fit", "memory:?max_bytes=1M", (struct cast){4, 8, 400000, 0, 0}, 1, 5000);
-    try_sound("3 values fit", "memory:?max_bytes=1M", (struct cast){8, 7, 300000, 40, 0}, 1, 5000);
+    try_sound("1 value fits", "memory:?max_bytes=1M", (struct cast){4, 8, 600000, 0, 0}, 1, 2000);
+    try_sound("2 values fit", "memory:?max_bytes=1M", (struct cast){4, 8, 400000, 0, 0}, 1, 3000);
+    try_sound("3 values fit", "memory:?max_bytes=1M", (struct cast){8, 7, 300000, 40, 0}, 1, 3000);
 }
 
 static void try_flaw(enum flaw flaw, uint64_t histories)
