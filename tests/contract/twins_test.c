@@ -243,7 +243,7 @@ static void run_twins(const struct twins_shape *shape, unsigned entries, uint64_
     static struct run run;
     run.dice.state = chosen_seed();
     run.entries = entries;
-    steps = steps_asked != 0 ? steps_asked : SANITIZED ? steps / 8 : steps;
+    steps = steps_asked != 0 ? steps_asked : steps / SLOWDOWN;
     printf("%s: LARDER_SEED=%llu, %llu steps", shape->name, (unsigned long long)run.dice.state,
            (unsigned long long)steps);
     twins_open(&run.twins, shape, run.dice.state);

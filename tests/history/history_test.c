@@ -210,7 +210,7 @@ static struct larder_cache *open_memory(const char *uri)
 
 static uint64_t histories_of(uint64_t histories)
 {
-    return histories_asked != 0 ? histories_asked : SANITIZED ? histories / 10 : histories;
+    return histories_asked != 0 ? histories_asked : histories / SLOWDOWN;
 }
 
 static void try_sound(const char *name, const char *uri, struct cast cast, int evicts,

@@ -33,6 +33,7 @@
 enum { READERS = 16, WRITERS = 4, THREADS = READERS + WRITERS, KEYS = 512, VIEWS = 4, ROWS = 8 };
 enum { VALUE_MAX = 65536, NAME_MAX_BYTES = 240, COUNTER_BASE_BITS = 20 };
 
+#define READS_BY_DEFAULT (HAS_THREAD_SANITIZER ? 1e6 : 5e6)
 static uint64_t reads_asked; /* 0: the default */
 
 /* What a key's writer lets readers know. */
@@ -564,7 +565,8 @@ static uint64_t reads_of(uint64_t share)
 {
     const char *factor = getenv("LARDER_STRESS_SCALE");
     double scale = factor != NULL ? strtod(factor, NULL) : 1;
-    uint64_t reads = reads_asked != 0 ? reads_asked : (uint64_t)(4e6 * (scale > 0 ? scale : 1));
+    uint64_t reads =
+        reads_asked != 0 ? reads_asked : (uint64_t)(READS_BY_DEFAULT * (scale > 0 ? scale : 1));
     return reads * share / 100 + 1;
 }
 

@@ -26,8 +26,9 @@
 #define HAS_THREAD_SANITIZER 0
 #endif
 
-/* Work that is merely long is made shorter. */
 #define SANITIZED (HAS_ADDRESS_SANITIZER || HAS_THREAD_SANITIZER)
+/* Work that is merely long is divided by this. */
+#define SLOWDOWN (HAS_THREAD_SANITIZER ? 40u : HAS_ADDRESS_SANITIZER ? 8u : 1u)
 
 /* A child that is forked while another thread allocates may find AddressSanitizer's allocator locked
  * for ever, where glibc's is not. */
