@@ -18,6 +18,7 @@
 
 enum leaf {
     LEAF_MEMORY,
+    LEAF_ORACLE,          /* what memory is compared with */
     LEAF_MEMORY_OBSERVED, /* in a watched cache of larder/testing.h, with nobody watching */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,

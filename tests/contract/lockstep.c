@@ -4,39 +4,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A version that no entry has: for when none was observed. */
-#define NO_VERSION UINT64_C(0x7fedcba987654321)
-
-static const char *const does_names[] = {
-#define NAME_ROW(name) #name,
-    MODEL_DOES_TABLE(NAME_ROW)
-#undef NAME_ROW
-};
-
-/* What the cache answered, with the bytes that back it. */
-struct answered {
-    struct model_answer answer;
-    char buffer[MODEL_BYTES + 8];
-    struct larder_value view;
-};
-
 /* ---- telling ------------------------------------------------------------------------------- */
 
+/* Every step is noted and hardly ever told, so it is put into words only then. */
 static void note_step(struct lockstep *lockstep, unsigned side, const struct model_step *step,
                       const struct model_answer *answer)
 {
-    snprintf(lockstep->trail[lockstep->steps % LOCKSTEP_TRAIL], sizeof(lockstep->trail[0]),
-             "%llu: side %u key %u %s \"%.*s\" (%zu bytes) flags %x ttl %lld size %zu %s %llu "
-             "initial %llu: %s \"%.*s\"",
-             (unsigned long long)lockstep->steps, side, step->key, does_names[step->does],
-             (int)(step->value.length < 12 ? step->value.length : 12),
-             step->value.data != NULL ? (const char *)step->value.data : "", step->value.length,
-             (unsigned)step->flags, (long long)step->ttl_ms, step->size,
-             step->direction == LARDER_UP ? "up" : "down", (unsigned long long)step->number,
-             (unsigned long long)step->initial, larder_status_name(answer->status),
-             (int)(answer->value.length < 24 ? answer->value.length : 24),
-             answer->value.data != NULL ? (const char *)answer->value.data : "");
-    lockstep->steps++;
+    struct lockstep_note *note = &lockstep->trail[lockstep->steps++ % LOCKSTEP_TRAIL];
+    size_t length = answer->value.length;
+    note->side = side;
+    note->step = *step;
+    note->status = answer->status;
+    note->length = length < sizeof(note->start) ? length : sizeof(note->start);
+    if (note->length > 0)
+        memcpy(note->start, answer->value.data, note->length);
+}
+
+static void tell_note(const struct lockstep_note *note, uint64_t number)
+{
+    const struct model_step *step = &note->step;
+    fprintf(stderr,
+            "  %llu: side %u key %u %s \"%.*s\" (%zu bytes) flags %x ttl %lld size %zu %s %llu "
+            "initial %llu: %s \"%.*s\"\n",
+            (unsigned long long)number, note->side, step->key, model_does_name(step->does),
+            (int)(step->value.length < 12 ? step->value.length : 12),
+            step->value.data != NULL ? (const char *)step->value.data : "", step->value.length,
+            (unsigned)step->flags, (long long)step->ttl_ms, step->size,
+            step->direction == LARDER_UP ? "up" : "down", (unsigned long long)step->number,
+            (unsigned long long)step->initial, larder_status_name(note->status), (int)note->length,
+            note->start);
 }
 
 static void tell(const struct lockstep *lockstep)
@@ -45,7 +41,7 @@ static void tell(const struct lockstep *lockstep)
             lockstep->fixture.subject->name, (unsigned long long)lockstep->seed);
     uint64_t first = lockstep->steps > LOCKSTEP_TRAIL ? lockstep->steps - LOCKSTEP_TRAIL : 0;
     for (uint64_t i = first; i < lockstep->steps; i++)
-        fprintf(stderr, "  %s\n", lockstep->trail[i % LOCKSTEP_TRAIL]);
+        tell_note(&lockstep->trail[i % LOCKSTEP_TRAIL], i);
 }
 
 static int same_slices(struct larder_slice one, struct larder_slice other)
@@ -76,7 +72,7 @@ static void compare(struct lockstep *lockstep, const struct model_step *step,
     if (same)
         return;
     tell(lockstep);
-    expect_status(fixture, wanted->status, answer->status, does_names[step->does], __FILE__,
+    expect_status(fixture, wanted->status, answer->status, model_does_name(step->does), __FILE__,
                   __LINE__);
     expect_bytes(fixture, wanted->value, answer->value, __FILE__, __LINE__);
     expect_number(fixture, wanted->length, answer->length);
@@ -115,6 +111,13 @@ void lockstep_open(struct lockstep *lockstep, const struct subject *subject, con
     lockstep->fixture.witness = NULL;
     name_keys(lockstep);
     for (unsigned side = 0; side < lockstep->sides; side++) {
+        lockstep->asker[side] = (struct asker){lockstep->cache[side],
+                                               lockstep->key,
+                                               lockstep->seen[side],
+                                               lockstep->held[side],
+                                               lockstep->buffer,
+                                               MODEL_BYTES,
+                                               0};
         model_init(&lockstep->model[side]);
         lockstep->model[side].keeps_nothing = subject_is_null(subject);
         for (unsigned key = 0; key < MODEL_KEYS; key++)
@@ -153,162 +156,6 @@ int lockstep_can(const struct lockstep *lockstep, enum model_does does)
     return can(&lockstep->fixture, needs[does]);
 }
 
-/* ---- the cache's answer -------------------------------------------------------------------- */
-
-static void take_view(struct answered *answered)
-{
-    struct model_answer *answer = &answered->answer;
-    answer->value = answered->view.bytes;
-    answer->length = answered->view.info.length;
-    answer->flags = answered->view.info.flags;
-}
-
-static void read_cache(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                       struct answered *answered)
-{
-    struct larder_info info = {0};
-    struct model_answer *answer = &answered->answer;
-    size_t size = step->does == MODEL_READ ? step->size : MODEL_BYTES;
-    info.want = step->does == MODEL_OBSERVE    ? LARDER_WANT_VERSION
-                : step->does == MODEL_READ_TTL ? LARDER_WANT_TTL
-                                               : 0;
-    answer->status =
-        larder_read(lockstep->cache[side], lockstep->key[step->key], answered->buffer, size, &info);
-    answer->length = info.length;
-    answer->flags = info.flags;
-    answer->value = larder_bytes(answered->buffer, info.length < size ? info.length : size);
-    if (step->does == MODEL_OBSERVE && answer->status == LARDER_OK)
-        lockstep->seen[side][step->key] = info.version;
-    if (step->does == MODEL_READ_TTL && answer->status == LARDER_OK)
-        answer->number = (uint64_t)info.ttl_ms;
-}
-
-/* What the cache told when the model last observed the key, if it did. */
-static uint64_t seen_version(const struct lockstep *lockstep, unsigned side, unsigned key)
-{
-    return lockstep->model[side].entries[key].seen != 0 ? lockstep->seen[side][key] : NO_VERSION;
-}
-
-static void store_in_cache(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                           struct answered *answered)
-{
-    static const enum larder_mode modes[MODEL_DOES] = {
-        [MODEL_SET] = LARDER_SET,         [MODEL_ADD] = LARDER_ADD,
-        [MODEL_REPLACE] = LARDER_REPLACE, [MODEL_APPEND] = LARDER_APPEND,
-        [MODEL_PREPEND] = LARDER_PREPEND, [MODEL_CAS] = LARDER_CAS,
-        [MODEL_SET_ABSENT] = LARDER_SET};
-    struct larder_write write = larder_write_of(step->value, step->ttl_ms);
-    write.flags = step->flags;
-    write.marks = step->does == MODEL_SET_ABSENT ? LARDER_WRITE_ABSENT : 0;
-    write.version = step->does == MODEL_CAS ? seen_version(lockstep, side, step->key) : 0;
-    answered->answer.status = larder_store(lockstep->cache[side], modes[step->does],
-                                           lockstep->key[step->key], &write, NULL);
-}
-
-static void count_in_cache(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                           struct answered *answered)
-{
-    const struct larder_initial initial = {step->initial, step->ttl_ms, step->flags, 0};
-    answered->answer.status =
-        larder_count(lockstep->cache[side], lockstep->key[step->key], step->direction, step->number,
-                     step->does == MODEL_COUNT_INITIAL ? &initial : NULL, &answered->answer.number);
-}
-
-static void lease_in_cache(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                           struct answered *answered)
-{
-    struct larder_lease held = {0, 0};
-    answered->answer.status = larder_lease_get(lockstep->cache[side], lockstep->key[step->key],
-                                               (uint32_t)step->ttl_ms, &answered->view, &held);
-    take_view(answered);
-    answered->answer.has_token = held.token != 0;
-    if (held.token != 0)
-        lockstep->held[side][step->key] = held;
-}
-
-static void end_lease_in_cache(struct lockstep *lockstep, unsigned side,
-                               const struct model_step *step, struct answered *answered)
-{
-    const struct larder_lease made_up = {1, 0};
-    struct larder_lease held = lockstep->held[side][step->key];
-    struct larder_write write = larder_write_of(step->value, step->ttl_ms);
-    write.flags = step->flags;
-    if (held.token == 0)
-        held = made_up;
-    answered->answer.status =
-        step->does == MODEL_LEASE_FILL
-            ? larder_lease_fill(lockstep->cache[side], lockstep->key[step->key], held, &write)
-            : larder_lease_return(lockstep->cache[side], lockstep->key[step->key], held);
-}
-
-static void get_from_cache(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                           struct answered *answered)
-{
-    struct larder_cache *cache = lockstep->cache[side];
-    struct larder_slice key = lockstep->key[step->key];
-    answered->answer.status = step->does == MODEL_GET
-                                  ? larder_get(cache, key, &answered->view)
-                                  : larder_get_and_touch(cache, key, step->ttl_ms, &answered->view);
-    take_view(answered);
-}
-
-static void delete_in_cache(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                            struct answered *answered)
-{
-    uint64_t version = step->does == MODEL_DELETE ? 0 : seen_version(lockstep, side, step->key);
-    answered->answer.status =
-        larder_delete(lockstep->cache[side], lockstep->key[step->key], version);
-}
-
-static void touch_in_cache(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                           struct answered *answered)
-{
-    answered->answer.status =
-        larder_touch(lockstep->cache[side], lockstep->key[step->key], step->ttl_ms);
-}
-
-static void flush_cache(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                        struct answered *answered)
-{
-    (void)step;
-    answered->answer.status = larder_flush(lockstep->cache[side]);
-}
-
-static void advance_clock(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                          struct answered *answered)
-{
-    (void)side, (void)answered;
-    fixture_wait(&lockstep->fixture, (uint64_t)step->ttl_ms);
-}
-
-typedef void run_fn(struct lockstep *lockstep, unsigned side, const struct model_step *step,
-                    struct answered *answered);
-
-static run_fn *const on_cache[MODEL_DOES] = {
-    [MODEL_READ] = read_cache,
-    [MODEL_GET] = get_from_cache,
-    [MODEL_OBSERVE] = read_cache,
-    [MODEL_READ_TTL] = read_cache,
-    [MODEL_SET] = store_in_cache,
-    [MODEL_ADD] = store_in_cache,
-    [MODEL_REPLACE] = store_in_cache,
-    [MODEL_APPEND] = store_in_cache,
-    [MODEL_PREPEND] = store_in_cache,
-    [MODEL_CAS] = store_in_cache,
-    [MODEL_SET_ABSENT] = store_in_cache,
-    [MODEL_DELETE] = delete_in_cache,
-    [MODEL_DELETE_VERSION] = delete_in_cache,
-    [MODEL_TOUCH] = touch_in_cache,
-    [MODEL_GET_AND_TOUCH] = get_from_cache,
-    [MODEL_COUNT] = count_in_cache,
-    [MODEL_COUNT_INITIAL] = count_in_cache,
-    [MODEL_LEASE_GET] = lease_in_cache,
-    [MODEL_LEASE_FILL] = end_lease_in_cache,
-    [MODEL_LEASE_RETURN] = end_lease_in_cache,
-    [MODEL_FLUSH] = flush_cache,
-    [MODEL_ADVANCE] = advance_clock,
-};
-
 /* Takes off what a server may have put behind a counter. */
 static void trim_counter(struct lockstep *lockstep, unsigned side, const struct model_step *step,
                          struct model_answer *answer)
@@ -335,13 +182,24 @@ static void run_on_other_model(struct lockstep *lockstep, unsigned side,
         model_run(&lockstep->model[1 - side], step, &unused);
 }
 
+static void ask_in_lockstep(struct lockstep *lockstep, unsigned side, const struct model_step *step,
+                            struct answered *answered)
+{
+    struct asker *asker = &lockstep->asker[side];
+    if (lockstep->model[side].entries[step->key].seen == 0)
+        asker->seen[step->key] = 0; /* a touch: whether it makes a new version is left open */
+    memset(answered, 0, sizeof(*answered));
+    if (step->does == MODEL_ADVANCE)
+        fixture_wait(&lockstep->fixture, (uint64_t)step->ttl_ms);
+    else
+        ask(asker, step, answered);
+}
+
 void lockstep_run(struct lockstep *lockstep, unsigned side, const struct model_step *step)
 {
-    static struct answered answered; /* large; one thread runs this */
+    struct answered answered;
     struct model_answer wanted;
-    memset(&answered.answer, 0, sizeof(answered.answer));
-    memset(&answered.view, 0, sizeof(answered.view));
-    on_cache[step->does](lockstep, side, step, &answered);
+    ask_in_lockstep(lockstep, side, step, &answered);
     model_run(&lockstep->model[side], step, &wanted);
     run_on_other_model(lockstep, side, step);
     note_step(lockstep, side, step, &wanted);

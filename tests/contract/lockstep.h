@@ -6,11 +6,21 @@
 #ifndef TESTS_LOCKSTEP_H
 #define TESTS_LOCKSTEP_H
 
+#include "asking.h"
 #include "contract.h"
 #include "model.h"
 
 #define LOCKSTEP_SIDES 2
 #define LOCKSTEP_TRAIL 16
+
+/* A step, and how the model's answer began. */
+struct lockstep_note {
+    unsigned side;
+    struct model_step step; /* its value must stay */
+    enum larder_status status;
+    size_t length;
+    char start[24];
+};
 
 struct lockstep {
     struct fixture fixture;
@@ -20,7 +30,9 @@ struct lockstep {
     struct larder_slice key[MODEL_KEYS];
     uint64_t seen[LOCKSTEP_SIDES][MODEL_KEYS];            /* versions */
     struct larder_lease held[LOCKSTEP_SIDES][MODEL_KEYS]; /* leases */
-    char trail[LOCKSTEP_TRAIL][200];                      /* the last steps, for a failure */
+    struct asker asker[LOCKSTEP_SIDES];
+    char buffer[MODEL_BYTES + 8];
+    struct lockstep_note trail[LOCKSTEP_TRAIL]; /* the last steps, for a failure */
     int pads; /* a counter may be followed by spaces: numbers are compared, not texts */
     uint64_t steps;
     uint64_t seed;

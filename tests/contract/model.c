@@ -8,6 +8,16 @@
 /* What 64 bits of nanoseconds can't say (584 years) is for ever. */
 #define LAST_MS (UINT64_MAX / 1000000)
 
+const char *model_does_name(enum model_does does)
+{
+    static const char *const names[] = {
+#define NAME_ROW(name) #name,
+        MODEL_DOES_TABLE(NAME_ROW)
+#undef NAME_ROW
+    };
+    return names[does];
+}
+
 void model_init(struct model *model)
 {
     memset(model, 0, sizeof(*model));

@@ -42,6 +42,9 @@ enum model_does {
         MODEL_DOES
 };
 
+/** "SET" for MODEL_SET. */
+const char *model_does_name(enum model_does does);
+
 struct model_step {
     enum model_does does;
     unsigned key;
@@ -52,6 +55,9 @@ struct model_step {
     enum larder_direction direction;
     uint64_t number; /* delta */
     uint64_t initial;
+    /* for caches beside each other; the model knows neither */
+    uint32_t marks;                 /* of a store */
+    const struct larder_call *call; /* its version, if not 0, stands for the one seen last */
 };
 
 /** What a step answers; what the status leaves open is 0. */

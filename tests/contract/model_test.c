@@ -2,7 +2,9 @@
  * Caches in lockstep with the model: long random sequences of every operation, and on memory every
  * short sequence there is.
  *
- *     model_test [SUBJECT...]      LARDER_SEED=n repeats a run
+ *     model_test [SUBJECT|ALPHABET...]      LARDER_SEED=n repeats a run
+ *
+ * An alphabet is a choice of steps; all sequences of them are run, on two keys, up to a length.
  */
 #include "lockstep.h"
 
@@ -11,34 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
-/* ---- random numbers ------------------------------------------------------------------------ */
-
-struct dice {
-    uint64_t state;
-};
-
-/* splitmix64: any seed is a good one. */
-static uint64_t roll(struct dice *dice, uint64_t sides)
-{
-    uint64_t mixed = dice->state += UINT64_C(0x9e3779b97f4a7c15);
-    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (mixed ^ mixed >> 31) % sides;
-}
-
-static uint64_t chosen_seed(void)
-{
-    const char *given = getenv("LARDER_SEED");
-    if (given != NULL)
-        return strtoull(given, NULL, 10);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
+#include "dice.h"
+#include "sanitizer.h"
 
 /* ---- random steps -------------------------------------------------------------------------- */
 
@@ -191,8 +170,15 @@ static void random_steps_answer_as_the_model(void **state)
 
 /* ---- every short sequence ------------------------------------------------------------------ */
 
-/* One word of the alphabet; every word is said of both keys, but for ADVANCE. */
-static const struct model_step words[] = {
+/* Words; each is said of every key, and beside them there is ADVANCE. */
+struct alphabet {
+    const char *name;
+    const struct model_step *words;
+    size_t count;
+    size_t longest; /* sentence over two keys, in words */
+};
+
+static const struct model_step all_words[] = {
     {.does = MODEL_GET},
     {.does = MODEL_SET, .value = {"9", 1}},
     {.does = MODEL_SET, .value = {"word", 4}, .ttl_ms = 2},
@@ -210,18 +196,61 @@ static const struct model_step words[] = {
     {.does = MODEL_LEASE_FILL, .value = {"7", 1}},
     {.does = MODEL_LEASE_RETURN},
 };
-#define WORDS (sizeof(words) / sizeof(words[0]))
+
+static const struct model_step ttl_words[] = {
+    {.does = MODEL_GET},
+    {.does = MODEL_SET, .value = {"9", 1}},
+    {.does = MODEL_SET, .value = {"word", 4}, .ttl_ms = 2},
+    {.does = MODEL_ADD, .value = {"10", 2}, .ttl_ms = 1},
+    {.does = MODEL_DELETE},
+    {.does = MODEL_TOUCH, .ttl_ms = 1},
+};
+
+static const struct model_step version_words[] = {
+    {.does = MODEL_OBSERVE},
+    {.does = MODEL_CAS, .value = {"cas", 3}, .ttl_ms = 2},
+    {.does = MODEL_SET, .value = {"9", 1}},
+    {.does = MODEL_APPEND, .value = {"0", 1}},
+    {.does = MODEL_DELETE_VERSION},
+    {.does = MODEL_TOUCH, .ttl_ms = 1},
+};
+
+static const struct model_step lease_words[] = {
+    {.does = MODEL_LEASE_GET, .ttl_ms = 2},
+    {.does = MODEL_LEASE_FILL, .value = {"7", 1}, .ttl_ms = 1},
+    {.does = MODEL_LEASE_RETURN},
+    {.does = MODEL_SET, .value = {"9", 1}, .ttl_ms = 1},
+    {.does = MODEL_SET_ABSENT, .ttl_ms = 2},
+    {.does = MODEL_DELETE},
+};
+
+static const struct model_step counter_words[] = {
+    {.does = MODEL_COUNT, .number = 1},
+    {.does = MODEL_COUNT_INITIAL, .number = 1, .initial = 9, .ttl_ms = 2},
+    {.does = MODEL_SET_ABSENT, .ttl_ms = 2},
+    {.does = MODEL_REPLACE, .value = {"x", 1}},
+    {.does = MODEL_GET_AND_TOUCH, .ttl_ms = 1},
+    {.does = MODEL_DELETE},
+};
+
+#define WORDS(words) words, sizeof(words) / sizeof((words)[0])
+static const struct alphabet alphabets[] = {
+    {"all", WORDS(all_words), 4},          {"ttls", WORDS(ttl_words), 6},
+    {"versions", WORDS(version_words), 6}, {"leases", WORDS(lease_words), 6},
+    {"counters", WORDS(counter_words), 6},
+};
+#define ALPHABETS (sizeof(alphabets) / sizeof(alphabets[0]))
 #define SENTENCE_MAX 8
 
 static const struct model_step advance = {.does = MODEL_ADVANCE, .ttl_ms = 1};
 
 /* Word `number` of `keys` keys; the last one is ADVANCE. */
-static struct model_step word(size_t number, unsigned keys)
+static struct model_step word(const struct alphabet *alphabet, size_t number, unsigned keys)
 {
-    if (number == WORDS * keys)
+    if (number == alphabet->count * keys)
         return advance;
-    struct model_step step = words[number % WORDS];
-    step.key = (unsigned)(number / WORDS);
+    struct model_step step = alphabet->words[number % alphabet->count];
+    step.key = (unsigned)(number / alphabet->count);
     return step;
 }
 
@@ -235,38 +264,51 @@ static void forget(struct lockstep *lockstep, unsigned keys)
     }
 }
 
-/* Says every sentence of `length` words. The first word is of key 0, which stands for any. */
-static void say_all(struct lockstep *lockstep, unsigned keys, size_t length)
+static void say(struct lockstep *lockstep, const struct alphabet *alphabet, unsigned keys,
+                const size_t *sentence, size_t length)
 {
-    size_t at[SENTENCE_MAX] = {0};
-    for (;;) {
-        for (size_t i = 0; i < length; i++) {
-            struct model_step step = word(at[i], keys);
-            lockstep_run(lockstep, 0, &step);
-        }
-        for (unsigned key = 0; key < keys; key++) {
-            struct model_step get = {.does = MODEL_GET, .key = key};
-            lockstep_run(lockstep, 0, &get);
-        }
-        forget(lockstep, keys);
+    for (size_t i = 0; i < length; i++) {
+        struct model_step step = word(alphabet, sentence[i], keys);
+        lockstep_run(lockstep, 0, &step);
+    }
+    for (unsigned key = 0; key < keys; key++) {
+        struct model_step get = {.does = MODEL_GET, .key = key};
+        lockstep_run(lockstep, 0, &get);
+    }
+    forget(lockstep, keys);
+}
+
+/* Says every sentence of `length` words. The first word is of key 0, which stands for any.
+ * @return how many */
+static uint64_t say_all(struct lockstep *lockstep, const struct alphabet *alphabet, unsigned keys,
+                        size_t length)
+{
+    size_t sentence[SENTENCE_MAX] = {0};
+    for (uint64_t said = 1;; said++) {
+        say(lockstep, alphabet, keys, sentence, length);
         size_t digit = length;
-        while (digit > 0 && ++at[digit - 1] == (digit == 1 ? WORDS : WORDS * keys + 1))
-            at[--digit] = 0;
+        while (digit > 0 &&
+               ++sentence[digit - 1] == (digit == 1 ? alphabet->count : alphabet->count * keys + 1))
+            sentence[--digit] = 0;
         if (digit == 0)
-            return;
+            return said;
     }
 }
 
+/* Over one key sentences may be one word longer, when there are many words. */
 static void every_short_sequence_answers_as_the_model(void **state)
 {
     static struct lockstep lockstep;
-    (void)state;
-    lockstep_open(&lockstep, subject_named("memory"), "every_short_sequence_answers_as_the_model",
-                  0);
-    for (size_t length = 1; length <= 5; length++)
-        say_all(&lockstep, 1, length);
-    for (size_t length = 1; length <= 4; length++)
-        say_all(&lockstep, 2, length);
+    const struct alphabet *alphabet = *state;
+    size_t longest = SANITIZED ? (alphabet->longest + 2) / 2 : alphabet->longest;
+    uint64_t said = 0;
+    lockstep_open(&lockstep, subject_named("memory"), alphabet->name, 0);
+    for (size_t length = 1; length <= longest + (alphabet == alphabets); length++)
+        said += say_all(&lockstep, alphabet, 1, length);
+    for (size_t length = 1; length <= longest; length++)
+        said += say_all(&lockstep, alphabet, 2, length);
+    printf("%s: %llu sequences of up to %zu steps over 2 keys, %llu steps in all\n", alphabet->name,
+           (unsigned long long)said, longest, (unsigned long long)lockstep.steps);
     lockstep_close(&lockstep);
 }
 
@@ -280,15 +322,22 @@ static int run_subject(const struct subject *subject)
     return _cmocka_run_group_tests(subject->name, random, 1, NULL, NULL);
 }
 
+static int run_alphabet(const struct alphabet *alphabet)
+{
+    const struct CMUnitTest exhaustive[] = {{"every_short_sequence_answers_as_the_model",
+                                             every_short_sequence_answers_as_the_model, NULL, NULL,
+                                             (void *)(uintptr_t)alphabet}};
+    return _cmocka_run_group_tests(alphabet->name, exhaustive, 1, NULL, NULL);
+}
+
 static int run_named(const char *name)
 {
-    const struct CMUnitTest exhaustive[] = {
-        cmocka_unit_test(every_short_sequence_answers_as_the_model)};
-    if (strcmp(name, "exhaustive") == 0)
-        return cmocka_run_group_tests(exhaustive, NULL, NULL);
+    for (size_t i = 0; i < ALPHABETS; i++)
+        if (strcmp(name, alphabets[i].name) == 0)
+            return run_alphabet(&alphabets[i]);
     const struct subject *subject = subject_named(name);
     if (subject == NULL) {
-        fprintf(stderr, "no subject is called %s\n", name);
+        fprintf(stderr, "no subject or alphabet is called %s\n", name);
         return 1;
     }
     return run_subject(subject);
@@ -301,7 +350,7 @@ int main(int count, char **names)
         failed += run_named(names[i]);
     for (size_t i = 0; count < 2 && i < contract_subject_count; i++)
         failed += run_subject(&contract_subjects[i]);
-    if (count < 2)
-        failed += run_named("exhaustive");
+    for (size_t i = 0; count < 2 && i < ALPHABETS; i++)
+        failed += run_alphabet(&alphabets[i]);
     return failed == 0 ? 0 : 1;
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "memcached_server.h"
+#include "oracle.h"
 
 /* clang-format off */
 #define EVERY_SHAPE(name, leaf)                                                                    \
@@ -24,6 +25,7 @@
 
 const struct subject contract_subjects[] = {
     EVERY_SHAPE("memory", LEAF_MEMORY),
+    EVERY_SHAPE("oracle", LEAF_ORACLE),
     EVERY_SHAPE("memory_observed", LEAF_MEMORY_OBSERVED),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
@@ -113,6 +115,15 @@ static enum larder_status open_memory(const struct larder_open_options *options,
     return larder_memory_open(&memory, options, cache, message, size);
 }
 
+static enum larder_status open_oracle(const struct larder_open_options *options,
+                                      struct larder_cache **cache, char *message, size_t size)
+{
+    enum larder_status status = oracle_register();
+    if (status != LARDER_OK && status != LARDER_EXISTS)
+        return status;
+    return larder_open("oracle:?value_max=16M", options, cache, message, size);
+}
+
 /* TTLs, listener and errors_as_miss are the wrapper's. */
 static enum larder_status open_observed(const struct larder_open_options *options,
                                         struct larder_cache **cache, char *message, size_t size)
@@ -134,6 +145,8 @@ static struct larder_cache *open_leaf(const struct subject *subject, struct serv
         must_open(open_memory(options, &cache, message, sizeof(message)), "memory", message);
     else if (subject->leaf == LEAF_MEMORY_OBSERVED)
         must_open(open_observed(options, &cache, message, sizeof(message)), "observed", message);
+    else if (subject->leaf == LEAF_ORACLE)
+        must_open(open_oracle(options, &cache, message, sizeof(message)), "oracle", message);
     else if (subject->leaf == LEAF_NULL)
         must_open(larder_null_open(options, &cache, message, sizeof(message)), "null", message);
     else

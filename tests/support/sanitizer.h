@@ -15,6 +15,21 @@
 #define HAS_ADDRESS_SANITIZER 0
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define HAS_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HAS_THREAD_SANITIZER 1
+#endif
+#endif
+#ifndef HAS_THREAD_SANITIZER
+#define HAS_THREAD_SANITIZER 0
+#endif
+
+#define SANITIZED (HAS_ADDRESS_SANITIZER || HAS_THREAD_SANITIZER)
+/* Work that is merely long is divided by this. */
+#define SLOWDOWN (HAS_THREAD_SANITIZER ? 40u : HAS_ADDRESS_SANITIZER ? 8u : 1u)
+
 /* A child that is forked while another thread allocates may find AddressSanitizer's allocator locked
  * for ever, where glibc's is not. */
 #define LEAVE_OUT_WHERE_FORK_LOCKS_THE_ALLOCATOR()                                                 \
