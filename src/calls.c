@@ -258,10 +258,29 @@ enum larder_status larder_read_with(struct larder_cache *cache, const struct lar
     return larder__finish(cache, LARDER_OPERATION_READ, key, status);
 }
 
+/* The way of nearly all calls: nothing is wrong, nothing is asked for but the value. Anything else
+ * goes the way above, from the start, or from the answer of the backend on. */
 enum larder_status larder_read(struct larder_cache *cache, struct larder_slice key, void *buffer,
                                size_t size, struct larder_info *info)
 {
-    return larder_read_with(cache, NULL, key, buffer, size, info);
+    if (__builtin_expect(cache == NULL || larder__key_check(key) != LARDER_OK ||
+                             (buffer == NULL && size > 0),
+                         0))
+        return larder_read_with(cache, NULL, key, buffer, size, info);
+    const struct target *target = larder__target(cache);
+    if (__builtin_expect(target->refusal != LARDER_OK || (info != NULL && info->want != 0), 0))
+        return larder_read_with(cache, NULL, key, buffer, size, info);
+    if (info != NULL)
+        larder_info_clear(info);
+    enum larder_status status = target->scope.ops->read(&target->scope, key, buffer, size, info);
+    if (__builtin_expect(status == LARDER_CLOSED && larder__moved(cache, target), 0))
+        return larder_read_with(cache, NULL, key, buffer, size, info);
+    if (info != NULL)
+        larder__info_hide(info);
+    if (__builtin_expect(status < LARDER_OK || status > LARDER_WOULD_BLOCK, 0))
+        return larder__finish(cache, LARDER_OPERATION_READ, key, status);
+    larder__count_call(cache->counters, LARDER_OPERATION_READ, status);
+    return status;
 }
 
 enum larder_status larder_get_with(struct larder_cache *cache, const struct larder_call *call,

@@ -1,65 +1,88 @@
 #include "counters.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define LOWEST_STATUS LARDER_CLOSED
 #define STATUSES (LARDER_WOULD_BLOCK - LOWEST_STATUS + 1)
-#define STRIPES 4
-#define LINE_BYTES 64
+_Static_assert(STATUSES == LARDER_COUNTED_STATUSES, "struct larder_totals has a column per status");
 
-_Static_assert(STATUSES == 19, "struct larder_totals has a column per status");
-
-struct stripe {
-    /* relaxed: figures order nothing */
-    _Alignas(LINE_BYTES) _Atomic uint64_t calls[LARDER_OPERATIONS][STATUSES];
-};
-
-struct larder_counters {
-    struct stripe stripes[STRIPES];
+/* Which of a thread's own cells an answer is counted in; 0: in none of them. */
+#define HOT(operation, status) [LARDER_OPERATION_##operation][LARDER_##status - LOWEST_STATUS]
+const uint8_t larder__hot_cells[LARDER_OPERATIONS][LARDER_COUNTED_STATUSES] = {
+    HOT(READ, OK) = 1,        HOT(READ, MISS) = 2,  HOT(READ, PARTIAL) = 3, HOT(GET, OK) = 4,
+    HOT(GET, MISS) = 5,       HOT(STORE, OK) = 6,   HOT(STORE, EXISTS) = 7, HOT(DELETE, OK) = 8,
+    HOT(DELETE, MISS) = 9,    HOT(TOUCH, OK) = 10,  HOT(COUNT, OK) = 11,    HOT(COUNT, MISS) = 12,
+    HOT(LEASE_GET, OK) = 13,  HOT(LEASE_GET, MISS) = 14, HOT(LEASE_FILL, OK) = 15,
 };
 
 struct larder_counters *larder__counters_new(void)
 {
-    struct larder_counters *counters = aligned_alloc(LINE_BYTES, sizeof(*counters));
-    if (counters == NULL)
-        return NULL;
-    for (size_t stripe = 0; stripe < STRIPES; stripe++)
-        for (size_t i = 0; i < LARDER_OPERATIONS; i++)
-            for (size_t j = 0; j < STATUSES; j++)
-                atomic_init(&counters->stripes[stripe].calls[i][j], 0);
-    return counters;
+    return calloc(1, sizeof(struct larder_counters));
 }
 
 void larder__counters_free(struct larder_counters *counters)
 {
+    if (counters == NULL)
+        return;
+    for (size_t i = 0; i < LARDER_COUNTING_THREADS; i++)
+        free(atomic_load_explicit(&counters->own[i], memory_order_relaxed));
     free(counters);
 }
 
-/* Threads' descriptors lie a stack apart; the upper bits of a product spread them. */
-static size_t own_stripe(void)
+/* @return NULL: the thread's number is too high, or there is no memory */
+static struct own_counters *own_counters(struct larder_counters *counters)
 {
-    uint64_t thread = (uint64_t)(uintptr_t)pthread_self();
-    return (size_t)((thread * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % STRIPES;
+    const struct larder_thread *thread = larder_thread();
+    if (thread == NULL || thread->number >= LARDER_COUNTING_THREADS)
+        return NULL;
+    struct own_counters *own =
+        atomic_load_explicit(&counters->own[thread->number], memory_order_relaxed);
+    if (own != NULL)
+        return own;
+    own = aligned_alloc(LARDER_LINE_BYTES, sizeof(*own));
+    if (own == NULL)
+        return NULL;
+    for (size_t i = 0; i < LARDER_OWN_CELLS; i++)
+        atomic_init(&own->cells[i], 0);
+    /* release: pairs with the acquire of whoever adds up */
+    atomic_store_explicit(&counters->own[thread->number], own, memory_order_release);
+    return own;
 }
 
-void larder__count_call(struct larder_counters *counters, enum larder_operation operation,
-                        enum larder_status status)
+void larder__count_call_slowly(struct larder_counters *counters, enum larder_operation operation,
+                               enum larder_status status)
 {
-    struct stripe *stripe = &counters->stripes[own_stripe()];
-    atomic_fetch_add_explicit(&stripe->calls[operation][status - LOWEST_STATUS], 1,
-                              memory_order_relaxed);
+    uint8_t cell = larder__hot_cells[operation][status - LOWEST_STATUS];
+    struct own_counters *own = cell != 0 ? own_counters(counters) : NULL;
+    if (own != NULL)
+        larder__count_own(own, cell);
+    else
+        atomic_fetch_add_explicit(&counters->shared[operation][status - LOWEST_STATUS], 1,
+                                  memory_order_relaxed);
+}
+
+static void add_own(const struct own_counters *own, struct larder_totals *totals)
+{
+    for (size_t i = 0; i < LARDER_OPERATIONS; i++)
+        for (size_t j = 0; j < STATUSES; j++)
+            if (larder__hot_cells[i][j] != 0)
+                totals->calls[i][j] += atomic_load_explicit(
+                    &own->cells[larder__hot_cells[i][j]], memory_order_relaxed);
 }
 
 void larder__counters_total(const struct larder_counters *counters, struct larder_totals *totals)
 {
-    for (size_t stripe = 0; stripe < STRIPES; stripe++)
-        for (size_t i = 0; i < LARDER_OPERATIONS; i++)
-            for (size_t j = 0; j < STATUSES; j++)
-                totals->calls[i][j] += atomic_load_explicit(&counters->stripes[stripe].calls[i][j],
-                                                            memory_order_relaxed);
+    for (size_t i = 0; i < LARDER_OPERATIONS; i++)
+        for (size_t j = 0; j < STATUSES; j++)
+            totals->calls[i][j] +=
+                atomic_load_explicit(&counters->shared[i][j], memory_order_relaxed);
+    for (size_t i = 0; i < LARDER_COUNTING_THREADS; i++) {
+        const struct own_counters *own =
+            atomic_load_explicit(&counters->own[i], memory_order_acquire);
+        if (own != NULL)
+            add_own(own, totals);
+    }
 }
 
 static const char *const operation_names[LARDER_OPERATIONS] = {

@@ -48,25 +48,6 @@ static inline hash_sum larder__hash_pair(const uint64_t *secret, uint64_t one, u
     return (hash_sum)(one + secret[0]) * (other + secret[1]);
 }
 
-/* Fewer than 16 bytes as two words; with the length, no two keys have the same ones. */
-static inline hash_sum larder__hash_short(const struct hash_key *key, const unsigned char *bytes,
-                                          size_t length)
-{
-    uint64_t words[2] = {0, 0};
-    if (length >= 8) {
-        words[0] = larder__hash_load(bytes);
-        words[1] = larder__hash_load(bytes + length - 8);
-    } else if (length >= 4) {
-        uint32_t first, last;
-        memcpy(&first, bytes, 4);
-        memcpy(&last, bytes + length - 4, 4);
-        words[0] = (uint64_t)first << 32 | last;
-    } else if (length > 0) {
-        words[0] = (uint64_t)bytes[0] << 16 | (uint64_t)bytes[length / 2] << 8 | bytes[length - 1];
-    }
-    return larder__hash_pair(key->words, words[0], words[1]);
-}
-
 static inline uint64_t larder__hash_fold(const struct hash_key *key, hash_sum sum, size_t length,
                                          uint32_t space)
 {
@@ -76,8 +57,14 @@ static inline uint64_t larder__hash_fold(const struct hash_key *key, hash_sum su
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+/** Fewer than 16 bytes, or more than HASH_BYTES_MAX. */
+uint64_t larder__hash_rest(const struct hash_key *key, const unsigned char *bytes, size_t length,
+                           uint32_t space);
+
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+
 /** @param space  the number of the namespace; 0: none */
-static inline uint64_t larder__hash(const struct hash_key *key, const void *data, size_t length,
+ALWAYS_INLINE uint64_t larder__hash(const struct hash_key *key, const void *data, size_t length,
                                     uint32_t space)
 {
 #ifdef LARDER_CONSTANT_HASH /* for tests: every key collides with every other */
@@ -85,15 +72,14 @@ static inline uint64_t larder__hash(const struct hash_key *key, const void *data
     return 0;
 #else
     const unsigned char *bytes = data;
-    if (length < 16)
-        return larder__hash_fold(key, larder__hash_short(key, bytes, length), length, space);
-    if (length > HASH_BYTES_MAX)
-        return larder_hash(&key->long_keys, space, bytes, length);
+    if (__builtin_expect(length - 16 > HASH_BYTES_MAX - 16, 0))
+        return larder__hash_rest(key, bytes, length, space);
     /* The last pair is taken from the end and may overlap the one before it. */
     const unsigned char *end = bytes + length - 16;
-    const uint64_t *secret = key->words;
-    hash_sum sum = 0;
-    for (; bytes < end; bytes += 16, secret += 2)
+    const uint64_t *secret = key->words + 2;
+    hash_sum sum = larder__hash_pair(key->words, larder__hash_load(bytes),
+                                     larder__hash_load(bytes + 8));
+    for (bytes += 16; __builtin_expect(bytes < end, 0); bytes += 16, secret += 2)
         sum += larder__hash_pair(secret, larder__hash_load(bytes), larder__hash_load(bytes + 8));
     sum += larder__hash_pair(secret, larder__hash_load(end), larder__hash_load(end + 8));
     return larder__hash_fold(key, sum, length, space);

@@ -8,7 +8,48 @@
 
 static uint64_t make_shape(unsigned level, uint32_t split)
 {
-    return (uint64_t)level << 32 | split;
+    return ((UINT64_C(1) << level) - 1) << 32 | split;
+}
+
+/* ---- finding ------------------------------------------------------------------------------- */
+
+/* The rest of the chain, whose first bucket had these tags. */
+static struct item *find_in_chain(const struct index *index, const struct arena *arena,
+                                  const struct key *key, uint64_t tags1)
+{
+    uint32_t next;
+    while ((next = larder__bucket_overflow(tags1)) != 0) {
+        const struct bucket *bucket = &index->overflow[next - 1];
+        uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
+        tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+        struct item *item = larder__bucket_find(arena, bucket, tags0, tags1, key);
+        if (item != NULL)
+            return item;
+    }
+    return NULL;
+}
+
+/* Nothing can have moved past a reader whose first bucket and shape are what they were. */
+struct item *larder__index_find_further(const struct index *index, const struct arena *arena,
+                                        const struct key *key, uint64_t shape,
+                                        const struct bucket *bucket, uint64_t tags1)
+{
+    for (;;) {
+        struct item *item = find_in_chain(index, arena, key, tags1);
+        if (item != NULL)
+            return item;
+        uint64_t after = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+        uint64_t now = larder__index_shape(index);
+        if (tags1 >> 32 == after >> 32 && now == shape)
+            return NULL;
+        shape = now;
+        bucket = larder__index_bucket(index, shape, key->hash);
+        uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
+        tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+        item = larder__bucket_find(arena, bucket, tags0, tags1, key);
+        if (item != NULL)
+            return item;
+    }
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */

@@ -43,9 +43,11 @@ struct bucket {
 
 _Static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
 
-/* How many buckets there are: 2^level + split, of which the first `split` were split already. */
-#define SHAPE_LEVEL(shape) ((unsigned)((shape) >> 32))
+/* How many buckets there are: 2^level + split, of which the first `split` were split already. The
+ * upper half is 2^level - 1. */
+#define SHAPE_MASK(shape) ((uint32_t)((shape) >> 32))
 #define SHAPE_SPLIT(shape) ((uint32_t)(shape))
+#define SHAPE_LEVEL(shape) ((unsigned)__builtin_popcount(SHAPE_MASK(shape)))
 
 struct index {
     struct bucket *buckets;  /* set when opened, then only read */
@@ -74,16 +76,17 @@ static inline uint8_t larder__tag_of(uint64_t hash)
     return tag != 0 ? tag : 1;
 }
 
+/* Without a branch, which nothing could predict. */
 static inline uint32_t larder__shape_bucket(uint64_t shape, uint64_t hash)
 {
-    uint64_t mask = (UINT64_C(1) << SHAPE_LEVEL(shape)) - 1;
-    uint32_t number = (uint32_t)(hash & mask);
-    return number < SHAPE_SPLIT(shape) ? (uint32_t)(hash & (mask << 1 | 1)) : number;
+    uint32_t number = (uint32_t)hash & SHAPE_MASK(shape);
+    uint32_t bit = ((uint32_t)hash & (SHAPE_MASK(shape) + 1));
+    return number | (bit & -(uint32_t)(number < SHAPE_SPLIT(shape)));
 }
 
 static inline uint32_t larder__shape_buckets(uint64_t shape)
 {
-    return (UINT32_C(1) << SHAPE_LEVEL(shape)) + SHAPE_SPLIT(shape);
+    return SHAPE_MASK(shape) + 1 + SHAPE_SPLIT(shape);
 }
 
 static inline uint32_t larder__bucket_overflow(uint64_t tags1)
@@ -126,45 +129,41 @@ static inline void larder__prefetch_item(const struct item *item)
     __builtin_prefetch((const char *)item + 128);
 }
 
-/* Looks through a bucket and its chain. */
-static inline struct item *larder__chain_find(const struct index *index, const struct arena *arena,
-                                              const struct bucket *bucket, const struct key *key)
+/* The item of a key among those of a bucket whose tags were read. */
+ALWAYS_INLINE struct item *larder__bucket_find(const struct arena *arena,
+                                               const struct bucket *bucket, uint64_t tags0,
+                                               uint64_t tags1, const struct key *key)
 {
-    for (;;) {
-        uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
-        uint64_t tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
-        unsigned found = larder__bucket_match(tags0, tags1, larder__tag_of(key->hash));
-        for (; found != 0; found &= found - 1) {
-            uint32_t location = atomic_load_explicit(
-                &bucket->locations[__builtin_ctz(found)], memory_order_acquire);
-            struct item *item = larder__item_at(arena, location);
-            larder__prefetch_item(item);
-            if (location != 0 && larder__item_has_key(item, key))
-                return item;
-        }
-        uint32_t next = larder__bucket_overflow(tags1);
-        if (next == 0)
-            return NULL;
-        bucket = &index->overflow[next - 1];
+    unsigned found = larder__bucket_match(tags0, tags1, larder__tag_of(key->hash));
+    for (; found != 0; found &= found - 1) {
+        uint32_t location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
+                                                 memory_order_acquire);
+        struct item *item = larder__item_at(arena, location);
+        larder__prefetch_item(item);
+        if (__builtin_expect(location != 0 && larder__item_has_key(item, key), 1))
+            return item;
     }
+    return NULL;
 }
+
+/** What larder__index_find() does when the key's own bucket does not have it. */
+struct item *larder__index_find_further(const struct index *index, const struct arena *arena,
+                                        const struct key *key, uint64_t shape,
+                                        const struct bucket *bucket, uint64_t tags1);
 
 /** Finds the item of a key. Within a section of the arena's epoch, or under the stripe's lock.
  * @return NULL: there is none */
-static inline struct item *larder__index_find(const struct index *index, const struct arena *arena,
+ALWAYS_INLINE struct item *larder__index_find(const struct index *index, const struct arena *arena,
                                               const struct key *key)
 {
-    for (;;) {
-        uint64_t shape = larder__index_shape(index);
-        const struct bucket *bucket = larder__index_bucket(index, shape, key->hash);
-        uint64_t before = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
-        struct item *item = larder__chain_find(index, arena, bucket, key);
-        if (__builtin_expect(item != NULL, 1))
-            return item;
-        uint64_t after = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
-        if (before >> 32 == after >> 32 && larder__index_shape(index) == shape)
-            return NULL;
-    }
+    uint64_t shape = larder__index_shape(index);
+    const struct bucket *bucket = larder__index_bucket(index, shape, key->hash);
+    uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
+    uint64_t tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+    struct item *item = larder__bucket_find(arena, bucket, tags0, tags1, key);
+    if (__builtin_expect(item != NULL, 1))
+        return item;
+    return larder__index_find_further(index, arena, key, shape, bucket, tags1);
 }
 
 /** A place in the index. */

@@ -17,6 +17,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "hash.h"
 
 /** Items begin at multiples of this; a location counts in it. 2^32 of them are 16 GiB. */
@@ -182,10 +186,26 @@ void larder__draft_write(const struct draft *draft, const struct key *key, struc
  * they are. */
 void larder__draft_of_item(const struct item *item, struct draft *draft);
 
+#if defined(__SSE2__)
+static inline unsigned larder__equal16(const unsigned char *one, const unsigned char *other)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)one),
+                                                      _mm_loadu_si128((const __m128i *)(const void *)other)));
+}
+#endif
+
 /** Bytes are equal; quick for the lengths that keys have. */
-static inline bool larder__bytes_equal(const unsigned char *one, const unsigned char *other,
+ALWAYS_INLINE bool larder__bytes_equal(const unsigned char *one, const unsigned char *other,
                                        size_t length)
 {
+#if defined(__SSE2__)
+    if (__builtin_expect(length >= 16, 1)) {
+        for (size_t i = 0; i + 16 < length; i += 16)
+            if (larder__equal16(one + i, other + i) != 0xffff)
+                return false;
+        return larder__equal16(one + length - 16, other + length - 16) == 0xffff;
+    }
+#endif
     if (length < 8)
         return memcmp(one, other, length) == 0;
     const unsigned char *end = one + length - 8;
@@ -197,14 +217,15 @@ static inline bool larder__bytes_equal(const unsigned char *one, const unsigned 
     return difference == 0;
 }
 
-bool larder__large_has_key(const struct item *item, const struct key *key);
+/** Of an item with any parts. */
+bool larder__marked_item_has_key(const struct item *item, const struct key *key);
 
-static inline bool larder__item_has_key(const struct item *item, const struct key *key)
+ALWAYS_INLINE bool larder__item_has_key(const struct item *item, const struct key *key)
 {
-    if (__builtin_expect((item->marks & ITEM_LARGE) != 0, 0))
-        return larder__large_has_key(item, key);
-    return item->key_length == key->length && larder__part_u32(item, ITEM_SPACE) == key->space &&
-           larder__bytes_equal(larder__item_key(item), key->bytes, key->length);
+    if (__builtin_expect((item->marks & ~ITEM_ABSENT) != 0, 0))
+        return larder__marked_item_has_key(item, key);
+    return item->key_length == key->length && key->space == 0 &&
+           larder__bytes_equal(item->parts, key->bytes, key->length);
 }
 
 #endif

@@ -303,8 +303,12 @@ uint32_t larder__large_reclaim(struct large_store *store)
     return count;
 }
 
-bool larder__large_has_key(const struct item *item, const struct key *key)
+bool larder__marked_item_has_key(const struct item *item, const struct key *key)
 {
+    if ((item->marks & ITEM_LARGE) == 0)
+        return item->key_length == key->length &&
+               larder__part_u32(item, ITEM_SPACE) == key->space &&
+               larder__bytes_equal(larder__item_key(item), key->bytes, key->length);
     struct item_block block = larder__item_block(item);
     return block.hash == key->hash && block.large->space == key->space &&
            block.large->key_length == key->length &&

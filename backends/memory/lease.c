@@ -54,7 +54,7 @@ static struct item_lease new_lease(struct visit *visit, uint32_t lease_ms)
 static enum larder_status get_present(struct visit *visit, const struct lease_arguments *get)
 {
     struct look look = {visit->memory, visit->thread, UINT64_MAX, visit->now_ms};
-    larder__item_hit(visit->item);
+    larder__item_hit(visit->item, visit->thread);
     if (wants_refresh(visit, get->scope)) {
         struct item_lease lease = new_lease(visit, get->lease_ms);
         enum larder_status status = put_lease(visit, lease);

@@ -13,7 +13,7 @@ struct look {
 };
 
 /** @return false when memory ran out */
-static inline bool larder__look_begin(struct look *look, struct memory *memory)
+ALWAYS_INLINE bool larder__look_begin(struct look *look, struct memory *memory)
 {
     look->memory = memory;
     look->thread = larder_thread();
@@ -23,13 +23,13 @@ static inline bool larder__look_begin(struct look *look, struct memory *memory)
     return look->thread != NULL;
 }
 
-static inline void larder__look_end(const struct look *look)
+ALWAYS_INLINE void larder__look_end(const struct look *look)
 {
     if (__builtin_expect(look->now_ms >= look->due_ms, 0))
         larder__read_housekeeping(look->memory, look->thread, look->now_ms);
 }
 
-static inline struct key larder__look_key(const struct look *look, const struct larder_scope *scope,
+ALWAYS_INLINE struct key larder__look_key(const struct look *look, const struct larder_scope *scope,
                                           struct larder_slice name)
 {
     const struct memory *memory = look->memory;
@@ -39,27 +39,31 @@ static inline struct key larder__look_key(const struct look *look, const struct 
 }
 
 /** The time has to be known to judge this item. */
-static inline bool larder__look_is_timeless(const struct look *look, const struct item *item)
+ALWAYS_INLINE bool larder__look_is_timeless(const struct look *look, const struct item *item)
 {
     return look->now_ms == 0 && larder__item_expiry_ms(item) != UINT64_MAX;
 }
 
-/* A hit that finds the counter full writes nothing. */
-static inline void larder__item_hit(struct item *item)
+/* A hit that finds the counter full writes nothing that is shared: it writes to the thread's own
+ * line. A branch in place of the choice of address would wait for the item, and when it guessed
+ * wrong all reads behind it would begin anew. */
+ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
 {
     uint8_t frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
-    if (frequency < FREQUENCY_MAX)
-        atomic_store_explicit(&item->frequency, (uint8_t)(frequency + 1), memory_order_relaxed);
+    uintptr_t shared = (uintptr_t)&item->frequency, own = (uintptr_t)&thread->scratch;
+    uintptr_t place = own ^ ((shared ^ own) & -(uintptr_t)(frequency < FREQUENCY_MAX));
+    atomic_store_explicit((_Atomic uint8_t *)place, (uint8_t)(frequency + 1),
+                          memory_order_relaxed);
 }
 
 void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms);
 
 /** What an item, or none, answers to a reader; counts a hit. @return OK, MISS or ABSENT */
-static inline enum larder_status larder__look_judge(const struct look *look, struct item *item)
+ALWAYS_INLINE enum larder_status larder__look_judge(const struct look *look, struct item *item)
 {
     if (item == NULL || look->now_ms >= larder__item_expiry_ms(item))
         return LARDER_MISS;
-    larder__item_hit(item);
+    larder__item_hit(item, look->thread);
     if (__builtin_expect((item->marks & (ITEM_ABSENT | ITEM_SLIDES)) == 0, 1))
         return LARDER_OK;
     if ((item->marks & ITEM_SLIDES) != 0)
@@ -68,28 +72,41 @@ static inline enum larder_status larder__look_judge(const struct look *look, str
 }
 
 /* Like memcpy(), without the call for lengths that most values have. */
-static inline void larder__copy_bytes(unsigned char *to, const unsigned char *from, size_t length)
+ALWAYS_INLINE void larder__copy_bytes(unsigned char *to, const unsigned char *from, size_t length)
 {
-    if (length < 32 || length > 256) {
+    if (length - 64 <= 64) { /* 64 to 128: two pieces that may overlap */
+        memcpy(to, from, 64);
+        memcpy(to + length - 64, from + length - 64, 64);
+    } else if (length - 16 < 48) { /* 16 to 63 */
+        memcpy(to, from, 16);
+        memcpy(to + length - 16, from + length - 16, 16);
+        if (length > 32) {
+            memcpy(to + 16, from + 16, 16);
+            memcpy(to + length - 32, from + length - 32, 16);
+        }
+    } else {
         memcpy(to, from, length);
-        return;
     }
-    for (size_t i = 0; i + 32 < length; i += 32)
-        memcpy(to + i, from + i, 32);
-    memcpy(to + length - 32, from + length - 32, 32);
 }
 
 /** @return OK or PARTIAL */
-static inline enum larder_status larder__copy_value(const struct look *look,
+ALWAYS_INLINE enum larder_status larder__copy_value(const struct look *look,
                                                     const struct item *item, void *buffer,
                                                     size_t size, struct larder_info *info)
 {
-    struct larder_slice value = larder__item_value(item);
-    size_t copied = value.length < size ? value.length : size;
+    const unsigned char *bytes = item->parts + item->key_length;
+    size_t length = item->value_length;
+    if (__builtin_expect((item->marks & ~ITEM_ABSENT) != 0, 0)) {
+        struct larder_slice value = larder__item_value(item);
+        bytes = value.data;
+        length = value.length;
+    }
+    size_t copied = length < size ? length : size;
     if (copied > 0)
-        larder__copy_bytes(buffer, value.data, copied);
-    larder__item_info(look->memory, item, look->now_ms, info);
-    return copied < value.length ? LARDER_PARTIAL : LARDER_OK;
+        larder__copy_bytes(buffer, bytes, copied);
+    if (info != NULL)
+        larder__item_info(look->memory, item, look->now_ms, info);
+    return copied < length ? LARDER_PARTIAL : LARDER_OK;
 }
 
 /** Gives a view: a copy of a small value, a reference to a large one. Within a section.

@@ -58,7 +58,7 @@ static enum larder_status touching_attempt(struct visit *visit, void *arguments)
     struct look look = look_of(visit);
     if (visit->presence != PRESENT)
         return visit->presence == NEGATIVE ? LARDER_ABSENT : LARDER_MISS;
-    larder__item_hit(visit->item);
+    larder__item_hit(visit->item, visit->thread);
     enum larder_status status = larder__visit_touch(visit, touching->ttl_ms);
     if (status != LARDER_OK)
         return status;
@@ -75,6 +75,16 @@ static enum larder_status read_touching(const struct larder_scope *scope, struct
     return larder__visit_storing(scope, name, touching_attempt, touching);
 }
 
+/* Out of the way of plain reads. */
+__attribute__((noinline)) static enum larder_status
+copy_touching(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size,
+              struct larder_info *info)
+{
+    struct touching touching = {
+        .buffer = buffer, .size = size, .info = info, .ttl_ms = larder__call_touch(scope)};
+    return read_touching(scope, name, &touching);
+}
+
 enum larder_status larder__memory_get_and_touch(const struct larder_scope *scope,
                                                 struct larder_slice name, int64_t ttl_ms,
                                                 struct larder_value *value)
@@ -87,7 +97,7 @@ enum larder_status larder__memory_get_and_touch(const struct larder_scope *scope
 
 /* Enters a section and finds what lies under the key. @return false: the cache is closed, and the
  * section was left */
-static inline bool find(struct look *look, const struct key *key, struct item **item)
+ALWAYS_INLINE bool find(struct look *look, const struct key *key, struct item **item)
 {
     struct memory *memory = look->memory;
     for (;;) {
@@ -111,11 +121,8 @@ enum larder_status larder__memory_read(const struct larder_scope *scope, struct 
 {
     struct look look;
     struct item *item;
-    if (__builtin_expect(larder__call_touch(scope) != LARDER_TTL_UNKNOWN, 0)) {
-        struct touching touching = {
-            .buffer = buffer, .size = size, .info = info, .ttl_ms = larder__call_touch(scope)};
-        return read_touching(scope, name, &touching);
-    }
+    if (__builtin_expect(larder__call_touch(scope) != LARDER_TTL_UNKNOWN, 0))
+        return copy_touching(scope, name, buffer, size, info);
     if (!larder__look_begin(&look, scope->self))
         return LARDER_NO_MEMORY;
     struct key key = larder__look_key(&look, scope, name);

@@ -21,6 +21,7 @@ struct larder_thread {
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t section;
     /* Which domain of epochs the thread's call belongs to, while it writes; 0: none. Likewise. */
     _Atomic uint64_t call;
+    _Atomic uint8_t scratch;    /* written, never read */
     uint32_t number;            /* from 0, small: of the record. Constant. */
     uint32_t ticks;             /* the owner's: how many calls it made, for work done now and then */
     struct larder_thread *next; /* constant once the record is in the list */
