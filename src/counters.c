@@ -10,7 +10,7 @@ _Static_assert(STATUSES == LARDER_COUNTED_STATUSES, "struct larder_totals has a 
 /* Which of a thread's own cells an answer is counted in; 0: in none of them. */
 #define HOT(operation, status) [LARDER_OPERATION_##operation][LARDER_##status - LOWEST_STATUS]
 const uint8_t larder__hot_cells[LARDER_OPERATIONS][LARDER_COUNTED_STATUSES] = {
-    HOT(READ, OK) = 1,        HOT(READ, MISS) = 2,  HOT(READ, PARTIAL) = 3, HOT(GET, OK) = 4,
+    HOT(READ, OK) = LARDER_READ_OK_CELL,        HOT(READ, MISS) = 2,  HOT(READ, PARTIAL) = 3, HOT(GET, OK) = 4,
     HOT(GET, MISS) = 5,       HOT(STORE, OK) = 6,   HOT(STORE, EXISTS) = 7, HOT(DELETE, OK) = 8,
     HOT(DELETE, MISS) = 9,    HOT(TOUCH, OK) = 10,  HOT(COUNT, OK) = 11,    HOT(COUNT, MISS) = 12,
     HOT(LEASE_GET, OK) = 13,  HOT(LEASE_GET, MISS) = 14, HOT(LEASE_FILL, OK) = 15,
@@ -25,7 +25,7 @@ void larder__counters_free(struct larder_counters *counters)
 {
     if (counters == NULL)
         return;
-    for (size_t i = 0; i < LARDER_COUNTING_THREADS; i++)
+    for (size_t i = 0; i < LARDER_THREAD_CELLS; i++)
         free(atomic_load_explicit(&counters->own[i], memory_order_relaxed));
     free(counters);
 }
@@ -34,10 +34,10 @@ void larder__counters_free(struct larder_counters *counters)
 static struct own_counters *own_counters(struct larder_counters *counters)
 {
     const struct larder_thread *thread = larder_thread();
-    if (thread == NULL || thread->number >= LARDER_COUNTING_THREADS)
+    if (thread == NULL || thread->cell == LARDER_THREAD_CELLS)
         return NULL;
     struct own_counters *own =
-        atomic_load_explicit(&counters->own[thread->number], memory_order_relaxed);
+        atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
     if (own != NULL)
         return own;
     own = aligned_alloc(LARDER_LINE_BYTES, sizeof(*own));
@@ -46,7 +46,7 @@ static struct own_counters *own_counters(struct larder_counters *counters)
     for (size_t i = 0; i < LARDER_OWN_CELLS; i++)
         atomic_init(&own->cells[i], 0);
     /* release: pairs with the acquire of whoever adds up */
-    atomic_store_explicit(&counters->own[thread->number], own, memory_order_release);
+    atomic_store_explicit(&counters->own[thread->cell], own, memory_order_release);
     return own;
 }
 
@@ -77,7 +77,7 @@ void larder__counters_total(const struct larder_counters *counters, struct larde
         for (size_t j = 0; j < STATUSES; j++)
             totals->calls[i][j] +=
                 atomic_load_explicit(&counters->shared[i][j], memory_order_relaxed);
-    for (size_t i = 0; i < LARDER_COUNTING_THREADS; i++) {
+    for (size_t i = 0; i < LARDER_THREAD_CELLS; i++) {
         const struct own_counters *own =
             atomic_load_explicit(&counters->own[i], memory_order_acquire);
         if (own != NULL)

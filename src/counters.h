@@ -11,7 +11,6 @@
 #include <larder/util/thread.h>
 
 #define LARDER_COUNTED_STATUSES 19 /* from LARDER_CLOSED to LARDER_WOULD_BLOCK */
-#define LARDER_COUNTING_THREADS 64
 #define LARDER_OWN_CELLS 16
 
 /* Written by one thread, a record's owner, at a time; relaxed: figures order nothing. What the last
@@ -21,8 +20,9 @@ struct own_counters {
 };
 
 struct larder_counters {
-    /* by a thread's number; stored by that thread with release, loaded by others with acquire */
-    _Atomic(struct own_counters *) own[LARDER_COUNTING_THREADS];
+    /* By a thread's cell; stored by that thread with release, loaded by others with acquire. The
+     * last one stays NULL. */
+    _Atomic(struct own_counters *) own[LARDER_THREAD_CELLS + 1];
     /* relaxed */
     _Atomic uint64_t shared[LARDER_OPERATIONS][LARDER_COUNTED_STATUSES];
 };
@@ -33,6 +33,9 @@ struct larder_counters *larder__counters_new(void); /* NULL: no memory */
 void larder__counters_free(struct larder_counters *counters);
 void larder__count_call_slowly(struct larder_counters *counters, enum larder_operation operation,
                                enum larder_status status);
+
+/** The cell of a read that was answered OK. */
+#define LARDER_READ_OK_CELL 1
 
 static inline void larder__count_own(struct own_counters *own, uint8_t cell)
 {
@@ -46,12 +49,24 @@ static inline void larder__count_call(struct larder_counters *counters,
     const struct larder_thread *thread = larder__own_thread;
     uint8_t cell = larder__hot_cells[operation][status - LARDER_CLOSED];
     struct own_counters *own = NULL;
-    if (thread != NULL && cell != 0 && thread->number < LARDER_COUNTING_THREADS)
-        own = atomic_load_explicit(&counters->own[thread->number], memory_order_relaxed);
+    if (thread != NULL && cell != 0)
+        own = atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
     if (__builtin_expect(own != NULL, 1))
         larder__count_own(own, cell);
     else
         larder__count_call_slowly(counters, operation, status);
+}
+
+static inline void larder__count_read(struct larder_counters *counters)
+{
+    const struct larder_thread *thread = larder__own_thread;
+    struct own_counters *own = NULL;
+    if (__builtin_expect(thread != NULL, 1))
+        own = atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
+    if (__builtin_expect(own != NULL, 1))
+        larder__count_own(own, LARDER_READ_OK_CELL);
+    else
+        larder__count_call_slowly(counters, LARDER_OPERATION_READ, LARDER_OK);
 }
 
 struct larder_totals {

@@ -51,7 +51,7 @@ static inline hash_sum larder__hash_pair(const uint64_t *secret, uint64_t one, u
 static inline uint64_t larder__hash_fold(const struct hash_key *key, hash_sum sum, size_t length,
                                          uint32_t space)
 {
-    uint64_t low = (uint64_t)sum + key->last[0] + length * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t low = (uint64_t)sum + key->last[0] + length;
     uint64_t high = ((uint64_t)(sum >> 64) ^ key->last[1]) + space * UINT64_C(0xd6e8feb86659fd93);
     hash_sum product = (hash_sum)low * high;
     return (uint64_t)product ^ (uint64_t)(product >> 64);

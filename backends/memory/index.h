@@ -89,6 +89,29 @@ static inline uint32_t larder__shape_buckets(uint64_t shape)
     return SHAPE_MASK(shape) + 1 + SHAPE_SPLIT(shape);
 }
 
+/* Both words of tags. Each is loaded whole: x86 never tears an aligned 8 bytes, and orders loads as
+ * acquire asks; what the compiler may not do is said to it. */
+#if defined(__SSE2__) && !LARDER_EPOCH_SYMMETRIC
+ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, uint8_t tag)
+{
+    __m128i tags = _mm_load_si128((const __m128i *)(const void *)bucket);
+    atomic_signal_fence(memory_order_acquire);
+    __m128i wanted = _mm_set1_epi32((int)(tag * UINT32_C(0x01010101)));
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, wanted)) & BUCKET_SLOTS_MASK;
+}
+#define LARDER_MATCHES_AT_ONCE 1
+#endif
+
+static inline unsigned larder__bucket_match(uint64_t tags0, uint64_t tags1, uint8_t tag);
+
+#ifndef LARDER_MATCHES_AT_ONCE
+ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, uint8_t tag)
+{
+    return larder__bucket_match(atomic_load_explicit(&bucket->tags[0], memory_order_acquire),
+                                atomic_load_explicit(&bucket->tags[1], memory_order_acquire), tag);
+}
+#endif
+
 static inline uint32_t larder__bucket_overflow(uint64_t tags1)
 {
     return (uint32_t)(tags1 >> 40);

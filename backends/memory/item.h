@@ -21,6 +21,8 @@
 #include <emmintrin.h>
 #endif
 
+#include <larder/util/epoch.h>
+
 #include "hash.h"
 
 /** Items begin at multiples of this; a location counts in it. 2^32 of them are 16 GiB. */
@@ -55,6 +57,42 @@ struct item {
 };
 
 #define ITEM_HEADER_BYTES offsetof(struct item, parts)
+
+/* What a plain item's header says besides its times, in one word: key length in bits 0 to 15, value
+ * length in 16 to 31, frequency in 32 to 39, marks in 40 to 47. */
+#define HEADER_PLAIN_MASK UINT64_C(0x0000ff000000ffff) /* key length and marks */
+#define HEADER_PLAIN(key_length, marks) ((uint64_t)(key_length) | (uint64_t)(marks) << 40)
+#define HEADER_VALUE_LENGTH(header) ((size_t)((header) >> 16 & 0xffff))
+#define HEADER_FREQUENCY(header) ((uint8_t)((header) >> 32))
+
+/** One load in the place of four, where nothing watches: the frequency in it may be any that was
+ * there meanwhile, the rest never changes. */
+static inline uint64_t larder__item_header(const struct item *item)
+{
+#if LARDER_EPOCH_SYMMETRIC || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    return item->key_length | (uint64_t)item->value_length << 16 |
+           (uint64_t)atomic_load_explicit(&item->frequency, memory_order_relaxed) << 32 |
+           (uint64_t)item->marks << 40;
+#else
+    uint64_t header;
+    memcpy(&header, (const unsigned char *)item + offsetof(struct item, key_length),
+           sizeof(header));
+    return header;
+#endif
+}
+
+/* Of an item that has no part, or its space alone. */
+static inline const unsigned char *larder__plain_key(const struct item *item, uint32_t space)
+{
+    return item->parts + (space != 0 ? sizeof(space) : 0);
+}
+
+static inline uint32_t larder__item_space(const struct item *item)
+{
+    uint32_t space;
+    memcpy(&space, item->parts, sizeof(space));
+    return space;
+}
 
 /** What a key is found by. */
 struct key {
@@ -200,10 +238,11 @@ ALWAYS_INLINE bool larder__bytes_equal(const unsigned char *one, const unsigned 
 {
 #if defined(__SSE2__)
     if (__builtin_expect(length >= 16, 1)) {
-        for (size_t i = 0; i + 16 < length; i += 16)
-            if (larder__equal16(one + i, other + i) != 0xffff)
-                return false;
-        return larder__equal16(one + length - 16, other + length - 16) == 0xffff;
+        unsigned equal = larder__equal16(one, other) &
+                         larder__equal16(one + length - 16, other + length - 16);
+        for (size_t i = 16; __builtin_expect(i + 16 < length, 0); i += 16)
+            equal &= larder__equal16(one + i, other + i);
+        return equal == 0xffff;
     }
 #endif
     if (length < 8)

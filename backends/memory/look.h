@@ -32,7 +32,7 @@ ALWAYS_INLINE void larder__look_end(const struct look *look)
 ALWAYS_INLINE struct key larder__look_key(const struct look *look, const struct larder_scope *scope,
                                           struct larder_slice name)
 {
-    const struct memory *memory = look->memory;
+    struct memory *memory = look->memory;
     struct key key = {name.data, name.length, 0, larder__scope_space(memory, scope)};
     key.hash = larder__hash(&memory->hash_key, name.data, name.length, key.space);
     return key;
@@ -47,13 +47,19 @@ ALWAYS_INLINE bool larder__look_is_timeless(const struct look *look, const struc
 /* A hit that finds the counter full writes nothing that is shared: it writes to the thread's own
  * line. A branch in place of the choice of address would wait for the item, and when it guessed
  * wrong all reads behind it would begin anew. */
-ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
+ALWAYS_INLINE void larder__item_hit_at(struct item *item, uint8_t frequency,
+                                       struct larder_thread *thread)
 {
-    uint8_t frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
     uintptr_t shared = (uintptr_t)&item->frequency, own = (uintptr_t)&thread->scratch;
     uintptr_t place = own ^ ((shared ^ own) & -(uintptr_t)(frequency < FREQUENCY_MAX));
     atomic_store_explicit((_Atomic uint8_t *)place, (uint8_t)(frequency + 1),
                           memory_order_relaxed);
+}
+
+ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
+{
+    larder__item_hit_at(item, atomic_load_explicit(&item->frequency, memory_order_relaxed),
+                        thread);
 }
 
 void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms);

@@ -4,9 +4,9 @@
 #define FINGERPRINT_BITS 11u
 #define SHARE_START 0.10
 #define SHARE_MIN 0.01
-#define SHARE_MAX 0.30
+#define SHARE_MAX 0.25
 #define LEVEL_MAX 1.5
-#define LEVEL_STEP 10.0   /* entries' worth of a returning ghost */
+#define LEVEL_STEP 12.0   /* entries' worth of a returning ghost */
 #define GUARD_WEIGHT 256.0
 #define NEW_SLOTS 3u      /* of 31: ghosts of about the last tenth tell about the share */
 #define LEFT_HALVED 0.2   /* of all entries */
@@ -44,18 +44,16 @@ void larder__policy_close(struct policy *policy)
     larder__region_release(&policy->region);
 }
 
-/* Twice as many slots as entries, at least half of that, in a power of two of buckets. */
+/* Twice as many slots as entries. */
 static uint32_t ghost_buckets(uint64_t items)
 {
-    uint32_t buckets = 1;
-    while ((uint64_t)buckets * GHOST_SLOTS * 3 < items * 4 && buckets < UINT32_C(1) << 30)
-        buckets *= 2;
-    return buckets;
+    uint64_t buckets = items * 2 / GHOST_SLOTS + 1;
+    return buckets < UINT32_MAX ? (uint32_t)buckets : UINT32_MAX;
 }
 
 uint64_t larder__policy_ghost_bytes(uint64_t items)
 {
-    return larder__round_up(ghost_buckets(items) * sizeof(struct ghost_bucket),
+    return larder__round_up((uint64_t)ghost_buckets(items) * sizeof(struct ghost_bucket),
                             larder__page_bytes());
 }
 
@@ -73,7 +71,7 @@ bool larder__policy_make_ghost(struct policy *policy, uint64_t items)
         return false;
     }
     policy->charged_bytes = bytes;
-    policy->ghost_mask = ghost_buckets(items) - 1;
+    policy->ghost_buckets = ghost_buckets(items);
     /* release: pairs with the acquire of whoever looks for a ghost */
     atomic_store_explicit(&policy->ghosts, (struct ghost_bucket *)(void *)policy->region.base,
                           memory_order_release);
@@ -90,8 +88,7 @@ uint64_t larder__policy_bytes(const struct policy *policy)
 static struct ghost_bucket *bucket_of(const struct policy *policy, uint64_t hash)
 {
     struct ghost_bucket *ghosts = atomic_load_explicit(&policy->ghosts, memory_order_acquire);
-    /* other bits than the index takes */
-    return ghosts != NULL ? &ghosts[(uint32_t)(hash >> 24) & policy->ghost_mask] : NULL;
+    return ghosts != NULL ? &ghosts[larder__ghost_place(policy, hash)] : NULL;
 }
 
 static uint16_t fingerprint_of(uint64_t hash)
@@ -122,23 +119,32 @@ struct ghost {
     unsigned age; /* in slots of its bucket: 0 is the newest */
 };
 
+/* A bit for each slot with that fingerprint; a free one has a history of 0. */
+static uint32_t ghost_match(const struct ghost_bucket *bucket, uint16_t fingerprint)
+{
+    uint32_t found = 0;
+    for (unsigned i = 0; i < GHOST_SLOTS; i++) {
+        uint16_t slot = atomic_load_explicit(&bucket->slots[i], memory_order_relaxed);
+        found |= (uint32_t)((slot & ~31u) == fingerprint && slot != 0) << i;
+    }
+    return found;
+}
+
 /* Finds the newest, and takes it out. */
 static bool ghost_take(const struct policy *policy, uint64_t hash, struct ghost *ghost)
 {
     struct ghost_bucket *bucket = bucket_of(policy, hash);
-    if (bucket == NULL)
+    uint32_t found = bucket != NULL ? ghost_match(bucket, fingerprint_of(hash)) : 0;
+    if (found == 0)
         return false;
     unsigned cursor = cursor_of(bucket);
-    for (unsigned age = 0; age < GHOST_SLOTS; age++) {
-        _Atomic uint16_t *place = &bucket->slots[(cursor + GHOST_SLOTS - 1 - age) % GHOST_SLOTS];
-        uint16_t slot = atomic_load_explicit(place, memory_order_relaxed);
-        if (slot == 0 || (slot & ~31u) != fingerprint_of(hash))
-            continue;
-        atomic_store_explicit(place, 0, memory_order_relaxed);
-        *ghost = (struct ghost){(enum ghost_kind)(slot & 3), slot >> 2 & HISTORY_MAX, age};
-        return ghost->kind < GHOST_KINDS;
-    }
-    return false;
+    uint32_t before = found & ((UINT32_C(1) << cursor) - 1); /* newer than what is behind it */
+    unsigned number = 31u - (unsigned)__builtin_clz(before != 0 ? before : found);
+    uint16_t slot = atomic_load_explicit(&bucket->slots[number], memory_order_relaxed);
+    atomic_store_explicit(&bucket->slots[number], 0, memory_order_relaxed);
+    *ghost = (struct ghost){(enum ghost_kind)(slot & 3), slot >> 2 & HISTORY_MAX,
+                            (cursor + GHOST_SLOTS - 1 - number) % GHOST_SLOTS};
+    return slot != 0 && ghost->kind < GHOST_KINDS;
 }
 
 /* ---- what ghosts that come back tell -------------------------------------------------------- */
@@ -153,8 +159,9 @@ static void adjust_level(struct policy *policy, enum ghost_kind kind)
         store(&policy->level, clamp(load(&policy->level) + step, 0, LEVEL_MAX));
 }
 
-static void adjust_share(struct policy *policy, const struct ghost *ghost, double weight)
+static void adjust_share(struct policy *policy, const struct ghost *ghost)
 {
+    double weight = 1 / load(&policy->items);
     double small = load(&policy->left[GHOST_COLD]) + load(&policy->left[GHOST_REFUSED]);
     double from_main = load(&policy->left[GHOST_FROM_MAIN]);
     double step = ghost->kind == GHOST_FROM_MAIN ? -weight * clamp(small / from_main, 1, 50)
@@ -174,8 +181,7 @@ static unsigned more_history(unsigned history, unsigned hits)
     return history < HISTORY_MAX ? history : HISTORY_MAX;
 }
 
-enum queue larder__policy_admit(struct policy *policy, uint64_t hash, double weight,
-                                uint8_t *history)
+enum queue larder__policy_admit(struct policy *policy, uint64_t hash, uint8_t *history)
 {
     struct ghost ghost;
     *history = 1;
@@ -183,7 +189,7 @@ enum queue larder__policy_admit(struct policy *policy, uint64_t hash, double wei
         return QUEUE_SMALL;
     *history = (uint8_t)more_history(ghost.history, 1);
     adjust_level(policy, ghost.kind);
-    adjust_share(policy, &ghost, weight);
+    adjust_share(policy, &ghost);
     if (is_admitted(policy, *history))
         return QUEUE_MAIN;
     *history |= HISTORY_REFUSED;

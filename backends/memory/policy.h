@@ -41,11 +41,11 @@ struct policy {
     struct budget *budget;
     /* Set by the first eviction, with release, under growth; loaded with acquire. */
     _Atomic(struct ghost_bucket *) ghosts;
-    uint32_t ghost_mask;    /* set before `ghosts` is */
+    uint32_t ghost_buckets; /* set before `ghosts` is */
     struct region region;   /* of the ghosts; guarded by growth */
     uint64_t charged_bytes; /* likewise */
     _Atomic double items;   /* how many entries there are, as of the last scan */
-    _Atomic double share;   /* of the small queue, of all bytes: 0.01 to 0.30 */
+    _Atomic double share;   /* of the small queue, of all bytes: 0.01 to 0.25 */
     _Atomic double level;   /* 0 to 1.5 */
     _Atomic double guard;   /* the history of what leaves the main queue unhit, averaged */
     _Atomic double left[GHOST_KINDS]; /* how many went into the ghost, halved now and then */
@@ -59,9 +59,8 @@ uint64_t larder__policy_ghost_bytes(uint64_t items);
 bool larder__policy_make_ghost(struct policy *policy, uint64_t items);
 uint64_t larder__policy_bytes(const struct policy *policy);
 
-/** A new entry comes. @param weight  its bytes as a part of the bound */
-enum queue larder__policy_admit(struct policy *policy, uint64_t hash, double weight,
-                                uint8_t *history);
+/** A new entry comes. */
+enum queue larder__policy_admit(struct policy *policy, uint64_t hash, uint8_t *history);
 
 /** The oldest entries of a queue are looked at. @return true: it is kept, in the main queue */
 bool larder__policy_keeps(struct policy *policy, enum queue queue, uint8_t *frequency,
@@ -70,12 +69,18 @@ bool larder__policy_keeps(struct policy *policy, enum queue queue, uint8_t *freq
 void larder__policy_forgets(struct policy *policy, enum queue queue, uint64_t hash,
                             uint8_t frequency, uint8_t history);
 
+/* Other bits of the hash than the index takes. */
+static inline uint32_t larder__ghost_place(const struct policy *policy, uint64_t hash)
+{
+    return (uint32_t)(((hash >> 16 & UINT32_MAX) * policy->ghost_buckets) >> 32);
+}
+
 /** Asks for the line of the ghost that a new entry will need. */
 static inline void larder__policy_prefetch(const struct policy *policy, uint64_t hash)
 {
     struct ghost_bucket *ghosts = atomic_load_explicit(&policy->ghosts, memory_order_acquire);
     if (ghosts != NULL)
-        __builtin_prefetch(&ghosts[(uint32_t)(hash >> 24) & policy->ghost_mask]);
+        __builtin_prefetch(&ghosts[larder__ghost_place(policy, hash)]);
 }
 
 #endif

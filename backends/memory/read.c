@@ -116,8 +116,10 @@ ALWAYS_INLINE bool find(struct look *look, const struct key *key, struct item **
     }
 }
 
-enum larder_status larder__memory_read(const struct larder_scope *scope, struct larder_slice name,
-                                       void *buffer, size_t size, struct larder_info *info)
+/* Any read. */
+__attribute__((noinline)) static enum larder_status
+read_generally(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size,
+               struct larder_info *info)
 {
     struct look look;
     struct item *item;
@@ -133,6 +135,105 @@ enum larder_status larder__memory_read(const struct larder_scope *scope, struct 
         status = larder__copy_value(&look, item, buffer, size, info);
     larder_epoch_leave(look.thread);
     larder__look_end(&look);
+    return status;
+}
+
+/* An item with no part but its space, found in its own bucket. @return NULL: anything else */
+ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
+                                      struct larder_slice name, uint32_t space, uint64_t *header)
+{
+    uint64_t hash = larder__hash(&memory->hash_key, name.data, name.length, space);
+    const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
+    unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(hash));
+    for (; found != 0; found &= found - 1) {
+        uint32_t location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
+                                                 memory_order_acquire);
+        struct item *item = larder__item_at(&memory->arena, location);
+        larder__prefetch_item(item);
+        if (__builtin_expect(location == 0, 0))
+            continue;
+        *header = larder__item_header(item);
+        if (__builtin_expect((*header & HEADER_PLAIN_MASK) ==
+                                     HEADER_PLAIN(name.length, space != 0 ? ITEM_SPACE : 0) &&
+                                 (space == 0 || larder__item_space(item) == space) &&
+                                 larder__bytes_equal(larder__plain_key(item, space), name.data,
+                                                     name.length),
+                             1))
+            return item;
+    }
+    return NULL;
+}
+
+ALWAYS_INLINE bool is_live(const struct item *item, uint64_t now_ms)
+{
+    uint32_t expiry = atomic_load_explicit(&item->expiry, memory_order_relaxed);
+    return expiry == 0 || now_ms - 1 < expiry - (uint64_t)1; /* a time of 0 is not known: no */
+}
+
+/* A hit that needs nothing but the value. @return false: anything else; nothing was done */
+ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thread,
+                                struct larder_slice name, uint32_t space, uint64_t now_ms,
+                                void *buffer, size_t size, enum larder_status *status)
+{
+    uint64_t header = 0;
+    larder_epoch_enter(&memory->epoch, thread);
+    const struct index *index = larder__index(memory);
+    struct item *item = __builtin_expect(index != NULL, 1)
+                            ? find_plain(memory, index, name, space, &header)
+                            : NULL;
+    if (__builtin_expect(item == NULL || !is_live(item, now_ms), 0)) {
+        larder_epoch_leave(thread);
+        return false;
+    }
+    larder__item_hit_at(item, HEADER_FREQUENCY(header), thread);
+    size_t length = HEADER_VALUE_LENGTH(header);
+    larder__copy_bytes(buffer, larder__plain_key(item, space) + name.length,
+                       length < size ? length : size);
+    larder_epoch_leave(thread);
+    *status = length <= size ? LARDER_OK : LARDER_PARTIAL;
+    return true;
+}
+
+/* In a namespace, or where something ends. */
+__attribute__((noinline)) static enum larder_status
+read_timed(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size)
+{
+    struct memory *memory = scope->self;
+    struct larder_thread *thread = larder__own_thread;
+    enum larder_status status;
+    uint32_t space = larder__scope_space(memory, scope);
+    uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
+    uint64_t now_ms = due_ms != UINT64_MAX ? larder__now_ms(memory) : 0;
+    if (__builtin_expect(
+            !read_plainly(memory, thread, name, space, now_ms, buffer, size, &status), 0))
+        return read_generally(scope, name, buffer, size, NULL);
+    if (__builtin_expect(now_ms >= due_ms, 0))
+        larder__read_housekeeping(memory, thread, now_ms);
+    return status;
+}
+
+/*
+ * How many instructions a read takes is how many reads the processor works on at once while they
+ * wait for memory. So what most reads are, a hit with nothing asked for but the value, is written
+ * out by itself, twice: without and with the time; everything else is left to read_generally(),
+ * which begins anew.
+ */
+enum larder_status larder__memory_read(const struct larder_scope *scope, struct larder_slice name,
+                                       void *buffer, size_t size, struct larder_info *info)
+{
+    struct memory *memory = scope->self;
+    struct larder_thread *thread = larder__own_thread;
+    enum larder_status status;
+    if (__builtin_expect(((uintptr_t)scope->call | (uintptr_t)info) != 0 || thread == NULL ||
+                             name.length - 16 > HASH_BYTES_MAX - 16,
+                         0))
+        return read_generally(scope, name, buffer, size, info);
+    if (scope->space != NULL ||
+        atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
+        return read_timed(scope, name, buffer, size);
+    if (__builtin_expect(
+            !read_plainly(memory, thread, name, SPACE_NONE, 0, buffer, size, &status), 0))
+        return read_generally(scope, name, buffer, size, NULL);
     return status;
 }
 

@@ -10,7 +10,8 @@
 #include <larder/util/deadline.h>
 
 #define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
-#define SMALL_FIRST_SCANS 8u    /* from this one on the small queue is looked at whatever its share */
+#define SMALL_FIRST_SCANS 16u   /* from this one on the small queue is looked at whatever its share */
+#define COPIES_BOUND_SCANS 32u  /* from this one on only a part of a segment survives */
 #define WAIT_NS UINT64_C(20000000) /* for readers that stand still */
 #define SURVIVORS_PERCENT 75u
 
@@ -78,7 +79,7 @@ static bool evict_segment(struct memory *memory, struct larder_thread *thread, u
     if (segment == NULL)
         return false;
     larder__scan_begin(&scan, memory, thread, segment, SCAN_EVICT, now_ms);
-    if (scans >= SMALL_FIRST_SCANS)
+    if (scans >= COPIES_BOUND_SCANS)
         scan.survivors_max_bytes = larder__segment_used(segment) / 100 * SURVIVORS_PERCENT;
     if (spared_hash != NULL) {
         scan.spares = true;

@@ -53,17 +53,18 @@ static struct space *find(const struct spaces *spaces, struct larder_slice name,
     for (uint32_t i = (uint32_t)hash;; i++) {
         struct space *space =
             atomic_load_explicit(&table->entries[i & table->mask], memory_order_acquire);
-        if (space == NULL || (space->hash == hash && space->length == name.length &&
-                              memcmp(space->name, name.data, name.length) == 0))
+        if (space == NULL || (space->hash == hash && larder__space_is(space, name)))
             return space;
     }
 }
 
-uint32_t larder__space_number(const struct spaces *spaces, struct larder_slice name)
+uint32_t larder__space_look_up(struct spaces *spaces, struct larder_slice name)
 {
-    const struct space *space = find(spaces, name, hash_of(spaces, name));
-    return space != NULL ? atomic_load_explicit(&space->number, memory_order_acquire)
-                         : SPACE_UNKNOWN;
+    struct space *space = find(spaces, name, hash_of(spaces, name));
+    if (space == NULL)
+        return SPACE_UNKNOWN;
+    atomic_store_explicit(larder__space_place(spaces, name), space, memory_order_release);
+    return atomic_load_explicit(&space->number, memory_order_acquire);
 }
 
 static void table_add(struct space_table *table, struct space *space)
@@ -125,10 +126,10 @@ static uint32_t add_locked(struct spaces *spaces, struct larder_slice name, uint
 
 uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name)
 {
+    uint32_t known = larder__space_number(spaces, name);
+    if (known != SPACE_UNKNOWN)
+        return known;
     uint64_t hash = hash_of(spaces, name);
-    const struct space *space = find(spaces, name, hash);
-    if (space != NULL)
-        return atomic_load_explicit(&space->number, memory_order_acquire);
     pthread_mutex_lock(&spaces->lock);
     uint32_t number = add_locked(spaces, name, hash);
     pthread_mutex_unlock(&spaces->lock);

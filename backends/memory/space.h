@@ -32,7 +32,12 @@ struct space_table {
     _Atomic(struct space *) entries[];
 };
 
+#define SPACES_RECENT 16u
+
 struct spaces {
+    /* By the place of a name that was looked for: what was found there last. A guess, compared
+     * before it is used; relaxed, since entries are complete before anybody finds them. */
+    _Atomic(struct space *) recent[SPACES_RECENT];
     struct hash_key hash_key;
     /* Stored with release under lock, loaded with acquire. */
     _Atomic(struct space_table *) table;
@@ -50,8 +55,30 @@ struct spaces {
 void larder__spaces_open(struct spaces *spaces);
 void larder__spaces_close(struct spaces *spaces);
 
+/** What larder__space_number() does for a name that is not among the recent ones. */
+uint32_t larder__space_look_up(struct spaces *spaces, struct larder_slice name);
+
+static inline bool larder__space_is(const struct space *space, struct larder_slice name)
+{
+    return space->length == name.length && memcmp(space->name, name.data, name.length) == 0;
+}
+
+static inline _Atomic(struct space *) *larder__space_place(struct spaces *spaces,
+                                                           struct larder_slice name)
+{
+    return &spaces->recent[(uintptr_t)name.data / 64 % SPACES_RECENT];
+}
+
 /** The number of a name that was stored under before; else SPACE_UNKNOWN. Takes no lock. */
-uint32_t larder__space_number(const struct spaces *spaces, struct larder_slice name);
+static inline uint32_t larder__space_number(struct spaces *spaces, struct larder_slice name)
+{
+    /* acquire: pairs with the release of larder__space_look_up() */
+    const struct space *space =
+        atomic_load_explicit(larder__space_place(spaces, name), memory_order_acquire);
+    if (__builtin_expect(space == NULL || !larder__space_is(space, name), 0))
+        return larder__space_look_up(spaces, name);
+    return atomic_load_explicit(&space->number, memory_order_acquire);
+}
 /** The number of a name, a new one for a name that was never seen.
  * @return SPACE_UNKNOWN: no memory, or numbers are used up */
 uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name);

@@ -247,11 +247,7 @@ static enum queue queue_for(const struct visit *visit, struct draft *draft)
         draft->history = visit->item->history;
         return larder__segment_of(&visit->memory->arena, visit->item)->queue;
     }
-    double bytes = (double)larder__draft_size(draft, &visit->key);
-    bytes += draft->large != NULL ? (double)draft->large->charged_bytes : 0;
-    return larder__policy_admit(&visit->memory->policy, visit->key.hash,
-                                bytes / (double)larder__budget_max(visit->memory->budget),
-                                &draft->history);
+    return larder__policy_admit(&visit->memory->policy, visit->key.hash, &draft->history);
 }
 
 static uint32_t next_version(struct stripe *stripe)

@@ -33,6 +33,7 @@ static void thread_exits(void *thread)
 static void add(struct larder_thread *thread)
 {
     thread->number = atomic_fetch_add_explicit(&thread_count, 1, memory_order_relaxed);
+    thread->cell = thread->number < LARDER_THREAD_CELLS ? thread->number : LARDER_THREAD_CELLS;
     struct larder_thread *first = atomic_load_explicit(&first_thread, memory_order_relaxed);
     do
         thread->next = first;

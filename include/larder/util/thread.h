@@ -15,6 +15,9 @@
 #include <stdint.h>
 
 #define LARDER_LINE_BYTES 64
+/** Tables that have something for each of the first so many records have one place more, for all
+ * others. */
+#define LARDER_THREAD_CELLS 64
 
 struct larder_thread {
     /* What the thread reads at the moment (util/epoch.h); 0: nothing. Written by the thread alone. */
@@ -23,6 +26,7 @@ struct larder_thread {
     _Atomic uint64_t call;
     _Atomic uint8_t scratch;    /* written, never read */
     uint32_t number;            /* from 0, small: of the record. Constant. */
+    uint32_t cell;              /* likewise, but no more than LARDER_THREAD_CELLS */
     uint32_t ticks;             /* the owner's: how many calls it made, for work done now and then */
     struct larder_thread *next; /* constant once the record is in the list */
     _Atomic uint32_t taken;     /* 1: has an owner. Taken with acquire, given with release, so that
