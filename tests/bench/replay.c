@@ -120,6 +120,13 @@ static double items(struct session *session)
     return 0;
 }
 
+/* All objects in turn, but neighbours, who may be of one size, far from each other: the factor is a
+ * prime. */
+static uint32_t scattered(const struct trace *trace, uint32_t i)
+{
+    return (uint32_t)(i * UINT64_C(2654435761) % trace->objects);
+}
+
 /* How many objects a cache of max_bytes holds, on average, while new ones come in. */
 static double fill(struct session *session, uint64_t max_bytes, double entries)
 {
@@ -127,10 +134,12 @@ static double fill(struct session *session, uint64_t max_bytes, double entries)
              last = (uint32_t)(entries * FILL_TURNS);
     uint32_t step = (last - first) / FILL_SAMPLES + 1, samples = 0;
     double sum = 0;
-    if (!session_open(session, max_bytes))
+    if (!session_open(session, max_bytes)) {
+        session->message = NULL; /* too few bytes: more will do, or calibrate() says so */
         return 0;
+    }
     for (uint32_t i = 0; i < last && session->message == NULL; i++) {
-        store(session, i % session->trace->objects);
+        store(session, scattered(session->trace, i));
         if (i >= first && i % step == 0) {
             sum += items(session);
             samples++;
@@ -151,7 +160,7 @@ static void calibrate(struct session *session, struct replay_cache *cache, uint6
     for (unsigned i = 0; i < FILLS_MAX && best > CLOSE_ENOUGH && session->message == NULL; i++) {
         double held = fill(session, (uint64_t)bytes, entries) / entries;
         double error = held > 1 ? held - 1 : 1 - held;
-        if (error < best) {
+        if (held > 0 && error < best) {
             best = error;
             cache->held = held;
             cache->max_bytes = (uint64_t)bytes;
@@ -165,6 +174,8 @@ static void calibrate(struct session *session, struct replay_cache *cache, uint6
         else
             bytes *= held > 0.5 && held < 2 ? 1.02 / held : held < 1 ? 2 : 0.5;
     }
+    if (cache->max_bytes == 0 && session->message == NULL)
+        session->message = "the cache does not open";
 }
 
 static double replay_all(struct session *session)
@@ -180,6 +191,7 @@ int replay_cache(struct replay_cache *cache, const struct trace *trace, uint64_t
                  double *ratio, const char **message)
 {
     struct session session;
+    cache->max_bytes = 0;
     if (session_init(&session, cache, trace))
         calibrate(&session, cache, capacity);
     if (session.message == NULL && session_open(&session, cache->max_bytes)) {
