@@ -11,7 +11,8 @@
  * - The level follows regret: refusals that were asked for again lower it, objects that main had
  *   dropped and that were asked for again raise it. Each moves it by 12 / entries.
  * - So does the small queue's share of the room: what left small not long ago and is asked for
- *   again widens it, what left main narrows it, each the more the rarer its kind is in the ghost.
+ *   again widens it, what left main narrows it: by 1 / entries, and the more the rarer its kind is
+ *   in the ghost.
  *
  * A hit only counts up to 3; all else happens when something is taken in or looked through.
  */
@@ -44,8 +45,8 @@ struct segments {
     } * about;
     uint64_t capacity, segment;
     double entries;
-    double level, guard, share;
-    double left[GHOST_KINDS]; /* lately, by kind */
+    double level, guard, share; /* share: of the capacity */
+    double left[GHOST_KINDS];   /* lately, by kind */
 };
 
 static void segments_close(void *self)
@@ -66,7 +67,7 @@ static void *segments_open(const struct policy_input *input)
     segments->segment = input->capacity / SEGMENTS;
     segments->entries = input->entries;
     segments->level = 1;
-    segments->share = SHARE_FIRST * (double)input->capacity;
+    segments->share = SHARE_FIRST;
     for (unsigned i = 0; i < GHOST_KINDS; i++)
         segments->left[i] = 1;
     segments->about = calloc(input->objects, sizeof(*segments->about));
@@ -163,7 +164,7 @@ static void make_room(struct segments *segments, uint32_t weight)
 {
     const struct list *small = &segments->lists.list[SMALL], *main = &segments->lists.list[MAIN];
     for (unsigned seen = 0; small->weight + main->weight + weight > segments->capacity; seen++) {
-        int from_small = (double)small->weight >= segments->share ||
+        int from_small = (double)small->weight >= segments->share * (double)segments->capacity ||
                          (seen >= PATIENCE && seen < PATIENCE_END) || main->weight == 0;
         if (from_small && small->weight > 0)
             look_through(segments, SMALL, 0);
@@ -179,7 +180,7 @@ static double within(double value, double least, double most)
     return value < least ? least : value > most ? most : value;
 }
 
-static void learn(struct segments *segments, const struct ghost_entry *entry, uint32_t weight)
+static void learn(struct segments *segments, const struct ghost_entry *entry)
 {
     double step = LEVEL_STEPS / segments->entries;
     if (entry->kind != GHOST_COLD)
@@ -191,9 +192,7 @@ static void learn(struct segments *segments, const struct ghost_entry *entry, ui
     double ratio = (left[GHOST_COLD] + left[GHOST_REFUSED]) / left[GHOST_DROPPED];
     double change = entry->kind == GHOST_DROPPED ? -within(ratio, 1, WEIGHT_MOST)
                                                  : within(1 / ratio, 1, WEIGHT_MOST);
-    double capacity = (double)segments->capacity;
-    segments->share =
-        within(segments->share + change * weight, SHARE_LEAST * capacity, SHARE_MOST * capacity);
+    segments->share = within(segments->share + change / segments->entries, SHARE_LEAST, SHARE_MOST);
 }
 
 static void take_in(struct segments *segments, uint32_t object)
@@ -206,7 +205,7 @@ static void take_in(struct segments *segments, uint32_t object)
     add_history(about, 1);
     make_room(segments, weight);
     if (known)
-        learn(segments, &entry, weight);
+        learn(segments, &entry);
     int to_main = known && is_welcome(segments, about);
     about->refused = known && !to_main;
     lists_push(&segments->lists, to_main ? MAIN : SMALL, object);
