@@ -204,16 +204,6 @@ enum larder_status larder__write_check(const struct target *target, enum larder_
     return write->value.length > traits->value_max ? LARDER_TOO_LARGE : LARDER_OK;
 }
 
-/* What was not asked for is not told, also where it would cost nothing: a program that forgets to
- * ask finds out on the first cache that it is tried on. */
-void larder__info_hide(struct larder_info *info)
-{
-    if ((info->want & LARDER_WANT_VERSION) == 0)
-        info->version = 0;
-    if ((info->want & LARDER_WANT_TTL) == 0)
-        info->ttl_ms = LARDER_TTL_UNKNOWN;
-}
-
 enum larder_status larder__touch_check(const struct target *target, int64_t *ttl_ms)
 {
     enum larder_status status = larder__ttl_resolve(target->ttl, *ttl_ms, ttl_ms);
@@ -302,7 +292,7 @@ NO_CANARY enum larder_status larder_read(struct larder_cache *cache, struct lard
     enum larder_status status = target->scope.ops->read(&target->scope, key, buffer, size, NULL);
     if (__builtin_expect(status != LARDER_OK, 0))
         return read_finish(cache, &arguments, status);
-    larder__count_read(cache->counters);
+    larder__count_reads(cache->counters, 1);
     return LARDER_OK;
 }
 

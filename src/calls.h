@@ -51,8 +51,16 @@ enum larder_status larder__write_check(const struct target *target, enum larder_
 /** @return OK; BAD_ARGUMENT for unknown bits; UNSUPPORTED for what the cache can't tell */
 enum larder_status larder__want_check(const struct target *target, uint32_t want);
 
-/** Takes out what `want` does not ask for. */
-void larder__info_hide(struct larder_info *info);
+/** Takes out what `want` does not ask for: what was not asked for is not told, also where it would
+ * cost nothing, so that a program that forgets to ask finds out on the first cache that it is tried
+ * on. */
+static inline void larder__info_hide(struct larder_info *info)
+{
+    if ((info->want & LARDER_WANT_VERSION) == 0)
+        info->version = 0;
+    if ((info->want & LARDER_WANT_TTL) == 0)
+        info->ttl_ms = LARDER_TTL_UNKNOWN;
+}
 
 /** Resolves the TTL. @return OK; BAD_ARGUMENT; UNSUPPORTED */
 enum larder_status larder__touch_check(const struct target *target, int64_t *ttl_ms);

@@ -51,14 +51,14 @@ static struct own_counters *own_counters(struct larder_counters *counters)
 }
 
 void larder__count_call_slowly(struct larder_counters *counters, enum larder_operation operation,
-                               enum larder_status status)
+                               enum larder_status status, uint64_t calls)
 {
     uint8_t cell = larder__hot_cells[operation][status - LOWEST_STATUS];
     struct own_counters *own = cell != 0 ? own_counters(counters) : NULL;
     if (own != NULL)
-        larder__count_own(own, cell);
+        larder__count_own(own, cell, calls);
     else
-        atomic_fetch_add_explicit(&counters->shared[operation][status - LOWEST_STATUS], 1,
+        atomic_fetch_add_explicit(&counters->shared[operation][status - LOWEST_STATUS], calls,
                                   memory_order_relaxed);
 }
 

@@ -32,15 +32,15 @@ extern const uint8_t larder__hot_cells[LARDER_OPERATIONS][LARDER_COUNTED_STATUSE
 struct larder_counters *larder__counters_new(void); /* NULL: no memory */
 void larder__counters_free(struct larder_counters *counters);
 void larder__count_call_slowly(struct larder_counters *counters, enum larder_operation operation,
-                               enum larder_status status);
+                               enum larder_status status, uint64_t calls);
 
 /** The cell of a read that was answered OK. */
 #define LARDER_READ_OK_CELL 1
 
-static inline void larder__count_own(struct own_counters *own, uint8_t cell)
+static inline void larder__count_own(struct own_counters *own, uint8_t cell, uint64_t calls)
 {
     uint64_t count = atomic_load_explicit(&own->cells[cell], memory_order_relaxed);
-    atomic_store_explicit(&own->cells[cell], count + 1, memory_order_relaxed);
+    atomic_store_explicit(&own->cells[cell], count + calls, memory_order_relaxed);
 }
 
 static inline void larder__count_call(struct larder_counters *counters,
@@ -52,21 +52,22 @@ static inline void larder__count_call(struct larder_counters *counters,
     if (thread != NULL && cell != 0)
         own = atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
     if (__builtin_expect(own != NULL, 1))
-        larder__count_own(own, cell);
+        larder__count_own(own, cell, 1);
     else
-        larder__count_call_slowly(counters, operation, status);
+        larder__count_call_slowly(counters, operation, status, 1);
 }
 
-static inline void larder__count_read(struct larder_counters *counters)
+/** Reads that were answered OK. */
+static inline void larder__count_reads(struct larder_counters *counters, uint64_t calls)
 {
     const struct larder_thread *thread = larder__own_thread;
     struct own_counters *own = NULL;
     if (__builtin_expect(thread != NULL, 1))
         own = atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
     if (__builtin_expect(own != NULL, 1))
-        larder__count_own(own, LARDER_READ_OK_CELL);
+        larder__count_own(own, LARDER_READ_OK_CELL, calls);
     else
-        larder__count_call_slowly(counters, LARDER_OPERATION_READ, LARDER_OK);
+        larder__count_call_slowly(counters, LARDER_OPERATION_READ, LARDER_OK, calls);
 }
 
 struct larder_totals {

@@ -1,6 +1,8 @@
 /* Calls on many keys: prepare every row, enter once, finish every row. */
 #include "calls.h"
 
+#include <string.h>
+
 #include <larder/util/growth.h>
 #include <larder/util/value.h>
 
@@ -35,6 +37,21 @@ static enum larder_status row_check(const struct target *target, enum larder_man
     return LARDER_BAD_ARGUMENT;
 }
 
+/* Reads are many, and nearly all ask for nothing but the value. */
+static inline int is_plain_read(enum larder_many_kind many, const struct larder_row *row)
+{
+    return many == LARDER_MANY_READ && row->value.info.want == 0 && row->buffer != NULL &&
+           row->reserved == 0 && larder__key_check(row->key) == LARDER_OK;
+}
+
+static inline void plain_read_prepare(struct larder_row *row)
+{
+    struct larder_value *value = &row->value;
+    memset(value, 0, sizeof(*value));
+    value->info.ttl_ms = LARDER_TTL_UNKNOWN;
+    row->status = LARDER_ASKED;
+}
+
 static void row_prepare(const struct target *target, enum larder_many_kind many,
                         enum larder_mode mode, struct larder_row *row)
 {
@@ -67,12 +84,20 @@ static enum larder_status finish_rows(struct larder_cache *cache, enum larder_ma
                                       const struct larder_rows *rows)
 {
     enum larder_status lowest = LARDER_OK;
+    size_t plain = 0; /* reads that were answered OK: they are counted together */
     for (size_t i = 0; i < rows->count; i++) {
         struct larder_row *row = larder_row_at(rows, i);
+        if (row->status == LARDER_OK && many == LARDER_MANY_READ) {
+            larder__info_hide(&row->value.info);
+            plain++;
+            continue;
+        }
         finish_row(cache, many, row);
         if (row->status < lowest)
             lowest = row->status;
     }
+    if (plain > 0)
+        larder__count_reads(cache->counters, plain);
     return lowest;
 }
 
@@ -90,8 +115,13 @@ static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_ma
 static void rows_prepare(const struct target *target, enum larder_many_kind many,
                          enum larder_mode mode, const struct larder_rows *rows)
 {
-    for (size_t i = 0; i < rows->count; i++)
-        row_prepare(target, many, mode, larder_row_at(rows, i));
+    for (size_t i = 0; i < rows->count; i++) {
+        struct larder_row *row = larder_row_at(rows, i);
+        if (is_plain_read(many, row))
+            plain_read_prepare(row);
+        else
+            row_prepare(target, many, mode, row);
+    }
 }
 
 static int any_is_closed(const struct larder_rows *rows)

@@ -77,6 +77,13 @@ ALWAYS_INLINE enum larder_status larder__look_judge(const struct look *look, str
     return (item->marks & ITEM_ABSENT) != 0 ? LARDER_ABSENT : LARDER_OK;
 }
 
+/* Of an item whose expiry has no upper half. */
+ALWAYS_INLINE bool larder__plain_is_live(const struct item *item, uint64_t now_ms)
+{
+    uint32_t expiry = atomic_load_explicit(&item->expiry, memory_order_relaxed);
+    return expiry == 0 || now_ms - 1 < expiry - (uint64_t)1; /* a time of 0 is not known: no */
+}
+
 /* Like memcpy(), without the call for lengths that most values have. */
 ALWAYS_INLINE void larder__copy_bytes(unsigned char *to, const unsigned char *from, size_t length)
 {

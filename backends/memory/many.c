@@ -12,47 +12,52 @@
 struct group {
     struct look look;
     const struct index *index;
-    struct key keys[GROUP];
-    struct larder_row *rows[GROUP];
+    uint32_t space;
     uint32_t count;
+    struct larder_row *rows[GROUP];
+    uint64_t hashes[GROUP];
+    const struct bucket *buckets[GROUP];
+    struct item *items[GROUP]; /* that the tags point to first; NULL: none */
 };
 
-static void ask_for_buckets(struct group *group, const struct larder_scope *scope)
+static void ask_for_buckets(struct group *group)
 {
-    const struct index *index = group->index;
-    uint64_t shape = larder__index_shape(index);
+    const struct memory *memory = group->look.memory;
+    uint64_t shape = larder__index_shape(group->index);
     for (uint32_t i = 0; i < group->count; i++) {
-        group->keys[i] = larder__look_key(&group->look, scope, group->rows[i]->key);
-        __builtin_prefetch(larder__index_bucket(index, shape, group->keys[i].hash));
+        struct larder_slice name = group->rows[i]->key;
+        group->hashes[i] =
+            larder__hash(&memory->hash_key, name.data, name.length, group->space);
+        group->buckets[i] = larder__index_bucket(group->index, shape, group->hashes[i]);
+        __builtin_prefetch(group->buckets[i]);
     }
 }
 
-/* The first item whose tag fits; a wrong guess costs a line. */
-static void ask_for_items(const struct group *group)
+static void ask_for_items(struct group *group)
 {
-    uint64_t shape = larder__index_shape(group->index);
+    const struct arena *arena = &group->look.memory->arena;
     for (uint32_t i = 0; i < group->count; i++) {
-        uint64_t hash = group->keys[i].hash;
-        const struct bucket *bucket = larder__index_bucket(group->index, shape, hash);
-        /* relaxed, both: a guess */
-        unsigned found = larder__bucket_match(
-            atomic_load_explicit(&bucket->tags[0], memory_order_relaxed),
-            atomic_load_explicit(&bucket->tags[1], memory_order_relaxed), larder__tag_of(hash));
-        if (found == 0)
-            continue;
-        const struct item *item = larder__item_at(
-            &group->look.memory->arena,
-            atomic_load_explicit(&bucket->locations[__builtin_ctz(found)], memory_order_relaxed));
+        const struct bucket *bucket = group->buckets[i];
+        unsigned found =
+            larder__bucket_match_atomic(bucket, larder__tag_of(group->hashes[i]));
+        uint32_t location = 0;
+        if (__builtin_expect(found != 0, 1))
+            location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
+                                            memory_order_acquire);
+        struct item *item = larder__item_at(arena, location);
+        group->items[i] = location != 0 ? item : NULL;
         __builtin_prefetch(item);
         larder__prefetch_item(item);
     }
 }
 
-static enum larder_status answer(struct group *group, enum larder_many_kind many, uint32_t i)
+/* Any row. */
+__attribute__((noinline)) static enum larder_status
+answer_generally(struct group *group, enum larder_many_kind many, uint32_t i)
 {
     struct larder_row *row = group->rows[i];
-    struct item *item =
-        larder__index_find(group->index, &group->look.memory->arena, &group->keys[i]);
+    struct key key = {row->key.data, row->key.length, group->hashes[i], group->space};
+    struct item *item = larder__index_find(group->index, &group->look.memory->arena, &key);
     if (item != NULL && larder__look_is_timeless(&group->look, item))
         return LARDER_ASKED;
     enum larder_status status = larder__look_judge(&group->look, item);
@@ -63,14 +68,37 @@ static enum larder_status answer(struct group *group, enum larder_many_kind many
     return larder__copy_value(&group->look, item, row->buffer, row->size, &row->value.info);
 }
 
-static void read_group(const struct larder_scope *scope, enum larder_many_kind many,
-                       struct group *group)
+/* A read that hits an item without parts and asks for nothing but the value. */
+ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_kind many, uint32_t i)
+{
+    struct larder_row *row = group->rows[i];
+    struct item *item = group->items[i];
+    if (__builtin_expect(item == NULL || many != LARDER_MANY_READ || row->value.info.want != 0 ||
+                             group->space != 0,
+                         0))
+        return answer_generally(group, many, i);
+    uint64_t header = larder__item_header(item);
+    if (__builtin_expect((header & HEADER_PLAIN_MASK) != HEADER_PLAIN(row->key.length, 0) ||
+                             !larder__bytes_equal(item->parts, row->key.data, row->key.length) ||
+                             !larder__plain_is_live(item, group->look.now_ms),
+                         0))
+        return answer_generally(group, many, i);
+    larder__item_hit_at(item, HEADER_FREQUENCY(header), group->look.thread);
+    size_t length = HEADER_VALUE_LENGTH(header);
+    if (row->size > 0)
+        larder__copy_bytes(row->buffer, item->parts + row->key.length,
+                           length < row->size ? length : row->size);
+    row->value.info.length = length;
+    return length <= row->size ? LARDER_OK : LARDER_PARTIAL;
+}
+
+static void read_group(enum larder_many_kind many, struct group *group)
 {
     struct memory *memory = group->look.memory;
     larder_epoch_enter(&memory->epoch, group->look.thread);
     group->index = larder__index(memory);
     if (group->index != NULL) {
-        ask_for_buckets(group, scope);
+        ask_for_buckets(group);
         ask_for_items(group);
     }
     for (uint32_t i = 0; i < group->count; i++)
@@ -115,9 +143,10 @@ static void read_rows(const struct larder_scope *scope, enum larder_many_kind ma
                 larder_row_at(rows, i)->status = LARDER_NO_MEMORY;
         return;
     }
+    group.space = larder__scope_space(group.look.memory, scope);
     for (size_t next = 0; next < rows->count;) {
         next = gather(&group, rows, next);
-        read_group(scope, many, &group);
+        read_group(many, &group);
         answer_rest(scope, many, &group);
     }
     larder__look_end(&group.look);

@@ -164,12 +164,6 @@ ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct 
     return NULL;
 }
 
-ALWAYS_INLINE bool is_live(const struct item *item, uint64_t now_ms)
-{
-    uint32_t expiry = atomic_load_explicit(&item->expiry, memory_order_relaxed);
-    return expiry == 0 || now_ms - 1 < expiry - (uint64_t)1; /* a time of 0 is not known: no */
-}
-
 /* A hit that needs nothing but the value. @return false: anything else; nothing was done */
 ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thread,
                                 struct larder_slice name, uint32_t space, uint64_t now_ms,
@@ -181,7 +175,7 @@ ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thr
     struct item *item = __builtin_expect(index != NULL, 1)
                             ? find_plain(memory, index, name, space, &header)
                             : NULL;
-    if (__builtin_expect(item == NULL || !is_live(item, now_ms), 0)) {
+    if (__builtin_expect(item == NULL || !larder__plain_is_live(item, now_ms), 0)) {
         larder_epoch_leave(thread);
         return false;
     }
