@@ -5,8 +5,11 @@
  *
  * what: mem (bytes a item beyond key and value); get, uni, hot, mix, cap with the number of threads
  * (Mops/s) and with _hit (ratio); get with _p50 and _p99 (ns, every 16th call, the clock's own cost
- * taken off). cap: a tenth of the bytes that all keys take, set on miss. Beside it, as a peer of
- * its own, larder_read_multi() of 64 keys at once.
+ * taken off); set: pure sets of present keys. cap: a tenth of the bytes that all keys take, set on
+ * miss. Beside it, as a peer of its own, larder_read_multi() of 64 keys at once.
+ *
+ * Built several times: on small pages and on huge ones, with a TTL of an hour on every entry, and
+ * through a client's namespace.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,10 +20,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <larder/client.h>
 #include <larder/larder.h>
 
 #include "histogram.h"
 #include "moment.h"
+
+/* What the build chooses. */
+#ifndef PEER_NAME
+#define PEER_NAME "larder"
+#endif
+#ifndef PEER_PAGES
+#define PEER_PAGES "off"
+#endif
+#ifndef PEER_TTL_MS
+#define PEER_TTL_MS 0
+#endif
+#ifndef PEER_NAMESPACE
+#define PEER_NAMESPACE 0
+#endif
 
 #define KEYS 1000000u
 #define KEY_BYTES 32u
@@ -36,11 +54,12 @@ enum manner {
     PLAIN,
     FILL,   /* set what missed */
     SAMPLE, /* time some calls; a quarter of the operations */
-    MULTI   /* BATCH keys a call */
+    MULTI,  /* BATCH keys a call */
+    SET     /* nothing but sets */
 };
 
 /* Set before the threads start, then only read. */
-static struct larder_cache *cache;
+static struct larder_cache *cache, *opened; /* what calls go to; what is closed */
 static const char *keys;
 static const uint32_t *zipf[THREADS_MAX], *mix[THREADS_MAX], *uniform[THREADS_MAX];
 static uint32_t *hot;
@@ -93,8 +112,8 @@ static void store(const char *key, uint64_t id)
 {
     char value[VALUE_BYTES] = {0};
     memcpy(value, &id, sizeof(id));
-    if (larder_set(cache, larder_bytes(key, KEY_BYTES), larder_bytes(value, sizeof(value)), 0) !=
-        LARDER_OK)
+    if (larder_set(cache, larder_bytes(key, KEY_BYTES), larder_bytes(value, sizeof(value)),
+                   PEER_TTL_MS) != LARDER_OK)
         give_up("larder_set");
 }
 
@@ -129,7 +148,7 @@ static void sample_one(struct job *job, size_t i)
 static void run_single(struct job *job)
 {
     for (size_t i = 0; i < job->operations; i++) {
-        if (job->draws[i] & SET_MARK)
+        if (job->manner == SET || (job->draws[i] & SET_MARK) != 0)
             store(job->stream + i * KEY_BYTES, job->draws[i] & ~SET_MARK);
         else if (job->manner == SAMPLE && i % SAMPLE_EVERY == 0)
             sample_one(job, i);
@@ -169,6 +188,16 @@ static void *job_main(void *context)
 
 /* ---- one measurement ----------------------------------------------------------------------- */
 
+/* As the harness lays out its own streams: fetching a key is not to be measured. */
+static char *huge_bytes(size_t size)
+{
+    char *bytes = aligned_alloc((size_t)2 << 20, (size + ((size_t)2 << 20) - 1) >> 21 << 21);
+    if (bytes == NULL)
+        give_up("aligned_alloc");
+    (void)madvise(bytes, size, MADV_HUGEPAGE);
+    return bytes;
+}
+
 static void lay_out(struct job *job)
 {
     for (size_t i = 0; i < job->operations; i++)
@@ -187,7 +216,7 @@ static void print_rate(const char *peer, const char *what, const struct job *job
     }
     printf("%s\t%s%d\t%.4f\n", peer, what, threads,
            (double)jobs[0].operations * threads / ((double)(end - begin) / 1e3));
-    printf("%s\t%s%d_hit\t%.5f\n", peer, what, threads, (double)hits / (double)reads);
+    printf("%s\t%s%d_hit\t%.5f\n", peer, what, threads, reads > 0 ? (double)hits / (double)reads : 0);
 }
 
 static void print_latency(const char *peer, const char *what, const struct job *job, int threads)
@@ -203,8 +232,8 @@ static void print_latency(const char *peer, const char *what, const struct job *
 
 static void prepare(struct job *job, char **stream, const uint32_t *draws, enum manner manner)
 {
-    if (*stream == NULL && (*stream = malloc(OPERATIONS * KEY_BYTES)) == NULL)
-        give_up("malloc");
+    if (*stream == NULL)
+        *stream = huge_bytes(OPERATIONS * KEY_BYTES);
     *job = (struct job){.manner = manner,
                         .operations = manner == SAMPLE ? OPERATIONS / 4 : OPERATIONS,
                         .draws = draws,
@@ -228,7 +257,7 @@ static void run(const char *what, int threads, const uint32_t *const draws[THREA
 {
     static char *streams[THREADS_MAX];
     static struct job jobs[THREADS_MAX];
-    const char *peer = manner == MULTI ? "larder-many64" : "larder";
+    const char *peer = manner == MULTI ? PEER_NAME "-many64" : PEER_NAME;
     for (int i = 0; i < threads; i++)
         prepare(&jobs[i], &streams[i], draws[i], manner);
     run_jobs(jobs, threads);
@@ -246,14 +275,29 @@ static void run(const char *what, int threads, const uint32_t *const draws[THREA
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-static void open_cache(uint64_t max_bytes)
+static void open_namespace(void)
 {
-    char uri[64], message[256];
-    snprintf(uri, sizeof(uri), "memory:?max_bytes=%llu", (unsigned long long)max_bytes);
-    if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK) {
+    char message[256];
+    struct larder_route route = {"main", opened, LARDER_TTL_DEFAULT, 0};
+    if (larder_client_open(NULL, NULL, &route, 1, &opened, message, sizeof(message)) != LARDER_OK ||
+        larder_bind(opened, "main", &cache) != LARDER_OK) {
         fprintf(stderr, "%s\n", message);
         exit(1);
     }
+}
+
+static void open_cache(uint64_t max_bytes)
+{
+    char uri[96], message[256];
+    snprintf(uri, sizeof(uri), "memory:?max_bytes=%llu&huge_pages=" PEER_PAGES,
+             (unsigned long long)max_bytes);
+    if (larder_open(uri, NULL, &opened, message, sizeof(message)) != LARDER_OK) {
+        fprintf(stderr, "%s\n", message);
+        exit(1);
+    }
+    cache = opened;
+    if (PEER_NAMESPACE)
+        open_namespace();
 }
 
 static uint64_t bytes_used(void)
@@ -261,10 +305,10 @@ static uint64_t bytes_used(void)
     struct larder_stat rows[512];
     size_t count_of_rows = 0;
     uint64_t bytes = 0;
-    if (larder_stats(cache, rows, 512, &count_of_rows) != LARDER_OK)
+    if (larder_stats(opened, rows, 512, &count_of_rows) != LARDER_OK)
         give_up("larder_stats");
     for (size_t i = 0; i < count_of_rows && i < 512; i++)
-        if (strcmp(rows[i].name, "bytes") == 0)
+        if (strcmp(rows[i].name, PEER_NAMESPACE ? "main.bytes" : "bytes") == 0)
             bytes = rows[i].value;
     return bytes;
 }
@@ -274,7 +318,7 @@ static void load(void)
     double before = moment_resident_bytes();
     for (uint32_t i = 0; i < KEYS; i++)
         store(keys + i * (size_t)KEY_BYTES, i);
-    printf("larder\tmem\t%.1f\n",
+    printf(PEER_NAME "\tmem\t%.1f\n",
            (moment_resident_bytes() - before) / KEYS - (KEY_BYTES + VALUE_BYTES));
 }
 
@@ -300,6 +344,8 @@ static void run_full(void)
     }
     for (int threads = 1; threads <= THREADS_MAX; threads++)
         run("mix", threads, mix, PLAIN);
+    for (int threads = 1; threads <= THREADS_MAX; threads++)
+        run("set", threads, uniform, SET);
 }
 
 static void run_bounded(void)
@@ -333,10 +379,10 @@ int main(void)
     load();
     uint64_t full = bytes_used();
     run_full();
-    larder_close(cache);
+    larder_close(opened);
 
     open_cache(empty + (full - empty) / 10);
     run_bounded();
-    larder_close(cache);
+    larder_close(opened);
     return 0;
 }
