@@ -13,6 +13,7 @@
 #define SMALL_FIRST_SCANS 8u    /* from this one on the small queue is looked at whatever its share */
 #define WAIT_NS UINT64_C(20000000) /* for readers that stand still */
 #define SURVIVORS_PERCENT 75u
+#define VACATED_PER_STEP 4u
 
 uint64_t larder__memory_items(const struct memory *memory)
 {
@@ -95,6 +96,13 @@ static uint32_t reclaim(struct memory *memory)
     return larder__segments_reclaim(&memory->arena) + larder__large_reclaim(memory->large);
 }
 
+/* What comes back when readers have left that are on their way now. */
+static uint64_t retired_bytes(struct memory *memory)
+{
+    return larder__segments_retired_bytes(&memory->arena) +
+           larder__large_retired_bytes(memory->large);
+}
+
 /* Frees so much that could be taken, for whoever is first. @return false when that does not go */
 static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
                        uint64_t bytes)
@@ -107,7 +115,8 @@ static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint
                 break;
         if (larder__budget_has(memory->budget, bytes))
             return true;
-        if (!memory->evicts || !evict_segment(memory, thread, now_ms, 0, NULL))
+        if (!memory->evicts || retired_bytes(memory) >= bytes ||
+            !evict_segment(memory, thread, now_ms, 0, NULL))
             return false;
     }
     return false;
@@ -127,11 +136,19 @@ static void make_ghost(struct memory *memory, struct larder_thread *thread, uint
 
 /* ---- where nothing may be evicted: what has ended, and what is dead --------------------------- */
 
-static bool has_dead(const struct segment *segment, uint64_t now_ms)
+/* How much of it stays, as far as is known. What was flushed with its namespace is found by looking
+ * through it, after all that is known. @return UINT32_MAX: all of it */
+static uint32_t known_live(const struct arena *arena, const struct segment *segment,
+                           uint64_t now_ms)
 {
-    return segment->first_end_ms <= now_ms ||
-           atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) <
-               larder__segment_used(segment);
+    uint32_t live = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
+    if (segment->first_end_ms <= now_ms)
+        return 0;
+    if (live < larder__segment_used(segment))
+        return live;
+    return segment->flushes != atomic_load_explicit(&arena->flushes, memory_order_relaxed)
+               ? UINT32_MAX - 1
+               : UINT32_MAX;
 }
 
 /* One in which something has ended, or else the emptiest: what is left moves. */
@@ -144,13 +161,10 @@ static struct segment *choose_emptiest(struct memory *memory, uint64_t now_ms)
     for (int queue = 0; queue < QUEUES; queue++)
         for (uint32_t number = arena->guarded.queues[queue].first; number != NO_SEGMENT;
              number = arena->segments[number].next) {
-            struct segment *segment = &arena->segments[number];
-            uint32_t live = segment->first_end_ms <= now_ms
-                                ? 0
-                                : atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
-            if (live < least && has_dead(segment, now_ms)) {
+            uint32_t live = known_live(arena, &arena->segments[number], now_ms);
+            if (live < least) {
                 least = live;
-                emptiest = segment;
+                emptiest = &arena->segments[number];
             }
         }
     pthread_mutex_unlock(&arena->lock);
@@ -202,16 +216,31 @@ static bool take_lacking(struct visit *visit)
     return true;
 }
 
-static bool is_there(struct visit *visit)
+static bool has_segment(const struct visit *visit)
 {
     struct memory *memory = visit->memory;
+    return larder__lane_has_room(larder__lane_of(memory, visit->thread), &memory->arena,
+                                 &visit->append) ||
+           larder__arena_has_room(&memory->arena, visit->append.reserve);
+}
+
+static bool is_there(struct visit *visit)
+{
     if (visit->lacking_bytes > 0 && !take_lacking(visit))
         return false;
-    if (visit->lacks_index && !has_index_step(memory))
+    if (visit->lacks_index && !has_index_step(visit->memory))
         return false;
-    return !visit->lacks_segment ||
-           larder__arena_has_room(&memory->arena, visit->item != NULL ? RESERVE_FOR_OVERWRITE
-                                                                      : RESERVE_FOR_NEW);
+    return !visit->lacks_segment || has_segment(visit);
+}
+
+/* Whether only readers are in the way: then nothing more is given up. */
+static bool is_on_its_way(const struct visit *visit)
+{
+    struct memory *memory = visit->memory;
+    uint64_t bytes = visit->lacking_bytes;
+    bytes += visit->lacks_index ? memory->index_step_bytes : 0;
+    bytes += visit->lacks_segment ? SPARE_SEGMENTS * larder__segment_bytes(&memory->arena) : 0;
+    return retired_bytes(memory) >= bytes;
 }
 
 static uint32_t scans_max(struct memory *memory)
@@ -227,7 +256,7 @@ static uint32_t scans_max(struct memory *memory)
 static bool wait_for_readers(struct visit *visit)
 {
     uint64_t until_ns = larder_monotonic_ns() + WAIT_NS;
-    while (larder_monotonic_ns() < until_ns) {
+    while (retired_bytes(visit->memory) > 0 && larder_monotonic_ns() < until_ns) {
         sched_yield();
         if (reclaim(visit->memory) > 0 && is_there(visit))
             return true;
@@ -250,7 +279,7 @@ static bool try_to_make_room(struct visit *visit, const uint64_t *spared_hash)
         reclaim(visit->memory);
         if (is_there(visit))
             return true;
-        if (!give_up_something(visit, scans, spared_hash))
+        if (is_on_its_way(visit) || !give_up_something(visit, scans, spared_hash))
             break;
     }
     return wait_for_readers(visit);
@@ -284,22 +313,35 @@ static bool is_short(struct memory *memory)
            atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) < SPARE_SEGMENTS;
 }
 
+/* After the bound was lowered: what is free goes first, then what the policy gives up, unless that
+ * is on its way already. */
+static bool is_over(struct memory *memory)
+{
+    return larder__budget_used(memory->budget) >
+           larder__budget_max(memory->budget) + retired_bytes(memory);
+}
+
+static void evict_a_step(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    reclaim(memory);
+    if (larder__budget_is_over(memory->budget))
+        larder__segments_vacate(&memory->arena, VACATED_PER_STEP);
+    if (memory->evicts && (is_over(memory) || is_short(memory)))
+        (void)evict_segment(memory, thread, now_ms, 0, NULL);
+}
+
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     uint32_t idle = 0;
-    bool over = larder__budget_is_over(memory->budget);
-    if (!memory->evicts || (!over && !is_short(memory)))
+    if (!larder__budget_is_over(memory->budget) && (!memory->evicts || !is_short(memory)))
         return;
     /* relaxed: only keeps two threads from doing the same */
     if (!atomic_compare_exchange_strong_explicit(&memory->evicting, &idle, 1, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
-    make_ghost(memory, thread, now_ms);
-    reclaim(memory);
-    if (over)
-        larder__segments_vacate(&memory->arena, 4);
-    if (over || is_short(memory))
-        (void)evict_segment(memory, thread, now_ms, 0, NULL);
+    if (memory->evicts)
+        make_ghost(memory, thread, now_ms);
+    evict_a_step(memory, thread, now_ms);
     atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
 }
 
@@ -310,6 +352,6 @@ void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t
     struct segment *segment = larder__segment_to_clean(&memory->arena);
     if (segment == NULL)
         return;
-    reclaim(memory);
     (void)sort_segment(memory, thread, now_ms, segment);
+    larder__give_back(memory, VACATED_PER_STEP);
 }

@@ -204,6 +204,7 @@ static void start_locked(struct arena *arena, uint32_t number, enum queue queue,
     segment->queue = (uint8_t)queue;
     segment->lane = lane;
     segment->swept = false;
+    segment->flushes = atomic_load_explicit(&arena->flushes, memory_order_relaxed);
     arena->guarded.open[queue]++;
     larder__wheel_link(&arena->guarded.wheel, number, due_ms);
     UNPOISON(larder__segment_begin(arena, number), larder__segment_bytes(arena));
@@ -356,6 +357,14 @@ void larder__segments_retire_all(struct arena *arena)
     }
     hint_locked(arena);
     pthread_mutex_unlock(&arena->lock);
+}
+
+uint64_t larder__segments_retired_bytes(struct arena *arena)
+{
+    pthread_mutex_lock(&arena->lock);
+    uint64_t bytes = (uint64_t)arena->guarded.retired.count << arena->shift;
+    pthread_mutex_unlock(&arena->lock);
+    return bytes;
 }
 
 uint32_t larder__segments_reclaim(struct arena *arena)

@@ -133,14 +133,14 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     return LARDER_CLOSED;
 }
 
-/* Work that nobody waits for: what the operation took is given back, the index grows if it is
- * full. */
-static void visit_unlocked(struct visit *visit)
+/* Work that nobody waits for: what the operation took is given back, the index follows the number
+ * of entries. */
+static void visit_unlocked(struct visit *visit, bool index_fits)
 {
     if (visit->reserved_bytes > 0)
         larder__budget_give(visit->memory->budget, visit->reserved_bytes);
     visit->reserved_bytes = 0;
-    if (!larder__index_adapt(visit->memory, visit->stripe))
+    if (!index_fits && !larder__index_adapt(visit->memory, visit->stripe))
         (void)larder__make_room_for_index(visit->memory, visit->thread, visit->now_ms);
     larder__housekeeping(visit->memory, visit->thread, visit->now_ms);
     larder_call_end(visit->thread, visit->outer_call);
@@ -148,8 +148,10 @@ static void visit_unlocked(struct visit *visit)
 
 void larder__visit_end(struct visit *visit)
 {
+    /* under the lock, since a flush may free the index afterwards */
+    bool index_fits = larder__index_fits(visit->memory, visit->index, visit->stripe);
     pthread_mutex_unlock(&visit->stripe->lock);
-    visit_unlocked(visit);
+    visit_unlocked(visit, index_fits);
 }
 
 /* ---- storing ------------------------------------------------------------------------------- */
@@ -177,7 +179,7 @@ enum larder_status larder__visit_storing(const struct larder_scope *scope, struc
         visit.lacks_segment = visit.lacks_index = false;
         visit.lacking_bytes = 0;
         if (!room || !lock_and_look(&visit)) {
-            visit_unlocked(&visit);
+            visit_unlocked(&visit, true);
             return room ? LARDER_CLOSED : LARDER_NO_MEMORY;
         }
         status = attempt(&visit, arguments);
@@ -186,9 +188,9 @@ enum larder_status larder__visit_storing(const struct larder_scope *scope, struc
     return status;
 }
 
-struct item *larder__append_locked(struct memory *memory, struct lane *lane, enum queue queue,
-                                   const struct draft *draft, const struct key *key,
-                                   uint64_t now_ms, uint32_t reserve)
+struct append larder__append_of(const struct memory *memory, enum queue queue,
+                                const struct draft *draft, const struct key *key, uint64_t now_ms,
+                                uint32_t reserve)
 {
     uint64_t end_ms = draft->expiry_ms;
     if (draft->lease.token != 0 && draft->lease.end_ms > end_ms)
@@ -200,17 +202,24 @@ struct item *larder__append_locked(struct memory *memory, struct lane *lane, enu
                             .bytes = larder__draft_size(draft, key),
                             .weight = draft->large != NULL ? draft->large->charged_bytes : 0,
                             .reserve = reserve};
+    return append;
+}
+
+struct item *larder__append_locked(struct memory *memory, struct lane *lane,
+                                   const struct append *append, const struct draft *draft,
+                                   const struct key *key)
+{
     pthread_mutex_lock(&lane->lock);
-    struct item *item = larder__lane_append(lane, &memory->arena, &append);
+    struct item *item = larder__lane_append(lane, &memory->arena, append);
     if (item == NULL) {
         pthread_mutex_unlock(&lane->lock);
         return NULL;
     }
     larder__draft_write(draft, key, item);
     struct segment *segment = larder__segment_of(&memory->arena, item);
-    atomic_fetch_add_explicit(&segment->live_bytes, (uint32_t)append.bytes, memory_order_relaxed);
-    if (append.weight > 0)
-        atomic_fetch_add_explicit(&memory->arena.heavy_bytes[queue], append.weight,
+    atomic_fetch_add_explicit(&segment->live_bytes, (uint32_t)append->bytes, memory_order_relaxed);
+    if (append->weight > 0)
+        atomic_fetch_add_explicit(&memory->arena.heavy_bytes[append->queue], append->weight,
                                   memory_order_relaxed);
     return item;
 }
@@ -284,10 +293,10 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
     struct lane *lane = larder__lane_of(memory, visit->thread);
     struct large *old_large =
         visit->item != NULL ? larder__item_block(visit->item).large : NULL;
-    struct item *item = larder__append_locked(memory, lane, queue_for(visit, draft), draft, &visit->key,
-                                              visit->now_ms,
-                                              visit->item != NULL ? RESERVE_FOR_OVERWRITE
-                                                                  : RESERVE_FOR_NEW);
+    visit->append =
+        larder__append_of(memory, queue_for(visit, draft), draft, &visit->key, visit->now_ms,
+                          visit->item != NULL ? RESERVE_FOR_OVERWRITE : RESERVE_FOR_NEW);
+    struct item *item = larder__append_locked(memory, lane, &visit->append, draft, &visit->key);
     if (item == NULL) {
         visit->lacks_segment = true;
         return LARDER_NO_MEMORY;
@@ -322,7 +331,7 @@ enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
         draft->version = next_version(visit->stripe);
     status = put_item(visit, draft);
     if (status != LARDER_OK && draft->large != shared)
-        larder__large_retire(draft->large); /* nobody saw it, but it goes the same way */
+        visit->reserved_bytes += larder__large_discard(draft->large);
     return status;
 }
 

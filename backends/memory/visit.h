@@ -20,6 +20,7 @@ struct visit {
     struct slot slot;  /* of the item */
     enum presence presence;
     bool lacks_segment;      /* room has to be made, and the operation tried again */
+    struct append append;    /* what the segment is for */
     bool lacks_index;        /* likewise, for a bucket */
     uint64_t lacking_bytes;  /* likewise, for a large value */
     uint64_t reserved_bytes; /* taken from the budget for a large value */
@@ -74,11 +75,15 @@ static inline int64_t larder__call_touch(const struct larder_scope *scope)
 /** An item is found no more. Under its stripe's lock. */
 void larder__item_dies(struct memory *memory, struct item *item);
 
-/** Appends a copy of a draft, found by nobody yet, and gives the lane locked; evict.c and
- * larder__visit_put() make it found, then unlock. @return NULL: no segment; nothing is locked */
-struct item *larder__append_locked(struct memory *memory, struct lane *lane, enum queue queue,
-                                   const struct draft *draft, const struct key *key,
-                                   uint64_t now_ms, uint32_t reserve);
+/** What a draft needs in a segment. */
+struct append larder__append_of(const struct memory *memory, enum queue queue,
+                                const struct draft *draft, const struct key *key, uint64_t now_ms,
+                                uint32_t reserve);
+/** Appends a copy of a draft, found by nobody yet, and gives the lane locked; whoever asked makes it
+ * found, then unlocks. @return NULL: no segment; nothing is locked */
+struct item *larder__append_locked(struct memory *memory, struct lane *lane,
+                                   const struct append *append, const struct draft *draft,
+                                   const struct key *key);
 
 /* How many free segments an append leaves: to emptying a segment, which needs one to move into, and
  * to what only takes the place of something. */
