@@ -53,7 +53,7 @@ static enum larder_status answer(struct group *group, enum larder_many_kind many
     struct larder_row *row = group->rows[i];
     struct item *item =
         larder__index_find(group->index, &group->look.memory->arena, &group->keys[i]);
-    if (item != NULL && larder__look_is_timeless(&group->look, item))
+    if (item != NULL && larder__look_must_wait(&group->look, item))
         return LARDER_ASKED;
     enum larder_status status = larder__look_judge(&group->look, item);
     if (status != LARDER_OK)

@@ -72,6 +72,7 @@ struct memory {
     uint64_t capacity_bytes; /* the most that one entry may be charged */
     uint64_t token_mask;     /* makes lease tokens out of versions */
     bool evicts;
+    bool slides; /* each hit gives an entry its TTL anew */
     uint64_t fixed_bytes;
     unsigned first_level; /* of the index */
     size_t index_reserved_bytes, index_step_bytes;

@@ -15,7 +15,8 @@ struct visit {
     struct stripe *stripe;
     struct index *index;
     struct key key;
-    uint64_t now_ms;   /* read under the lock: nobody decides by a later time before us */
+    uint64_t now_ms;   /* read under the lock; a reader may have decided by a later time: see
+                          larder__item_claim() */
     struct item *item; /* found under the key; leases without a value too */
     struct slot slot;  /* of the item */
     enum presence presence;
@@ -24,6 +25,11 @@ struct visit {
     bool lacks_index;        /* likewise, for a bucket */
     uint64_t lacking_bytes;  /* likewise, for a large value */
     uint64_t reserved_bytes; /* taken from the budget for a large value */
+    bool needs_lease;        /* the operation is for who holds the item's lease */
+    bool late;               /* the entry ended meanwhile: the operation is tried again at once */
+    struct large *block;     /* made by an attempt that was late, for what is to be stored over
+                                `block_item`; found by nobody */
+    const struct item *block_item;
     bool gives_up_old;       /* where there is no room for old and new, the old one goes first */
 };
 
@@ -57,6 +63,8 @@ void larder__item_info(const struct memory *memory, const struct item *item, uin
                        struct larder_info *info);
 /** When what is stored now ends. */
 uint64_t larder__expiry_after(const struct memory *memory, uint64_t now_ms, int64_t ttl_ms);
+/** Lets a draft end so long after it is found. */
+void larder__draft_expires(const struct visit *visit, struct draft *draft, int64_t ttl_ms);
 /** Whether somebody holds that lease; token 0: any. */
 bool larder__lease_is_valid(const struct item *item, uint64_t token, uint64_t now_ms);
 
