@@ -339,6 +339,15 @@ bool larder__large_has_key(const struct item *item, const struct key *key)
            larder__bytes_equal(block.large->bytes, key->bytes, key->length);
 }
 
+uint64_t larder__large_sole_bytes(const struct item *item)
+{
+    const struct large *large = item != NULL ? larder__item_block(item).large : NULL;
+    /* relaxed: a view that comes or goes meanwhile makes this a wrong guess, no more */
+    if (large == NULL || atomic_load_explicit(&large->references, memory_order_relaxed) != 1)
+        return 0;
+    return large->charged_bytes;
+}
+
 void larder__large_view(struct large *large, struct larder_value *value)
 {
     /* relaxed: the item's reference, within a section or under the lock, keeps the block */

@@ -92,6 +92,10 @@ static inline const unsigned char *larder__large_value(const struct large *large
     return large->bytes + large->key_length;
 }
 
+/** What would come back if the item went now: its block's charge, unless a view holds the block.
+ * Under the stripe's lock. @param item  NULL: 0 */
+uint64_t larder__large_sole_bytes(const struct item *item);
+
 /** Gives a view of its value. Within a section, or under the stripe's lock. */
 void larder__large_view(struct large *large, struct larder_value *value);
 

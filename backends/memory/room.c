@@ -10,7 +10,7 @@
 #include <larder/util/deadline.h>
 
 #define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
-#define SMALL_FIRST_SCANS 8u    /* from this one on the small queue is looked at whatever its share */
+#define BOTH_FROM_SCANS 8u      /* from this one on both queues are looked at whatever their share */
 #define WAIT_NS UINT64_C(20000000) /* for readers that stand still */
 #define SURVIVORS_PERCENT 75u
 #define VACATED_PER_STEP 4u
@@ -40,7 +40,9 @@ static enum queue queue_to_scan(struct memory *memory, uint32_t scans)
     double small = (double)queue_bytes(memory, QUEUE_SMALL);
     double main = (double)queue_bytes(memory, QUEUE_MAIN);
     double share = atomic_load_explicit(&memory->policy.share, memory_order_relaxed);
-    return scans >= SMALL_FIRST_SCANS || small >= share * (small + main) ? QUEUE_SMALL : QUEUE_MAIN;
+    if (scans >= BOTH_FROM_SCANS)
+        return scans % 2 == 0 ? QUEUE_SMALL : QUEUE_MAIN;
+    return small >= share * (small + main) ? QUEUE_SMALL : QUEUE_MAIN;
 }
 
 static void seal_all(struct memory *memory)
@@ -67,9 +69,11 @@ static struct segment *choose(struct memory *memory, uint32_t scans)
 }
 
 
-/* @return false: there is nothing to evict */
-static bool evict_segment(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                          uint32_t scans, const uint64_t *spared_hash)
+enum evicted { EVICTED_NONE, EVICTED_NONE_BUT_SPARED, EVICTED_SOME };
+
+/* @return NONE: there is nothing to evict */
+static enum evicted evict_segment(struct memory *memory, struct larder_thread *thread,
+                                  uint64_t now_ms, uint32_t scans, const uint64_t *spared_hash)
 {
     struct scan scan;
     uint64_t items = larder__memory_items(memory);
@@ -77,9 +81,9 @@ static bool evict_segment(struct memory *memory, struct larder_thread *thread, u
                           memory_order_relaxed);
     struct segment *segment = choose(memory, scans);
     if (segment == NULL)
-        return false;
+        return EVICTED_NONE;
     larder__scan_begin(&scan, memory, thread, segment, SCAN_EVICT, now_ms);
-    if (scans >= SMALL_FIRST_SCANS)
+    if (scans >= BOTH_FROM_SCANS)
         scan.survivors_max_bytes = larder__segment_used(segment) / 100 * SURVIVORS_PERCENT;
     if (spared_hash != NULL) {
         scan.spares = true;
@@ -88,7 +92,9 @@ static bool evict_segment(struct memory *memory, struct larder_thread *thread, u
     while (!larder__scan_step(&scan, UINT32_MAX))
         continue;
     larder__scan_end(&scan);
-    return !scan.stuck;
+    if (scan.stuck)
+        return EVICTED_NONE;
+    return scan.others == 0 && scan.survived_bytes > 0 ? EVICTED_NONE_BUT_SPARED : EVICTED_SOME;
 }
 
 static uint32_t reclaim(struct memory *memory)
@@ -105,9 +111,9 @@ static uint64_t retired_bytes(struct memory *memory)
 
 /* Frees so much that could be taken, for whoever is first. @return false when that does not go */
 static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                       uint64_t bytes)
+                       uint64_t bytes, const uint64_t *spared_hash)
 {
-    uint64_t most = (bytes >> memory->arena.shift) * 2 + SMALL_FIRST_SCANS;
+    uint64_t most = (bytes >> memory->arena.shift) * 2 + BOTH_FROM_SCANS;
     for (uint64_t scans = 0; scans < most; scans++) {
         reclaim(memory);
         while (!larder__budget_has(memory->budget, bytes))
@@ -116,18 +122,19 @@ static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint
         if (larder__budget_has(memory->budget, bytes))
             return true;
         if (!memory->evicts || retired_bytes(memory) >= bytes ||
-            !evict_segment(memory, thread, now_ms, 0, NULL))
+            evict_segment(memory, thread, now_ms, 0, spared_hash) != EVICTED_SOME)
             return false;
     }
     return false;
 }
 
 /* The first eviction is when the ghost is made: until then nothing is to be remembered. */
-static void make_ghost(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+static void make_ghost(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                       const uint64_t *spared_hash)
 {
     uint64_t items = larder__memory_items(memory);
     if (atomic_load_explicit(&memory->policy.ghosts, memory_order_acquire) != NULL ||
-        !free_bytes(memory, thread, now_ms, larder__policy_ghost_bytes(items)))
+        !free_bytes(memory, thread, now_ms, larder__policy_ghost_bytes(items), spared_hash))
         return;
     pthread_mutex_lock(&memory->growth);
     (void)larder__policy_make_ghost(&memory->policy, items);
@@ -208,7 +215,7 @@ static bool has_index_step(struct memory *memory)
 /* For a large value. */
 static bool take_lacking(struct visit *visit)
 {
-    while (!larder__budget_take(visit->memory->budget, visit->lacking_bytes))
+    while (!larder__take_for_large(visit->memory, visit->lacking_bytes))
         if (larder__segments_vacate(&visit->memory->arena, 1) == 0)
             return false;
     visit->reserved_bytes += visit->lacking_bytes;
@@ -264,25 +271,40 @@ static bool wait_for_readers(struct visit *visit)
     return false;
 }
 
-static bool give_up_something(struct visit *visit, uint32_t scans, const uint64_t *spared_hash)
+#define SPARED_SCANS_MAX 8u /* in a row, that found nothing but the entry itself */
+
+static bool give_up_something(struct visit *visit, uint32_t scans, const uint64_t *spared_hash,
+                              uint32_t *spared_scans)
 {
     struct memory *memory = visit->memory;
-    return memory->evicts
-               ? evict_segment(memory, visit->thread, visit->now_ms, scans, spared_hash)
-               : tidy_segment(memory, visit->thread, visit->now_ms);
+    if (!memory->evicts)
+        return tidy_segment(memory, visit->thread, visit->now_ms);
+    enum evicted evicted =
+        evict_segment(memory, visit->thread, visit->now_ms, scans, spared_hash);
+    *spared_scans = evicted == EVICTED_NONE_BUT_SPARED ? *spared_scans + 1 : 0;
+    return evicted != EVICTED_NONE && *spared_scans < SPARED_SCANS_MAX;
 }
 
 static bool try_to_make_room(struct visit *visit, const uint64_t *spared_hash)
 {
-    uint32_t most = scans_max(visit->memory);
+    uint32_t most = scans_max(visit->memory), spared_scans = 0;
     for (uint32_t scans = 0; scans < most; scans++) {
         reclaim(visit->memory);
         if (is_there(visit))
             return true;
-        if (is_on_its_way(visit) || !give_up_something(visit, scans, spared_hash))
+        if (is_on_its_way(visit) || !give_up_something(visit, scans, spared_hash, &spared_scans))
             break;
     }
     return wait_for_readers(visit);
+}
+
+/* Whether the entry has to go, and whether that would do. */
+static bool old_one_helps(const struct visit *visit)
+{
+    const struct budget *budget = visit->memory->budget;
+    uint64_t used_bytes = larder__budget_used(budget);
+    return visit->gives_up_old && visit->old_bytes > 0 && visit->old_bytes <= used_bytes &&
+           used_bytes - visit->old_bytes + visit->lacking_bytes <= larder__budget_max(budget);
 }
 
 /* The entry itself is the last to go, and only for a plain store. */
@@ -290,16 +312,16 @@ bool larder__make_room(struct visit *visit)
 {
     const uint64_t *spared_hash = visit->item != NULL ? &visit->key.hash : NULL;
     if (visit->memory->evicts)
-        make_ghost(visit->memory, visit->thread, visit->now_ms);
+        make_ghost(visit->memory, visit->thread, visit->now_ms, spared_hash);
     if (try_to_make_room(visit, spared_hash))
         return true;
-    return spared_hash != NULL && visit->gives_up_old && try_to_make_room(visit, NULL);
+    return spared_hash != NULL && old_one_helps(visit) && try_to_make_room(visit, NULL);
 }
 
 bool larder__make_room_for_index(struct memory *memory, struct larder_thread *thread,
                                  uint64_t now_ms)
 {
-    return free_bytes(memory, thread, now_ms, memory->index_step_bytes);
+    return free_bytes(memory, thread, now_ms, memory->index_step_bytes, NULL);
 }
 
 /* ---- ahead of need --------------------------------------------------------------------------- */
@@ -340,7 +362,7 @@ void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, ui
                                                  memory_order_relaxed))
         return;
     if (memory->evicts)
-        make_ghost(memory, thread, now_ms);
+        make_ghost(memory, thread, now_ms, NULL);
     evict_a_step(memory, thread, now_ms);
     atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
 }

@@ -133,7 +133,10 @@ static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned
         drop(scan, stripe, &slot, item, false);
         return true;
     }
-    if (scan->reason == SCAN_SORT || (scan->spares && scanned->hash == scan->spared_hash))
+    if (scan->spares && scanned->hash == scan->spared_hash)
+        return relocate(scan, &slot, item, scanned->hash, queue, frequency, history);
+    scan->others++;
+    if (scan->reason == SCAN_SORT)
         return relocate(scan, &slot, item, scanned->hash, queue, frequency, history);
     if (survives(scan, &frequency, &history) &&
         relocate(scan, &slot, item, scanned->hash, QUEUE_MAIN, frequency, history))

@@ -273,8 +273,9 @@ static enum larder_status make_large(struct visit *visit, struct draft *draft)
     uint64_t bytes = larder__large_bound(memory->large, visit->key.length, length);
     drop_block(visit);
     if (bytes > visit->reserved_bytes) {
-        if (!larder__budget_take(memory->budget, bytes - visit->reserved_bytes)) {
+        if (!larder__take_for_large(memory, bytes - visit->reserved_bytes)) {
             visit->lacking_bytes = bytes - visit->reserved_bytes;
+            visit->old_bytes = larder__large_sole_bytes(visit->item);
             return LARDER_NO_MEMORY;
         }
         visit->reserved_bytes = bytes;
@@ -426,17 +427,27 @@ enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
 
 /* ---- small changes ------------------------------------------------------------------------- */
 
-/* In place when it ends later, in the same form: its segment is then looked at too early, which is
- * what that look is for. Else as another item. */
+/* In place when it ends later, and slides as before, in the same form: its segment is then looked at
+ * too early, which is what that look is for. */
+static bool touches_in_place(const struct visit *visit, uint64_t expiry_ms, int64_t ttl_ms)
+{
+    const struct item *item = visit->item;
+    uint64_t old_ms = larder__item_expiry_ms(item);
+    struct draft draft = {.slides_ms = larder__part_u32(item, ITEM_SLIDES)};
+    uint32_t slides_ms = draft.slides_ms;
+    larder__draft_expires(visit, &draft, ttl_ms);
+    return old_ms != UINT64_MAX && expiry_ms > old_ms && draft.slides_ms == slides_ms &&
+           expiry_ms >> 32 == larder__part_u32(item, ITEM_FAR);
+}
+
+/* Else as another item. */
 enum larder_status larder__visit_touch(struct visit *visit, int64_t ttl_ms)
 {
     struct item *item = visit->item;
     uint64_t expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, ttl_ms);
-    uint64_t old_ms = larder__item_expiry_ms(item);
-    if (expiry_ms == old_ms)
+    if (expiry_ms == larder__item_expiry_ms(item) && larder__part_u32(item, ITEM_SLIDES) == 0)
         return LARDER_OK;
-    if (old_ms != UINT64_MAX && expiry_ms > old_ms && expiry_ms <= UINT32_MAX &&
-        (item->marks & ITEM_FAR) == 0) {
+    if (touches_in_place(visit, expiry_ms, ttl_ms)) {
         if (!claim(visit))
             return LARDER_NO_MEMORY;
         date(visit, item, ttl_ms);

@@ -31,6 +31,7 @@ struct visit {
                                 `block_item`; found by nobody */
     const struct item *block_item;
     bool gives_up_old;       /* where there is no room for old and new, the old one goes first */
+    uint64_t old_bytes;      /* what that would give back of what is lacking */
 };
 
 /** Locks the stripe of a key and looks the key up. @return OK; CLOSED or NO_MEMORY and nothing is
@@ -98,6 +99,13 @@ struct item *larder__append_locked(struct memory *memory, struct lane *lane,
 #define RESERVE_FOR_NEW 2u
 #define RESERVE_FOR_OVERWRITE 1u
 #define RESERVE_FOR_SCAN 0u
+
+/** Takes the charge of a large value, where that leaves what emptying segments needs. */
+static inline bool larder__take_for_large(struct memory *memory, uint64_t bytes)
+{
+    return larder__budget_take_leaving(memory->budget, bytes,
+                                       RESERVE_FOR_NEW * larder__segment_bytes(&memory->arena));
+}
 
 /** Makes room for what the visit lacks. No lock is held. @return false when that does not go */
 bool larder__make_room(struct visit *visit);
