@@ -11,18 +11,26 @@ struct budget {
     _Atomic uint64_t used_bytes; /* relaxed: a count, it orders nothing */
 };
 
-/** Takes `bytes` if they are within the bound. Never, at no instant, are more taken than that. */
-static inline bool larder__budget_take(struct budget *budget, uint64_t bytes)
+/** Takes `bytes` if they, and `left_bytes` that stay for others, are within the bound. Never, at no
+ * instant, are more taken than that. */
+static inline bool larder__budget_take_leaving(struct budget *budget, uint64_t bytes,
+                                               uint64_t left_bytes)
 {
     uint64_t max_bytes = atomic_load_explicit(&budget->max_bytes, memory_order_relaxed);
     uint64_t used_bytes = atomic_load_explicit(&budget->used_bytes, memory_order_relaxed);
     do {
-        if (used_bytes > max_bytes || bytes > max_bytes - used_bytes)
+        uint64_t room_bytes = used_bytes < max_bytes ? max_bytes - used_bytes : 0;
+        if (bytes > room_bytes || left_bytes > room_bytes - bytes)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&budget->used_bytes, &used_bytes,
                                                     used_bytes + bytes, memory_order_relaxed,
                                                     memory_order_relaxed));
     return true;
+}
+
+static inline bool larder__budget_take(struct budget *budget, uint64_t bytes)
+{
+    return larder__budget_take_leaving(budget, bytes, 0);
 }
 
 static inline void larder__budget_give(struct budget *budget, uint64_t bytes)

@@ -101,7 +101,10 @@ void larder__index_close(struct index *index)
 
 uint64_t larder__index_bytes(struct index *index)
 {
-    return index->region.committed_bytes + index->guarded.overflow.committed_bytes;
+    pthread_mutex_lock(&index->lock);
+    uint64_t bytes = index->region.committed_bytes + index->guarded.overflow.committed_bytes;
+    pthread_mutex_unlock(&index->lock);
+    return bytes;
 }
 
 /* ---- overflow buckets ---------------------------------------------------------------------- */

@@ -53,8 +53,7 @@ static unsigned char *put_parts(unsigned char *place, const struct draft *draft,
 void larder__draft_write(const struct draft *draft, const struct key *key, struct item *item)
 {
     unsigned marks = marks_of(draft, key);
-    uint32_t expiry = draft->expiry_ms == UINT64_MAX ? 0 : (uint32_t)draft->expiry_ms;
-    atomic_init(&item->expiry, expiry);
+    atomic_init(&item->expiry, larder__expiry_word(draft->expiry_ms));
     item->version = draft->version;
     atomic_init(&item->frequency, draft->frequency);
     item->marks = (uint8_t)marks;

@@ -43,10 +43,12 @@
 
 /** What expired before the cache was opened: a lease without a value. */
 #define EXPIRY_PAST 1u
+/** A writer is about to decide: whoever finds such an item waits for it. No time, the first is 3. */
+#define EXPIRY_CLAIMED 2u
 
 struct item {
-    _Atomic uint32_t expiry; /* relaxed: touched in place, later only, under the stripe's lock, or
-                                by a sliding hit */
+    _Atomic uint32_t expiry; /* touched in place, later only, under the stripe's lock, or by a
+                                sliding hit; for the orders see larder__item_claim() */
     uint32_t version;
     uint16_t key_length;
     uint16_t value_length;
@@ -146,13 +148,59 @@ static inline size_t larder__item_size(const struct item *item)
                               item->value_length);
 }
 
-/** When its value ends; UINT64_MAX: never. */
-static inline uint64_t larder__item_expiry_ms(const struct item *item)
+/** When its value ends, by the word in its header; UINT64_MAX: never. */
+static inline uint64_t larder__item_expiry_of(const struct item *item, uint32_t low)
 {
-    uint32_t low = atomic_load_explicit(&item->expiry, memory_order_relaxed);
     if ((item->marks & ITEM_FAR) != 0)
         return (uint64_t)larder__part_u32(item, ITEM_FAR) << 32 | low;
     return low != 0 ? low : UINT64_MAX;
+}
+
+/** When its value ends; UINT64_MAX: never. Of one that is not claimed. */
+static inline uint64_t larder__item_expiry_ms(const struct item *item)
+{
+    return larder__item_expiry_of(item,
+                                  atomic_load_explicit(&item->expiry, memory_order_relaxed));
+}
+
+/*
+ * Claiming: readers judge by the time without a lock, so what a writer decides by the time, it
+ * decides while nobody judges: it claims the item, reads the clock, and then replaces the item or
+ * gives it a date. A few instructions; readers that come meanwhile wait for the stripe's lock.
+ */
+static inline bool larder__item_is_claimed(const struct item *item)
+{
+    /* acquire: pairs with the exchange of the claim */
+    return atomic_load_explicit(&item->expiry, memory_order_acquire) == EXPIRY_CLAIMED;
+}
+
+/** Under the stripe's lock. @return what the header says, for larder__item_unclaim() */
+static inline uint32_t larder__item_claim(struct item *item)
+{
+    /* seq_cst: who reads the clock afterwards reads it after readers can see the claim */
+    return atomic_exchange_explicit(&item->expiry, EXPIRY_CLAIMED, memory_order_seq_cst);
+}
+
+static inline void larder__item_unclaim(struct item *item, uint32_t expiry)
+{
+    atomic_store_explicit(&item->expiry, expiry, memory_order_release); /* as larder__item_date() */
+}
+
+/** The word in the header for such an end. */
+static inline uint32_t larder__expiry_word(uint64_t expiry_ms)
+{
+    uint32_t low = expiry_ms == UINT64_MAX ? 0 : (uint32_t)expiry_ms;
+    return low == EXPIRY_CLAIMED ? EXPIRY_CLAIMED + 1 : low;
+}
+
+/** Gives a claimed item its end. The upper half stays: at its edge, every 49 days, the end is a
+ * little too early rather than wrong. */
+static inline void larder__item_date(struct item *item, uint64_t expiry_ms)
+{
+    uint64_t half = (item->marks & ITEM_FAR) != 0 ? larder__part_u32(item, ITEM_FAR) : 0;
+    uint32_t low = expiry_ms >> 32 == half ? larder__expiry_word(expiry_ms) : UINT32_MAX;
+    /* release: pairs with the acquire of larder__item_is_claimed() */
+    atomic_store_explicit(&item->expiry, low, memory_order_release);
 }
 
 /** A lease: token 0: none. */
@@ -205,6 +253,7 @@ static inline uint64_t larder__item_hash(const struct hash_key *key, const struc
 struct draft {
     struct item_lease lease; /* token 0: none */
     uint64_t expiry_ms;      /* UINT64_MAX: never */
+    int64_t ttl_ms;          /* above 0: it ends so long after it is found, and at about expiry_ms */
     struct large *large;     /* NULL: key and value lie in the item */
     const unsigned char *head, *tail; /* the value: both, one behind the other */
     size_t head_length, tail_length;

@@ -65,16 +65,43 @@ static struct item *append_to(struct arena *arena, struct open_segment *open,
     return item;
 }
 
+/* Where it goes. @param due_ms  when a segment of that class is looked at, at the latest */
+static struct open_segment *open_for(struct lane *lane, const struct append *append,
+                                     uint64_t *class, uint64_t *due_ms)
+{
+    struct open_segment *open = lane->guarded.open[append->queue];
+    *class = 0;
+    *due_ms = UINT64_MAX;
+    if (append->end_ms == UINT64_MAX)
+        return open;
+    *class = class_of(append, due_ms);
+    return open + 1 + (*class >> 6) % lane->classes;
+}
+
+static bool takes(const struct lane *lane, const struct arena *arena,
+                  const struct open_segment *open, uint64_t class, const struct append *append)
+{
+    return open->segment != NULL && may_mix(arena, open, class) &&
+           has_room(lane, arena, open, append);
+}
+
+bool larder__lane_has_room(struct lane *lane, const struct arena *arena,
+                           const struct append *append)
+{
+    uint64_t due_ms, class;
+    pthread_mutex_lock(&lane->lock);
+    const struct open_segment *open = open_for(lane, append, &class, &due_ms);
+    bool room = takes(lane, arena, open, class, append);
+    pthread_mutex_unlock(&lane->lock);
+    return room;
+}
+
 struct item *larder__lane_append(struct lane *lane, struct arena *arena,
                                  const struct append *append)
 {
-    uint64_t due_ms = UINT64_MAX, class = 0;
-    struct open_segment *open = &lane->guarded.open[append->queue][0];
-    if (append->end_ms != UINT64_MAX) {
-        class = class_of(append, &due_ms);
-        open += 1 + (class >> 6) % lane->classes;
-    }
-    if (open->segment != NULL && (!may_mix(arena, open, class) || !has_room(lane, arena, open, append)))
+    uint64_t due_ms, class;
+    struct open_segment *open = open_for(lane, append, &class, &due_ms);
+    if (open->segment != NULL && !takes(lane, arena, open, class, append))
         seal(arena, open);
     if (open->segment == NULL) {
         open->segment = larder__segment_open(arena, append->queue, lane->number, due_ms,

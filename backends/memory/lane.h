@@ -43,6 +43,9 @@ struct append {
  * @return NULL: there is no free segment */
 struct item *larder__lane_append(struct lane *lane, struct arena *arena,
                                  const struct append *append);
+/** Whether there is room for it in a segment that is open. Takes the lane's lock. */
+bool larder__lane_has_room(struct lane *lane, const struct arena *arena,
+                           const struct append *append);
 /** Seals this one if it is open here, else does nothing. Takes the lane's lock. */
 void larder__lane_seal(struct lane *lane, struct arena *arena, const struct segment *segment);
 /** Seals all. Takes the lane's lock. */

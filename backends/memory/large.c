@@ -148,14 +148,29 @@ uint64_t larder__large_bytes(struct large_store *store)
     return bytes;
 }
 
+/* Its memory goes back before its charge does. */
+static void free_locked(struct large_store *store, const struct large *large)
+{
+    uint64_t charged_bytes = large->charged_bytes; /* give_run_locked() takes the block's bytes */
+    give_run_locked(store, large);
+    store->guarded.blocks--;
+    store->guarded.bytes -= charged_bytes;
+}
+
+uint64_t larder__large_retired_bytes(struct large_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    uint64_t bytes = store->guarded.retired_bytes;
+    pthread_mutex_unlock(&store->lock);
+    return bytes;
+}
+
 static void block_free(struct large *large)
 {
     struct large_store *store = large->store;
     uint64_t charged_bytes = large->charged_bytes;
     pthread_mutex_lock(&store->lock);
-    store->guarded.blocks--;
-    store->guarded.bytes -= charged_bytes;
-    give_run_locked(store, large);
+    free_locked(store, large);
     pthread_mutex_unlock(&store->lock);
     larder__budget_give(&store->budget, charged_bytes);
 }
@@ -237,6 +252,17 @@ struct large *larder__large_new(struct large_store *store, const struct key *key
     return large;
 }
 
+uint64_t larder__large_discard(struct large *large)
+{
+    struct large_store *store = large->store;
+    uint64_t charged_bytes = large->charged_bytes;
+    pthread_mutex_lock(&store->lock);
+    unlist_locked(store, large);
+    free_locked(store, large);
+    pthread_mutex_unlock(&store->lock);
+    return charged_bytes;
+}
+
 void larder__large_unlist(struct large *large)
 {
     pthread_mutex_lock(&large->store->lock);
@@ -249,6 +275,7 @@ static void retire_locked(struct large_store *store, struct large *large)
     unlist_locked(store, large);
     large->next = NULL;
     large->retired_epoch = larder_epoch_advance(store->epoch);
+    store->guarded.retired_bytes += large->charged_bytes;
     if (store->guarded.retired_last != NULL)
         store->guarded.retired_last->next = large;
     else
@@ -281,6 +308,7 @@ static struct large *take_passed(struct large_store *store)
     while (store->guarded.retired_first != NULL &&
            larder_epoch_passed(store->guarded.retired_first->retired_epoch, oldest)) {
         *end = store->guarded.retired_first;
+        store->guarded.retired_bytes -= (*end)->charged_bytes;
         end = &(*end)->next;
         store->guarded.retired_first = *end;
     }
@@ -313,6 +341,15 @@ bool larder__marked_item_has_key(const struct item *item, const struct key *key)
     return block.hash == key->hash && block.large->space == key->space &&
            block.large->key_length == key->length &&
            larder__bytes_equal(block.large->bytes, key->bytes, key->length);
+}
+
+uint64_t larder__large_sole_bytes(const struct item *item)
+{
+    const struct large *large = item != NULL ? larder__item_block(item).large : NULL;
+    /* relaxed: a view that comes or goes meanwhile makes this a wrong guess, no more */
+    if (large == NULL || atomic_load_explicit(&large->references, memory_order_relaxed) != 1)
+        return 0;
+    return large->charged_bytes;
 }
 
 void larder__large_view(struct large *large, struct larder_value *value)

@@ -52,6 +52,7 @@ struct large_store {
         struct large *retired_first, *retired_last;
         uint64_t blocks;
         uint64_t bytes; /* that blocks are charged */
+        uint64_t retired_bytes; /* of these, by those whose readers have not left */
         bool closed;
     } guarded;
     _Atomic uint64_t holders; /* the cache, and each view; the last one frees the store */
@@ -70,6 +71,8 @@ uint64_t larder__large_bound(const struct large_store *store, size_t key_length,
  * @return NULL: no addresses or memory; the charge is still the caller's */
 struct large *larder__large_new(struct large_store *store, const struct key *key,
                                 const struct draft *draft);
+/** Ends a block that nobody has seen. @return its charge, which is the caller's again */
+uint64_t larder__large_discard(struct large *large);
 /** The item is found no more. Under its stripe's lock. A flush then spares the block. */
 void larder__large_unlist(struct large *large);
 /** The same, if that was not done before; its reference ends when the last reader has left. */
@@ -81,11 +84,17 @@ uint32_t larder__large_reclaim(struct large_store *store);
 
 /** What all blocks are charged. */
 uint64_t larder__large_bytes(struct large_store *store);
+/** What those are charged that readers may still be in. */
+uint64_t larder__large_retired_bytes(struct large_store *store);
 
 static inline const unsigned char *larder__large_value(const struct large *large)
 {
     return large->bytes + large->key_length;
 }
+
+/** What would come back if the item went now: its block's charge, unless a view holds the block.
+ * Under the stripe's lock. @param item  NULL: 0 */
+uint64_t larder__large_sole_bytes(const struct item *item);
 
 /** Gives a view of its value. Within a section, or under the stripe's lock. */
 void larder__large_view(struct large *large, struct larder_value *value);

@@ -44,6 +44,15 @@ ALWAYS_INLINE bool larder__look_is_timeless(const struct look *look, const struc
     return look->now_ms == 0 && larder__item_expiry_ms(item) != UINT64_MAX;
 }
 
+/** Likewise, or a writer has claimed it. */
+ALWAYS_INLINE bool larder__look_must_wait(const struct look *look, const struct item *item)
+{
+    return larder__look_is_timeless(look, item) || larder__item_is_claimed(item);
+}
+
+/** Waits until the writer that has a key's stripe is done. In no section. */
+void larder__await_writer(struct memory *memory, uint64_t hash);
+
 /* A hit that finds the counter full writes nothing that is shared: it writes to the thread's own
  * line. A branch in place of the choice of address would wait for the item, and when it guessed
  * wrong all reads behind it would begin anew. */

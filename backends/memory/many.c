@@ -58,7 +58,7 @@ answer_generally(struct group *group, enum larder_many_kind many, uint32_t i)
     struct larder_row *row = group->rows[i];
     struct key key = {row->key.data, row->key.length, group->hashes[i], group->space};
     struct item *item = larder__index_find(group->index, &group->look.memory->arena, &key);
-    if (item != NULL && larder__look_is_timeless(&group->look, item))
+    if (item != NULL && larder__look_must_wait(&group->look, item))
         return LARDER_ASKED;
     enum larder_status status = larder__look_judge(&group->look, item);
     if (status != LARDER_OK)

@@ -72,6 +72,7 @@ struct memory {
     uint64_t capacity_bytes; /* the most that one entry may be charged */
     uint64_t token_mask;     /* makes lease tokens out of versions */
     bool evicts;
+    bool slides; /* each hit gives an entry its TTL anew */
     uint64_t fixed_bytes;
     unsigned first_level; /* of the index */
     size_t index_reserved_bytes, index_step_bytes;
@@ -179,6 +180,9 @@ void larder__housekeeping(struct memory *memory, struct larder_thread *thread, u
 /** Likewise a read, which only sweeps. */
 void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread,
                                uint64_t now_ms);
+/** Whether the index is as large as a stripe wants it. Under the stripe's lock. */
+bool larder__index_fits(const struct memory *memory, const struct index *index,
+                        const struct stripe *stripe);
 /** Lets the index follow the number of entries: a stripe has got more, or fewer.
  * @return false: it should grow, and there is no room */
 bool larder__index_adapt(struct memory *memory, struct stripe *stripe);

@@ -28,7 +28,7 @@ void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_m
     uint64_t expiry_ms = larder__expiry_after(memory, now_ms, slides_ms);
     uint32_t old = atomic_load_explicit(&item->expiry, memory_order_relaxed);
     if ((item->marks & ITEM_FAR) != 0 || expiry_ms > UINT32_MAX ||
-        expiry_ms < old + memory->interval_ms / 4)
+        expiry_ms < old + memory->interval_ms / 4 || old == EXPIRY_CLAIMED)
         return;
     /* relaxed: the number is all there is to see */
     atomic_compare_exchange_strong_explicit(&item->expiry, &old, (uint32_t)expiry_ms,
@@ -95,6 +95,13 @@ enum larder_status larder__memory_get_and_touch(const struct larder_scope *scope
 
 /* ---- read and get --------------------------------------------------------------------------- */
 
+void larder__await_writer(struct memory *memory, uint64_t hash)
+{
+    struct stripe *stripe = larder__stripe_of(memory, hash);
+    pthread_mutex_lock(&stripe->lock);
+    pthread_mutex_unlock(&stripe->lock);
+}
+
 /* Enters a section and finds what lies under the key. @return false: the cache is closed, and the
  * section was left */
 ALWAYS_INLINE bool find(struct look *look, const struct key *key, struct item **item)
@@ -108,10 +115,13 @@ ALWAYS_INLINE bool find(struct look *look, const struct key *key, struct item **
             return false;
         }
         *item = larder__index_find(index, &memory->arena, key);
-        if (__builtin_expect(*item == NULL || !larder__look_is_timeless(look, *item), 1))
+        if (__builtin_expect(*item == NULL || !larder__look_must_wait(look, *item), 1))
             return true;
-        /* no clock of anybody's is asked within a section */
+        /* neither a clock of anybody's nor a lock within a section */
+        bool claimed = larder__item_is_claimed(*item);
         larder_epoch_leave(look->thread);
+        if (claimed)
+            larder__await_writer(memory, key->hash);
         look->now_ms = larder__now_ms(memory);
     }
 }

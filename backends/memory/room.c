@@ -10,10 +10,11 @@
 #include <larder/util/deadline.h>
 
 #define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
-#define SMALL_FIRST_SCANS 16u   /* from this one on the small queue is looked at whatever its share */
+#define BOTH_FROM_SCANS 16u     /* from this one on both queues are looked at whatever their share */
 #define COPIES_BOUND_SCANS 32u  /* from this one on only a part of a segment survives */
 #define WAIT_NS UINT64_C(20000000) /* for readers that stand still */
 #define SURVIVORS_PERCENT 75u
+#define VACATED_PER_STEP 4u
 
 uint64_t larder__memory_items(const struct memory *memory)
 {
@@ -40,7 +41,9 @@ static enum queue queue_to_scan(struct memory *memory, uint32_t scans)
     double small = (double)queue_bytes(memory, QUEUE_SMALL);
     double main = (double)queue_bytes(memory, QUEUE_MAIN);
     double share = atomic_load_explicit(&memory->policy.share, memory_order_relaxed);
-    return scans >= SMALL_FIRST_SCANS || small >= share * (small + main) ? QUEUE_SMALL : QUEUE_MAIN;
+    if (scans >= BOTH_FROM_SCANS)
+        return scans % 2 == 0 ? QUEUE_SMALL : QUEUE_MAIN;
+    return small >= share * (small + main) ? QUEUE_SMALL : QUEUE_MAIN;
 }
 
 static void seal_all(struct memory *memory)
@@ -67,9 +70,11 @@ static struct segment *choose(struct memory *memory, uint32_t scans)
 }
 
 
-/* @return false: there is nothing to evict */
-static bool evict_segment(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                          uint32_t scans, const uint64_t *spared_hash)
+enum evicted { EVICTED_NONE, EVICTED_NONE_BUT_SPARED, EVICTED_SOME };
+
+/* @return NONE: there is nothing to evict */
+static enum evicted evict_segment(struct memory *memory, struct larder_thread *thread,
+                                  uint64_t now_ms, uint32_t scans, const uint64_t *spared_hash)
 {
     struct scan scan;
     uint64_t items = larder__memory_items(memory);
@@ -77,7 +82,7 @@ static bool evict_segment(struct memory *memory, struct larder_thread *thread, u
                           memory_order_relaxed);
     struct segment *segment = choose(memory, scans);
     if (segment == NULL)
-        return false;
+        return EVICTED_NONE;
     larder__scan_begin(&scan, memory, thread, segment, SCAN_EVICT, now_ms);
     if (scans >= COPIES_BOUND_SCANS)
         scan.survivors_max_bytes = larder__segment_used(segment) / 100 * SURVIVORS_PERCENT;
@@ -88,7 +93,9 @@ static bool evict_segment(struct memory *memory, struct larder_thread *thread, u
     while (!larder__scan_step(&scan, UINT32_MAX))
         continue;
     larder__scan_end(&scan);
-    return !scan.stuck;
+    if (scan.stuck)
+        return EVICTED_NONE;
+    return scan.others == 0 && scan.survived_bytes > 0 ? EVICTED_NONE_BUT_SPARED : EVICTED_SOME;
 }
 
 static uint32_t reclaim(struct memory *memory)
@@ -96,11 +103,18 @@ static uint32_t reclaim(struct memory *memory)
     return larder__segments_reclaim(&memory->arena) + larder__large_reclaim(memory->large);
 }
 
+/* What comes back when readers have left that are on their way now. */
+static uint64_t retired_bytes(struct memory *memory)
+{
+    return larder__segments_retired_bytes(&memory->arena) +
+           larder__large_retired_bytes(memory->large);
+}
+
 /* Frees so much that could be taken, for whoever is first. @return false when that does not go */
 static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                       uint64_t bytes)
+                       uint64_t bytes, const uint64_t *spared_hash)
 {
-    uint64_t most = (bytes >> memory->arena.shift) * 2 + SMALL_FIRST_SCANS;
+    uint64_t most = (bytes >> memory->arena.shift) * 2 + BOTH_FROM_SCANS;
     for (uint64_t scans = 0; scans < most; scans++) {
         reclaim(memory);
         while (!larder__budget_has(memory->budget, bytes))
@@ -108,18 +122,20 @@ static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint
                 break;
         if (larder__budget_has(memory->budget, bytes))
             return true;
-        if (!memory->evicts || !evict_segment(memory, thread, now_ms, 0, NULL))
+        if (!memory->evicts || retired_bytes(memory) >= bytes ||
+            evict_segment(memory, thread, now_ms, 0, spared_hash) != EVICTED_SOME)
             return false;
     }
     return false;
 }
 
 /* The first eviction is when the ghost is made: until then nothing is to be remembered. */
-static void make_ghost(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+static void make_ghost(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                       const uint64_t *spared_hash)
 {
     uint64_t items = larder__memory_items(memory);
     if (atomic_load_explicit(&memory->policy.ghosts, memory_order_acquire) != NULL ||
-        !free_bytes(memory, thread, now_ms, larder__policy_ghost_bytes(items)))
+        !free_bytes(memory, thread, now_ms, larder__policy_ghost_bytes(items), spared_hash))
         return;
     pthread_mutex_lock(&memory->growth);
     (void)larder__policy_make_ghost(&memory->policy, items);
@@ -128,11 +144,19 @@ static void make_ghost(struct memory *memory, struct larder_thread *thread, uint
 
 /* ---- where nothing may be evicted: what has ended, and what is dead --------------------------- */
 
-static bool has_dead(const struct segment *segment, uint64_t now_ms)
+/* How much of it stays, as far as is known. What was flushed with its namespace is found by looking
+ * through it, after all that is known. @return UINT32_MAX: all of it */
+static uint32_t known_live(const struct arena *arena, const struct segment *segment,
+                           uint64_t now_ms)
 {
-    return segment->first_end_ms <= now_ms ||
-           atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) <
-               larder__segment_used(segment);
+    uint32_t live = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
+    if (segment->first_end_ms <= now_ms)
+        return 0;
+    if (live < larder__segment_used(segment))
+        return live;
+    return segment->flushes != atomic_load_explicit(&arena->flushes, memory_order_relaxed)
+               ? UINT32_MAX - 1
+               : UINT32_MAX;
 }
 
 /* One in which something has ended, or else the emptiest: what is left moves. */
@@ -145,13 +169,10 @@ static struct segment *choose_emptiest(struct memory *memory, uint64_t now_ms)
     for (int queue = 0; queue < QUEUES; queue++)
         for (uint32_t number = arena->guarded.queues[queue].first; number != NO_SEGMENT;
              number = arena->segments[number].next) {
-            struct segment *segment = &arena->segments[number];
-            uint32_t live = segment->first_end_ms <= now_ms
-                                ? 0
-                                : atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
-            if (live < least && has_dead(segment, now_ms)) {
+            uint32_t live = known_live(arena, &arena->segments[number], now_ms);
+            if (live < least) {
                 least = live;
-                emptiest = segment;
+                emptiest = &arena->segments[number];
             }
         }
     pthread_mutex_unlock(&arena->lock);
@@ -195,7 +216,7 @@ static bool has_index_step(struct memory *memory)
 /* For a large value. */
 static bool take_lacking(struct visit *visit)
 {
-    while (!larder__budget_take(visit->memory->budget, visit->lacking_bytes))
+    while (!larder__take_for_large(visit->memory, visit->lacking_bytes))
         if (larder__segments_vacate(&visit->memory->arena, 1) == 0)
             return false;
     visit->reserved_bytes += visit->lacking_bytes;
@@ -203,16 +224,31 @@ static bool take_lacking(struct visit *visit)
     return true;
 }
 
-static bool is_there(struct visit *visit)
+static bool has_segment(const struct visit *visit)
 {
     struct memory *memory = visit->memory;
+    return larder__lane_has_room(larder__lane_of(memory, visit->thread), &memory->arena,
+                                 &visit->append) ||
+           larder__arena_has_room(&memory->arena, visit->append.reserve);
+}
+
+static bool is_there(struct visit *visit)
+{
     if (visit->lacking_bytes > 0 && !take_lacking(visit))
         return false;
-    if (visit->lacks_index && !has_index_step(memory))
+    if (visit->lacks_index && !has_index_step(visit->memory))
         return false;
-    return !visit->lacks_segment ||
-           larder__arena_has_room(&memory->arena, visit->item != NULL ? RESERVE_FOR_OVERWRITE
-                                                                      : RESERVE_FOR_NEW);
+    return !visit->lacks_segment || has_segment(visit);
+}
+
+/* Whether only readers are in the way: then nothing more is given up. */
+static bool is_on_its_way(const struct visit *visit)
+{
+    struct memory *memory = visit->memory;
+    uint64_t bytes = visit->lacking_bytes;
+    bytes += visit->lacks_index ? memory->index_step_bytes : 0;
+    bytes += visit->lacks_segment ? SPARE_SEGMENTS * larder__segment_bytes(&memory->arena) : 0;
+    return retired_bytes(memory) >= bytes;
 }
 
 static uint32_t scans_max(struct memory *memory)
@@ -228,7 +264,7 @@ static uint32_t scans_max(struct memory *memory)
 static bool wait_for_readers(struct visit *visit)
 {
     uint64_t until_ns = larder_monotonic_ns() + WAIT_NS;
-    while (larder_monotonic_ns() < until_ns) {
+    while (retired_bytes(visit->memory) > 0 && larder_monotonic_ns() < until_ns) {
         sched_yield();
         if (reclaim(visit->memory) > 0 && is_there(visit))
             return true;
@@ -236,25 +272,40 @@ static bool wait_for_readers(struct visit *visit)
     return false;
 }
 
-static bool give_up_something(struct visit *visit, uint32_t scans, const uint64_t *spared_hash)
+#define SPARED_SCANS_MAX 8u /* in a row, that found nothing but the entry itself */
+
+static bool give_up_something(struct visit *visit, uint32_t scans, const uint64_t *spared_hash,
+                              uint32_t *spared_scans)
 {
     struct memory *memory = visit->memory;
-    return memory->evicts
-               ? evict_segment(memory, visit->thread, visit->now_ms, scans, spared_hash)
-               : tidy_segment(memory, visit->thread, visit->now_ms);
+    if (!memory->evicts)
+        return tidy_segment(memory, visit->thread, visit->now_ms);
+    enum evicted evicted =
+        evict_segment(memory, visit->thread, visit->now_ms, scans, spared_hash);
+    *spared_scans = evicted == EVICTED_NONE_BUT_SPARED ? *spared_scans + 1 : 0;
+    return evicted != EVICTED_NONE && *spared_scans < SPARED_SCANS_MAX;
 }
 
 static bool try_to_make_room(struct visit *visit, const uint64_t *spared_hash)
 {
-    uint32_t most = scans_max(visit->memory);
+    uint32_t most = scans_max(visit->memory), spared_scans = 0;
     for (uint32_t scans = 0; scans < most; scans++) {
         reclaim(visit->memory);
         if (is_there(visit))
             return true;
-        if (!give_up_something(visit, scans, spared_hash))
+        if (is_on_its_way(visit) || !give_up_something(visit, scans, spared_hash, &spared_scans))
             break;
     }
     return wait_for_readers(visit);
+}
+
+/* Whether the entry has to go, and whether that would do. */
+static bool old_one_helps(const struct visit *visit)
+{
+    const struct budget *budget = visit->memory->budget;
+    uint64_t used_bytes = larder__budget_used(budget);
+    return visit->gives_up_old && visit->old_bytes > 0 && visit->old_bytes <= used_bytes &&
+           used_bytes - visit->old_bytes + visit->lacking_bytes <= larder__budget_max(budget);
 }
 
 /* The entry itself is the last to go, and only for a plain store. */
@@ -262,16 +313,16 @@ bool larder__make_room(struct visit *visit)
 {
     const uint64_t *spared_hash = visit->item != NULL ? &visit->key.hash : NULL;
     if (visit->memory->evicts)
-        make_ghost(visit->memory, visit->thread, visit->now_ms);
+        make_ghost(visit->memory, visit->thread, visit->now_ms, spared_hash);
     if (try_to_make_room(visit, spared_hash))
         return true;
-    return spared_hash != NULL && visit->gives_up_old && try_to_make_room(visit, NULL);
+    return spared_hash != NULL && old_one_helps(visit) && try_to_make_room(visit, NULL);
 }
 
 bool larder__make_room_for_index(struct memory *memory, struct larder_thread *thread,
                                  uint64_t now_ms)
 {
-    return free_bytes(memory, thread, now_ms, memory->index_step_bytes);
+    return free_bytes(memory, thread, now_ms, memory->index_step_bytes, NULL);
 }
 
 /* ---- ahead of need --------------------------------------------------------------------------- */
@@ -285,22 +336,35 @@ static bool is_short(struct memory *memory)
            atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) < SPARE_SEGMENTS;
 }
 
+/* After the bound was lowered: what is free goes first, then what the policy gives up, unless that
+ * is on its way already. */
+static bool is_over(struct memory *memory)
+{
+    return larder__budget_used(memory->budget) >
+           larder__budget_max(memory->budget) + retired_bytes(memory);
+}
+
+static void evict_a_step(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    reclaim(memory);
+    if (larder__budget_is_over(memory->budget))
+        larder__segments_vacate(&memory->arena, VACATED_PER_STEP);
+    if (memory->evicts && (is_over(memory) || is_short(memory)))
+        (void)evict_segment(memory, thread, now_ms, 0, NULL);
+}
+
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     uint32_t idle = 0;
-    bool over = larder__budget_is_over(memory->budget);
-    if (!memory->evicts || (!over && !is_short(memory)))
+    if (!larder__budget_is_over(memory->budget) && (!memory->evicts || !is_short(memory)))
         return;
     /* relaxed: only keeps two threads from doing the same */
     if (!atomic_compare_exchange_strong_explicit(&memory->evicting, &idle, 1, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
-    make_ghost(memory, thread, now_ms);
-    reclaim(memory);
-    if (over)
-        larder__segments_vacate(&memory->arena, 4);
-    if (over || is_short(memory))
-        (void)evict_segment(memory, thread, now_ms, 0, NULL);
+    if (memory->evicts)
+        make_ghost(memory, thread, now_ms, NULL);
+    evict_a_step(memory, thread, now_ms);
     atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
 }
 
@@ -311,6 +375,6 @@ void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t
     struct segment *segment = larder__segment_to_clean(&memory->arena);
     if (segment == NULL)
         return;
-    reclaim(memory);
     (void)sort_segment(memory, thread, now_ms, segment);
+    larder__give_back(memory, VACATED_PER_STEP);
 }

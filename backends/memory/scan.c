@@ -28,18 +28,28 @@ void larder__scan_begin(struct scan *scan, struct memory *memory, struct larder_
 static uint32_t gather(struct scan *scan, struct scanned group[GROUP], uint32_t most)
 {
     struct memory *memory = scan->memory;
-    const struct index *index = larder__index(memory);
-    uint64_t shape = larder__index_shape(index);
     unsigned char *begin = larder__segment_begin(
         &memory->arena, larder__segment_number(&memory->arena, scan->segment));
     uint32_t count = 0;
     for (; count < most && scan->offset < larder__segment_used(scan->segment); count++) {
         struct item *item = (struct item *)(void *)(begin + scan->offset);
         group[count] = (struct scanned){item, larder__item_hash(&memory->hash_key, item)};
-        __builtin_prefetch(larder__index_bucket(index, shape, group[count].hash));
         scan->offset += (uint32_t)larder__item_size(item);
     }
     return count;
+}
+
+/* Within a section: a flush may put another index in the place of this one, and free it. */
+static void ask_for_buckets(const struct scan *scan, const struct scanned group[GROUP],
+                            uint32_t count)
+{
+    struct memory *memory = scan->memory;
+    larder_epoch_enter(&memory->epoch, scan->thread);
+    const struct index *index = larder__index(memory);
+    uint64_t shape = index != NULL ? larder__index_shape(index) : 0;
+    for (uint32_t i = 0; index != NULL && i < count; i++)
+        __builtin_prefetch(larder__index_bucket(index, shape, group[i].hash));
+    larder_epoch_leave(scan->thread);
 }
 
 /* ---- one entry, under its stripe's lock ------------------------------------------------------ */
@@ -68,9 +78,9 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
         draft.lease = larder__item_lease(item);
     draft.frequency = frequency;
     draft.history = history;
-    struct item *copy =
-        larder__append_locked(memory, lane, queue, &draft, &key, scan->now_ms,
-                              RESERVE_FOR_SCAN);
+    struct append append =
+        larder__append_of(memory, queue, &draft, &key, scan->now_ms, RESERVE_FOR_SCAN);
+    struct item *copy = larder__append_locked(memory, lane, &append, &draft, &key);
     if (copy == NULL)
         return false;
     larder__slot_replace(*slot, larder__location_of(&memory->arena, copy));
@@ -115,14 +125,18 @@ static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned
     enum queue queue = scan->segment->queue;
     struct slot slot;
     uint32_t location = larder__location_of(&memory->arena, item);
-    if (!larder__slot_holds(larder__index(memory), scanned->hash, location, &slot))
+    if (stripe->guarded.closed || /* and the index gone */
+        !larder__slot_holds(larder__index(memory), scanned->hash, location, &slot))
         return true;
     if (larder__item_end_ms(item) <= scan->now_ms ||
         larder__space_is_stale(&memory->spaces, larder__part_u32(item, ITEM_SPACE))) {
         drop(scan, stripe, &slot, item, false);
         return true;
     }
-    if (scan->reason == SCAN_SORT || (scan->spares && scanned->hash == scan->spared_hash))
+    if (scan->spares && scanned->hash == scan->spared_hash)
+        return relocate(scan, &slot, item, scanned->hash, queue, frequency, history);
+    scan->others++;
+    if (scan->reason == SCAN_SORT)
         return relocate(scan, &slot, item, scanned->hash, queue, frequency, history);
     if (survives(scan, &frequency, &history) &&
         relocate(scan, &slot, item, scanned->hash, QUEUE_MAIN, frequency, history))
@@ -139,6 +153,7 @@ bool larder__scan_step(struct scan *scan, uint32_t items)
         uint32_t count = gather(scan, group, items < GROUP ? items : GROUP);
         if (count == 0)
             return true;
+        ask_for_buckets(scan, group, count);
         for (uint32_t i = 0; i < count && !scan->stuck; i++) {
             struct stripe *stripe = larder__stripe_of(scan->memory, group[i].hash);
             pthread_mutex_lock(&stripe->lock);

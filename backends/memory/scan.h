@@ -21,6 +21,7 @@ struct scan {
     uint32_t survived_bytes;
     uint64_t spared_hash; /* SCAN_EVICT: of the entry that room is made for; it stays */
     bool spares;
+    uint32_t others; /* entries that were found beside that one */
     bool stuck; /* there was no segment for what should move */
 };
 

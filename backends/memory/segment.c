@@ -129,14 +129,21 @@ static bool commit_header_locked(struct arena *arena, uint32_t number)
     return true;
 }
 
+/* What has to stay so that `reserve` segments are free, or could be. */
+static uint64_t reserve_bytes_locked(const struct arena *arena, uint32_t reserve)
+{
+    uint32_t free_count = arena->guarded.free.count;
+    return (uint64_t)(reserve > free_count ? reserve - free_count : 0) << arena->shift;
+}
+
 /* One that never had memory, or lost it. @return NO_SEGMENT: over the bound, or no memory */
-static uint32_t vacant_take_locked(struct arena *arena)
+static uint32_t vacant_take_locked(struct arena *arena, uint32_t reserve)
 {
     size_t bytes = larder__segment_bytes(arena);
     uint32_t number = arena->guarded.vacant.first;
     if (number == NO_SEGMENT && arena->guarded.fresh == arena->capacity)
         return NO_SEGMENT;
-    if (!larder__budget_take(arena->budget, bytes))
+    if (!larder__budget_take_leaving(arena->budget, bytes, reserve_bytes_locked(arena, reserve)))
         return NO_SEGMENT;
     if (number != NO_SEGMENT) {
         list_remove(arena, &arena->guarded.vacant, number);
@@ -204,6 +211,7 @@ static void start_locked(struct arena *arena, uint32_t number, enum queue queue,
     segment->queue = (uint8_t)queue;
     segment->lane = lane;
     segment->swept = false;
+    segment->flushes = atomic_load_explicit(&arena->flushes, memory_order_relaxed);
     arena->guarded.open[queue]++;
     larder__wheel_link(&arena->guarded.wheel, number, due_ms);
     UNPOISON(larder__segment_begin(arena, number), larder__segment_bytes(arena));
@@ -217,7 +225,7 @@ struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint
     if (arena->guarded.free.count > reserve)
         number = list_take(arena, &arena->guarded.free);
     if (number == NO_SEGMENT)
-        number = vacant_take_locked(arena);
+        number = vacant_take_locked(arena, reserve);
     if (number != NO_SEGMENT) {
         start_locked(arena, number, queue, lane, due_ms);
         hint_locked(arena);
@@ -231,7 +239,9 @@ bool larder__arena_has_room(struct arena *arena, uint32_t reserve)
     pthread_mutex_lock(&arena->lock);
     bool has_room = arena->guarded.free.count > reserve;
     if (!has_room && (arena->guarded.vacant.count > 0 || arena->guarded.fresh < arena->capacity))
-        has_room = larder__budget_has(arena->budget, larder__segment_bytes(arena) + HEADERS_STEP_BYTES);
+        has_room = larder__budget_has(arena->budget, larder__segment_bytes(arena) +
+                                                         HEADERS_STEP_BYTES +
+                                                         reserve_bytes_locked(arena, reserve));
     pthread_mutex_unlock(&arena->lock);
     return has_room;
 }
@@ -356,6 +366,14 @@ void larder__segments_retire_all(struct arena *arena)
     }
     hint_locked(arena);
     pthread_mutex_unlock(&arena->lock);
+}
+
+uint64_t larder__segments_retired_bytes(struct arena *arena)
+{
+    pthread_mutex_lock(&arena->lock);
+    uint64_t bytes = (uint64_t)arena->guarded.retired.count << arena->shift;
+    pthread_mutex_unlock(&arena->lock);
+    return bytes;
 }
 
 uint32_t larder__segments_reclaim(struct arena *arena)

@@ -50,6 +50,7 @@ struct segment {
     uint8_t queue;           /* set when it is opened */
     uint16_t lane;           /* likewise: which lane's it is */
     bool swept;              /* guarded by the arena's lock: taken because it was due */
+    uint32_t flushes;        /* set when it is opened: of namespaces, until then */
 };
 
 /** A list of segments, first in, first out. */
@@ -87,6 +88,7 @@ struct arena {
      * call reads; stored under the lock. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
     _Atomic uint32_t spare; /* relaxed: how many are free or soon will be; a hint */
+    _Atomic uint32_t flushes; /* relaxed: of namespaces; older segments may hold what they left */
     _Atomic uint64_t heavy_bytes[QUEUES]; /* relaxed: of the large values that a queue's items have */
     uint64_t header_bytes;  /* what the headers are charged; guarded by lock */
 };
@@ -159,6 +161,8 @@ void larder__segment_retire(struct arena *arena, struct segment *segment);
 void larder__segments_adopt(struct arena *arena, const struct segment *swept);
 /** Retires all that are sealed. */
 void larder__segments_retire_all(struct arena *arena);
+/** What those take that readers may still look at. */
+uint64_t larder__segments_retired_bytes(struct arena *arena);
 /** Frees what no reader looks at any more. @return how many became free */
 uint32_t larder__segments_reclaim(struct arena *arena);
 /** Takes memory from up to `count` free segments. @return the bytes that are no longer charged */

@@ -161,16 +161,17 @@ static bool adapt_locked(struct memory *memory, const struct stripe *stripe)
     return grown;
 }
 
-bool larder__index_adapt(struct memory *memory, struct stripe *stripe)
+bool larder__index_fits(const struct memory *memory, const struct index *index,
+                        const struct stripe *stripe)
 {
-    const struct index *index = larder__index(memory);
-    if (index == NULL)
-        return true;
     uint64_t shape = larder__index_shape(index);
     uint64_t full = full_stripe(memory, shape), items = larder__stripe_items(stripe);
     bool small = larder__shape_buckets(shape) <= UINT32_C(1) << memory->first_level;
-    if (__builtin_expect(items <= full && (items >= full / 4 || small), 1))
-        return true;
+    return items <= full && (items >= full / 4 || small);
+}
+
+bool larder__index_adapt(struct memory *memory, struct stripe *stripe)
+{
     if (pthread_mutex_trylock(&memory->growth) != 0)
         return true; /* somebody else is at it */
     bool grown = adapt_locked(memory, stripe);

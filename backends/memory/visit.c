@@ -10,6 +10,15 @@ uint64_t larder__expiry_after(const struct memory *memory, uint64_t now_ms, int6
     return (uint64_t)ttl_ms > UINT64_MAX / 2 - from_ms ? UINT64_MAX : from_ms + (uint64_t)ttl_ms;
 }
 
+void larder__draft_expires(const struct visit *visit, struct draft *draft, int64_t ttl_ms)
+{
+    draft->expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, ttl_ms);
+    draft->ttl_ms = draft->expiry_ms == UINT64_MAX ? 0 : ttl_ms;
+    if (visit->memory->slides)
+        draft->slides_ms =
+            draft->ttl_ms > UINT32_MAX || draft->absent ? 0 : (uint32_t)draft->ttl_ms;
+}
+
 bool larder__lease_is_valid(const struct item *item, uint64_t token, uint64_t now_ms)
 {
     struct item_lease lease = larder__item_lease(item);
@@ -133,14 +142,22 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     return LARDER_CLOSED;
 }
 
-/* Work that nobody waits for: what the operation took is given back, the index grows if it is
- * full. */
-static void visit_unlocked(struct visit *visit)
+static void drop_block(struct visit *visit)
 {
+    if (visit->block != NULL)
+        visit->reserved_bytes += larder__large_discard(visit->block);
+    visit->block = NULL;
+}
+
+/* Work that nobody waits for: what the operation took is given back, the index follows the number
+ * of entries. */
+static void visit_unlocked(struct visit *visit, bool index_fits)
+{
+    drop_block(visit);
     if (visit->reserved_bytes > 0)
         larder__budget_give(visit->memory->budget, visit->reserved_bytes);
     visit->reserved_bytes = 0;
-    if (!larder__index_adapt(visit->memory, visit->stripe))
+    if (!index_fits && !larder__index_adapt(visit->memory, visit->stripe))
         (void)larder__make_room_for_index(visit->memory, visit->thread, visit->now_ms);
     larder__housekeeping(visit->memory, visit->thread, visit->now_ms);
     larder_call_end(visit->thread, visit->outer_call);
@@ -148,8 +165,10 @@ static void visit_unlocked(struct visit *visit)
 
 void larder__visit_end(struct visit *visit)
 {
+    /* under the lock, since a flush may free the index afterwards */
+    bool index_fits = larder__index_fits(visit->memory, visit->index, visit->stripe);
     pthread_mutex_unlock(&visit->stripe->lock);
-    visit_unlocked(visit);
+    visit_unlocked(visit, index_fits);
 }
 
 /* ---- storing ------------------------------------------------------------------------------- */
@@ -163,6 +182,21 @@ static bool lacks(const struct visit *visit)
     return visit->lacks_segment || visit->lacks_index || visit->lacking_bytes > 0;
 }
 
+/* Tries, and again when what was there ended meanwhile. Under the lock. */
+static enum larder_status try_in_time(struct visit *visit, larder_attempt_fn *attempt,
+                                      void *arguments)
+{
+    enum larder_status status = attempt(visit, arguments);
+    while (visit->late) {
+        visit->late = false;
+        visit->now_ms = larder__now_ms(visit->memory);
+        look(visit);
+        status = attempt(visit, arguments);
+    }
+    drop_block(visit);
+    return status;
+}
+
 enum larder_status larder__visit_storing(const struct larder_scope *scope, struct larder_slice name,
                                          larder_attempt_fn *attempt, void *arguments)
 {
@@ -170,25 +204,25 @@ enum larder_status larder__visit_storing(const struct larder_scope *scope, struc
     enum larder_status status = larder__visit_begin(&visit, scope, name);
     if (status != LARDER_OK)
         return status;
-    status = attempt(&visit, arguments);
+    status = try_in_time(&visit, attempt, arguments);
     for (int i = 1; i < ATTEMPTS_MAX && status == LARDER_NO_MEMORY && lacks(&visit); i++) {
         pthread_mutex_unlock(&visit.stripe->lock);
         bool room = larder__make_room(&visit);
         visit.lacks_segment = visit.lacks_index = false;
         visit.lacking_bytes = 0;
         if (!room || !lock_and_look(&visit)) {
-            visit_unlocked(&visit);
+            visit_unlocked(&visit, true);
             return room ? LARDER_CLOSED : LARDER_NO_MEMORY;
         }
-        status = attempt(&visit, arguments);
+        status = try_in_time(&visit, attempt, arguments);
     }
     larder__visit_end(&visit);
     return status;
 }
 
-struct item *larder__append_locked(struct memory *memory, struct lane *lane, enum queue queue,
-                                   const struct draft *draft, const struct key *key,
-                                   uint64_t now_ms, uint32_t reserve)
+struct append larder__append_of(const struct memory *memory, enum queue queue,
+                                const struct draft *draft, const struct key *key, uint64_t now_ms,
+                                uint32_t reserve)
 {
     uint64_t end_ms = draft->expiry_ms;
     if (draft->lease.token != 0 && draft->lease.end_ms > end_ms)
@@ -200,17 +234,24 @@ struct item *larder__append_locked(struct memory *memory, struct lane *lane, enu
                             .bytes = larder__draft_size(draft, key),
                             .weight = draft->large != NULL ? draft->large->charged_bytes : 0,
                             .reserve = reserve};
+    return append;
+}
+
+struct item *larder__append_locked(struct memory *memory, struct lane *lane,
+                                   const struct append *append, const struct draft *draft,
+                                   const struct key *key)
+{
     pthread_mutex_lock(&lane->lock);
-    struct item *item = larder__lane_append(lane, &memory->arena, &append);
+    struct item *item = larder__lane_append(lane, &memory->arena, append);
     if (item == NULL) {
         pthread_mutex_unlock(&lane->lock);
         return NULL;
     }
     larder__draft_write(draft, key, item);
     struct segment *segment = larder__segment_of(&memory->arena, item);
-    atomic_fetch_add_explicit(&segment->live_bytes, (uint32_t)append.bytes, memory_order_relaxed);
-    if (append.weight > 0)
-        atomic_fetch_add_explicit(&memory->arena.heavy_bytes[queue], append.weight,
+    atomic_fetch_add_explicit(&segment->live_bytes, (uint32_t)append->bytes, memory_order_relaxed);
+    if (append->weight > 0)
+        atomic_fetch_add_explicit(&memory->arena.heavy_bytes[append->queue], append->weight,
                                   memory_order_relaxed);
     return item;
 }
@@ -224,10 +265,17 @@ static enum larder_status make_large(struct visit *visit, struct draft *draft)
         (length <= VALUE_INLINE_MAX &&
          larder__draft_size(draft, &visit->key) <= memory->inline_bytes))
         return LARDER_OK;
+    if (visit->block != NULL && visit->block_item == visit->item) {
+        draft->large = visit->block;
+        visit->block = NULL;
+        return LARDER_OK;
+    }
     uint64_t bytes = larder__large_bound(memory->large, visit->key.length, length);
+    drop_block(visit);
     if (bytes > visit->reserved_bytes) {
-        if (!larder__budget_take(memory->budget, bytes - visit->reserved_bytes)) {
+        if (!larder__take_for_large(memory, bytes - visit->reserved_bytes)) {
             visit->lacking_bytes = bytes - visit->reserved_bytes;
+            visit->old_bytes = larder__large_sole_bytes(visit->item);
             return LARDER_NO_MEMORY;
         }
         visit->reserved_bytes = bytes;
@@ -257,21 +305,72 @@ static uint32_t next_version(struct stripe *stripe)
     return stripe->guarded.version;
 }
 
-/* Lets the new item be found, and the old one no more. @return false: no memory in the index */
-static bool make_found(struct visit *visit, struct item *item)
+/* What is there is claimed, so that no reader judges it by a later time than the one that counts
+ * here. It stays claimed when it is replaced: who still finds it looks again.
+ * @return false: it, or the lease that is needed, ended meanwhile */
+static bool claim(struct visit *visit)
 {
-    struct memory *memory = visit->memory;
-    uint32_t location = larder__location_of(&memory->arena, item);
-    if (visit->item != NULL) {
-        larder__slot_replace(visit->slot, location);
-        larder__item_dies(memory, visit->item);
-    } else {
-        if (!larder__slot_free(visit->index, visit->key.hash, &visit->slot))
-            return false;
-        larder__slot_fill(visit->slot, visit->key.hash, location);
-        larder__stripe_count(visit->stripe, 1);
+    struct item *item = visit->item;
+    uint32_t expiry = larder__item_claim(item);
+    uint64_t now_ms = larder__now_ms(visit->memory);
+    bool lives = now_ms < larder__item_expiry_of(item, expiry);
+    if (lives == (visit->presence != MISSING) &&
+        (!visit->needs_lease || larder__lease_is_valid(item, 0, now_ms))) {
+        visit->now_ms = now_ms;
+        return true;
+    }
+    larder__item_unclaim(item, expiry);
+    visit->late = true;
+    return false;
+}
+
+static bool depends_on_time(const struct visit *visit, const struct draft *draft)
+{
+    return draft->ttl_ms > 0 || visit->needs_lease ||
+           larder__item_expiry_ms(visit->item) != UINT64_MAX;
+}
+
+static void date(struct visit *visit, struct item *item, int64_t ttl_ms)
+{
+    larder__item_date(item, larder__expiry_after(visit->memory, visit->now_ms, ttl_ms));
+}
+
+static bool replace(struct visit *visit, const struct draft *draft, struct item *item)
+{
+    if (depends_on_time(visit, draft) && !claim(visit))
+        return false;
+    if (draft->ttl_ms > 0)
+        date(visit, item, draft->ttl_ms);
+    larder__slot_replace(visit->slot, larder__location_of(&visit->memory->arena, item));
+    larder__item_dies(visit->memory, visit->item);
+    return true;
+}
+
+/* A new entry's time counts from when it is found, and nobody judges it before that is known. */
+static bool insert(struct visit *visit, const struct draft *draft, struct item *item)
+{
+    if (!larder__slot_free(visit->index, visit->key.hash, &visit->slot)) {
+        visit->lacks_index = true;
+        return false;
+    }
+    if (draft->ttl_ms > 0)
+        (void)larder__item_claim(item);
+    larder__slot_fill(visit->slot, visit->key.hash,
+                      larder__location_of(&visit->memory->arena, item));
+    larder__stripe_count(visit->stripe, 1);
+    if (draft->ttl_ms > 0) {
+        (void)larder__item_claim(item); /* again, so that the time is read afterwards */
+        visit->now_ms = larder__now_ms(visit->memory);
+        date(visit, item, draft->ttl_ms);
     }
     return true;
+}
+
+/* Lets the new item be found, and the old one no more. @return false: no memory in the index, or
+ * what is there has ended */
+static bool make_found(struct visit *visit, const struct draft *draft, struct item *item)
+{
+    return visit->item != NULL ? replace(visit, draft, item) : insert(visit, draft, item);
 }
 
 static enum larder_status put_item(struct visit *visit, struct draft *draft)
@@ -280,22 +379,20 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
     struct lane *lane = larder__lane_of(memory, visit->thread);
     struct large *old_large =
         visit->item != NULL ? larder__item_block(visit->item).large : NULL;
-    struct item *item = larder__append_locked(memory, lane, queue_for(visit, draft), draft, &visit->key,
-                                              visit->now_ms,
-                                              visit->item != NULL ? RESERVE_FOR_OVERWRITE
-                                                                  : RESERVE_FOR_NEW);
+    visit->append =
+        larder__append_of(memory, queue_for(visit, draft), draft, &visit->key, visit->now_ms,
+                          visit->item != NULL ? RESERVE_FOR_OVERWRITE : RESERVE_FOR_NEW);
+    struct item *item = larder__append_locked(memory, lane, &visit->append, draft, &visit->key);
     if (item == NULL) {
         visit->lacks_segment = true;
         return LARDER_NO_MEMORY;
     }
-    bool found = make_found(visit, item);
+    bool found = make_found(visit, draft, item);
     if (!found)
         larder__item_dies(memory, item);
     pthread_mutex_unlock(&lane->lock);
-    if (!found) {
-        visit->lacks_index = true;
+    if (!found)
         return LARDER_NO_MEMORY;
-    }
     if (old_large != NULL && old_large != draft->large)
         larder__large_retire(old_large);
     visit->item = item;
@@ -317,31 +414,45 @@ enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
     if (draft->version == 0)
         draft->version = next_version(visit->stripe);
     status = put_item(visit, draft);
-    if (status != LARDER_OK && draft->large != shared)
-        larder__large_retire(draft->large); /* nobody saw it, but it goes the same way */
+    if (status != LARDER_OK && draft->large != shared) {
+        visit->block = draft->large;
+        visit->block_item = visit->item;
+    }
     return status;
 }
 
 /* ---- small changes ------------------------------------------------------------------------- */
 
-/* In place when it ends later, in the same form: its segment is then looked at too early, which is
- * what that look is for. Else as another item. */
+/* In place when it ends later, and slides as before, in the same form: its segment is then looked at
+ * too early, which is what that look is for. */
+static bool touches_in_place(const struct visit *visit, uint64_t expiry_ms, int64_t ttl_ms)
+{
+    const struct item *item = visit->item;
+    uint64_t old_ms = larder__item_expiry_ms(item);
+    struct draft draft = {.slides_ms = larder__part_u32(item, ITEM_SLIDES)};
+    uint32_t slides_ms = draft.slides_ms;
+    larder__draft_expires(visit, &draft, ttl_ms);
+    return old_ms != UINT64_MAX && expiry_ms > old_ms && draft.slides_ms == slides_ms &&
+           expiry_ms >> 32 == larder__part_u32(item, ITEM_FAR);
+}
+
+/* Else as another item. */
 enum larder_status larder__visit_touch(struct visit *visit, int64_t ttl_ms)
 {
     struct item *item = visit->item;
     uint64_t expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, ttl_ms);
-    uint64_t old_ms = larder__item_expiry_ms(item);
-    if (expiry_ms == old_ms)
+    if (expiry_ms == larder__item_expiry_ms(item) && larder__part_u32(item, ITEM_SLIDES) == 0)
         return LARDER_OK;
-    if (old_ms != UINT64_MAX && expiry_ms > old_ms && expiry_ms <= UINT32_MAX &&
-        (item->marks & ITEM_FAR) == 0) {
-        atomic_store_explicit(&item->expiry, (uint32_t)expiry_ms, memory_order_relaxed);
+    if (touches_in_place(visit, expiry_ms, ttl_ms)) {
+        if (!claim(visit))
+            return LARDER_NO_MEMORY;
+        date(visit, item, ttl_ms);
         return LARDER_OK;
     }
     struct draft draft;
     larder__draft_of_item(item, &draft);
     draft.lease = larder__item_lease(item);
-    draft.expiry_ms = expiry_ms;
+    larder__draft_expires(visit, &draft, ttl_ms);
     return larder__visit_put(visit, &draft);
 }
 

@@ -15,15 +15,23 @@ struct visit {
     struct stripe *stripe;
     struct index *index;
     struct key key;
-    uint64_t now_ms;   /* read under the lock: nobody decides by a later time before us */
+    uint64_t now_ms;   /* read under the lock; a reader may have decided by a later time: see
+                          larder__item_claim() */
     struct item *item; /* found under the key; leases without a value too */
     struct slot slot;  /* of the item */
     enum presence presence;
     bool lacks_segment;      /* room has to be made, and the operation tried again */
+    struct append append;    /* what the segment is for */
     bool lacks_index;        /* likewise, for a bucket */
     uint64_t lacking_bytes;  /* likewise, for a large value */
     uint64_t reserved_bytes; /* taken from the budget for a large value */
+    bool needs_lease;        /* the operation is for who holds the item's lease */
+    bool late;               /* the entry ended meanwhile: the operation is tried again at once */
+    struct large *block;     /* made by an attempt that was late, for what is to be stored over
+                                `block_item`; found by nobody */
+    const struct item *block_item;
     bool gives_up_old;       /* where there is no room for old and new, the old one goes first */
+    uint64_t old_bytes;      /* what that would give back of what is lacking */
 };
 
 /** Locks the stripe of a key and looks the key up. @return OK; CLOSED or NO_MEMORY and nothing is
@@ -56,6 +64,8 @@ void larder__item_info(const struct memory *memory, const struct item *item, uin
                        struct larder_info *info);
 /** When what is stored now ends. */
 uint64_t larder__expiry_after(const struct memory *memory, uint64_t now_ms, int64_t ttl_ms);
+/** Lets a draft end so long after it is found. */
+void larder__draft_expires(const struct visit *visit, struct draft *draft, int64_t ttl_ms);
 /** Whether somebody holds that lease; token 0: any. */
 bool larder__lease_is_valid(const struct item *item, uint64_t token, uint64_t now_ms);
 
@@ -74,17 +84,28 @@ static inline int64_t larder__call_touch(const struct larder_scope *scope)
 /** An item is found no more. Under its stripe's lock. */
 void larder__item_dies(struct memory *memory, struct item *item);
 
-/** Appends a copy of a draft, found by nobody yet, and gives the lane locked; evict.c and
- * larder__visit_put() make it found, then unlock. @return NULL: no segment; nothing is locked */
-struct item *larder__append_locked(struct memory *memory, struct lane *lane, enum queue queue,
-                                   const struct draft *draft, const struct key *key,
-                                   uint64_t now_ms, uint32_t reserve);
+/** What a draft needs in a segment. */
+struct append larder__append_of(const struct memory *memory, enum queue queue,
+                                const struct draft *draft, const struct key *key, uint64_t now_ms,
+                                uint32_t reserve);
+/** Appends a copy of a draft, found by nobody yet, and gives the lane locked; whoever asked makes it
+ * found, then unlocks. @return NULL: no segment; nothing is locked */
+struct item *larder__append_locked(struct memory *memory, struct lane *lane,
+                                   const struct append *append, const struct draft *draft,
+                                   const struct key *key);
 
 /* How many free segments an append leaves: to emptying a segment, which needs one to move into, and
  * to what only takes the place of something. */
 #define RESERVE_FOR_NEW 2u
 #define RESERVE_FOR_OVERWRITE 1u
 #define RESERVE_FOR_SCAN 0u
+
+/** Takes the charge of a large value, where that leaves what emptying segments needs. */
+static inline bool larder__take_for_large(struct memory *memory, uint64_t bytes)
+{
+    return larder__budget_take_leaving(memory->budget, bytes,
+                                       RESERVE_FOR_NEW * larder__segment_bytes(&memory->arena));
+}
 
 /** Makes room for what the visit lacks. No lock is held. @return false when that does not go */
 bool larder__make_room(struct visit *visit);

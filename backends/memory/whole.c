@@ -134,6 +134,8 @@ enum larder_status larder__memory_flush(const struct larder_scope *scope)
         status = flush_all(memory, call.thread);
     else if (!larder__space_flush(&memory->spaces, scope->space->name))
         status = LARDER_NO_MEMORY;
+    else /* relaxed: what it tells is where to look for room */
+        atomic_fetch_add_explicit(&memory->arena.flushes, 1, memory_order_relaxed);
     larder__call_end(&call);
     return status;
 }

@@ -46,8 +46,8 @@ static struct draft draft_of(const struct visit *visit, const struct larder_writ
         .head = write->value.data,
         .head_length = write->value.length,
         .flags = write->flags,
-        .absent = (write->marks & LARDER_WRITE_ABSENT) != 0,
-        .expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, write->ttl_ms)};
+        .absent = (write->marks & LARDER_WRITE_ABSENT) != 0};
+    larder__draft_expires(visit, &draft, write->ttl_ms);
     return draft;
 }
 
@@ -168,9 +168,8 @@ static enum larder_status count_first(struct visit *visit, const struct count_ar
     const struct larder_initial *initial = count->initial;
     if (initial == NULL || larder__call_version(count->scope) != 0)
         return LARDER_MISS;
-    struct draft draft = {
-        .flags = initial->flags,
-        .expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, initial->ttl_ms)};
+    struct draft draft = {.flags = initial->flags};
+    larder__draft_expires(visit, &draft, initial->ttl_ms);
     uint64_t number = larder_counter_step(initial->value, count->direction, count->delta);
     return put_number(visit, &draft, number, count->result);
 }
@@ -192,7 +191,7 @@ static enum larder_status count_attempt(struct visit *visit, void *arguments)
                           .slides_ms = larder__part_u32(item, ITEM_SLIDES),
                           .expiry_ms = larder__item_expiry_ms(item)};
     if (touch_ms != LARDER_TTL_UNKNOWN)
-        draft.expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, touch_ms);
+        larder__draft_expires(visit, &draft, touch_ms);
     number = larder_counter_step(number, count->direction, count->delta);
     return put_number(visit, &draft, number, count->result);
 }

@@ -117,12 +117,11 @@ static void expired_memory_is_back_within_an_interval_and_a_second(void **state)
     for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
         struct cache cache;
         open_with_buckets(&cache, buckets[i], INTERVAL_MS);
-        uint64_t empty = cache_stat(&cache, "bytes");
         for (int j = 0; j < EXPIRED; j++)
             set_numbered(&cache, j, 5000);
         manual_clock_advance(&cache.clock, 5000 + INTERVAL_MS);
         trickle(&cache, 500, 1000);
-        assert_int_equal(cache_stat(&cache, "bytes"), empty);
+        assert_int_equal(cache_stat(&cache, "segments"), 0); /* not even a free one is kept */
         assert_int_equal(cache_stat(&cache, "items"), 0);
         assert_int_equal(cache_stat(&cache, "expirations"), EXPIRED);
         cache_close(&cache);
@@ -183,10 +182,10 @@ static void storing_one_key_again_and_again_takes_no_memory(void **state)
     (void)state;
     open_with_buckets(&cache, 60, INTERVAL_MS);
     set_numbered(&cache, 1, 5000);
-    uint64_t one = cache_stat(&cache, "bytes");
     for (int i = 0; i < 100000; i++)
         set_numbered(&cache, 1, 1000 + i % 5000);
-    assert_int_equal(cache_stat(&cache, "bytes"), one);
+    /* A few segments: what is open for each time class, and the free ones that are kept. */
+    assert_true(cache_stat(&cache, "segments") <= 16);
     assert_int_equal(cache_stat(&cache, "items"), 1);
     cache_close(&cache);
 }
