@@ -225,10 +225,14 @@ static void connections_of_what_was_replaced_are_closed(void **state)
 static void reload_section(struct fixture *fixture, const char *uri)
 {
     char text[512];
+    struct larder_cache
+        *session; /* its member is the old cache's, and goes back to it afterwards */
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &session));
     snprintf(text, sizeof(text), "[a]\nuri = %s\n[namespaces]\nmain = @a\n", uri);
     write_file(fixture, text);
     reload_as_it_is(fixture);
     set(fixture->client, "k", "v");
+    larder_release(session);
 }
 
 /* Source of the bounds: what a 64-bit glibc 2.36 needed, and a quarter more. */
