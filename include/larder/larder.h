@@ -376,9 +376,8 @@ larder_open_file(const char *path, const struct larder_open_options *options,
  *         BAD_ARGUMENT for a client that was not opened from a file; TOO_LARGE past
  *         LARDER_RETIRED_CACHES_MAX; CLOSED. On anything but OK nothing has changed.
  *
- * Threads: any; one reload of a client after the other; not from a listener or a clock of the
- * client. Blocks: as larder_open_file(), while another one runs, and while what was replaced is
- * freed.
+ * Threads: any, but not within a clock of the client; one reload of a client after the other.
+ * Blocks: as larder_open_file(), while another one runs, and while what was replaced is freed.
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_reload(struct larder_cache *client, const char *path, char *message, size_t message_size);
