@@ -353,8 +353,9 @@ LARDER_API LARDER_MUST_USE enum larder_status
 larder_open_file(const char *path, const struct larder_open_options *options,
                  struct larder_cache **client, char *message, size_t message_size);
 
-/** So many caches may be replaced by reloads of one client. The empty rest of each stays until the
- * client is closed: about 2 KB, of a memory cache 1.2 KB and 0.3 KB for each of its shards. */
+/** So many caches may be replaced by reloads of one client (one on a server also counts when
+ * namespace_poll or generation change). The empty rest of each stays until the client is closed:
+ * about 2 KB, of a memory cache 1.2 KB and 0.3 KB for each of its shards. */
 #define LARDER_RETIRED_CACHES_MAX 16384u
 
 /**

@@ -675,6 +675,10 @@ static void so_many_caches_and_handles_may_be_replaced_and_no_more(void **state)
     assert_int_equal(weight_of(fixture->client), 4);
     assert_int_equal(mirrors.opened - mirrors.closed, 4);
     reload_well(fixture, "[namespaces]\nmain = mirror:?weight=4\n"); /* replaces nothing */
+    larder__client_limit_retired(fixture->client->client, 3, 9);
+    assert_status(LARDER_TOO_LARGE,
+                  reload_text(fixture, "[client]\nnamespace_poll = 2s\n"
+                                       "[namespaces]\nmain = mirror:?weight=4\n"));
 }
 
 /* The last that can fail: caches are open, a handle for the new default namespace is made. What it
