@@ -85,14 +85,17 @@ static int is_same_place(const struct larder__planned_cache *cache,
            memcmp(cache->name.start, other->name.start, cache->name.length) == 0;
 }
 
-/* What stood in the same place. @return its number in `before`, or that of its caches */
-static size_t counterpart(const struct larder__planned_cache *cache,
+/* What stood in the same place, most likely at the same number.
+ * @return its number in `before`, or that of its caches */
+static size_t counterpart(const struct larder__planned_cache *cache, size_t number,
                           const struct larder_source *before)
 {
     size_t count = before != NULL ? before->config.cache_count : 0;
-    for (size_t i = 0; i < count; i++)
-        if (before->caches[i] != NULL && is_same_place(cache, &before->config.caches[i]))
-            return i;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (number + i) % count;
+        if (before->caches[at] != NULL && is_same_place(cache, &before->config.caches[at]))
+            return at;
+    }
     return count;
 }
 
@@ -106,14 +109,14 @@ static int is_kept(const struct larder_cache *cache, const struct larder_source 
 
 /* ---- caches -------------------------------------------------------------------------------- */
 
-static enum larder_status cache_open(const struct larder__planned_cache *planned,
+static enum larder_status cache_open(const struct larder__planned_cache *planned, size_t number,
                                      const struct larder_open_options *options,
                                      const struct larder_source *before,
                                      struct larder_cache **cache,
                                      const struct larder_message *message)
 {
     struct larder_cache *predecessor = NULL;
-    size_t at = counterpart(planned, before);
+    size_t at = counterpart(planned, number, before);
     if (before != NULL && at < before->config.cache_count) {
         const struct larder__spec *old = &before->config.caches[at].spec;
         if (larder__spec_equals(&planned->spec, old)) {
@@ -146,7 +149,7 @@ static enum larder_status caches_open(const struct larder__config *config,
     enum larder_status status = LARDER_OK;
     for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
         if (config->caches[i].alias == NULL)
-            status = cache_open(&config->caches[i], options, before, &caches[i], message);
+            status = cache_open(&config->caches[i], i, options, before, &caches[i], message);
     if (status != LARDER_OK)
         caches_close(config, before, caches);
     return status;
