@@ -3,9 +3,7 @@
  * routed to, with the namespace in its scope; the client's own handle is that of the default
  * namespace, but for the calls on the whole cache.
  *
- * Where handles lead is decided by the client's graph. A reload prepares a lead for every handle,
- * then changes graph and handles in one step; what they led to before stays, for calls under way,
- * until the client is closed.
+ * Where handles lead is decided by the client's graph; reload.c changes it.
  */
 #include "client.h"
 
@@ -17,44 +15,8 @@
 #include <larder/util/uthash.h>
 
 #include "attach.h"
-#include "graph.h"
-#include "namespace.h"
 #include "source.h"
-
-/* Where a namespace leads. Immutable once a handle leads there. */
-struct lead {
-    struct target target;        /* first */
-    struct larder_traits traits; /* the cache's, with this namespace's TTLs */
-    const struct backing *backing;
-    struct lead *next; /* among the retired ones; guarded by the client's mutex */
-};
-
-/* One namespace that was bound. */
-struct view {
-    struct larder_cache handle; /* first */
-    UT_hash_handle hh;
-    char name[LARDER_NAMESPACE_BYTES_MAX + 1];
-    struct larder_space space;
-    struct lead *lead;     /* the last that the handle led to; guarded by the client's mutex */
-    struct lead *prepared; /* where a reload leads it; NULL: nowhere; as `lead` */
-};
-
-struct larder_client {
-    struct larder_cache handle; /* first */
-    pthread_mutex_t mutex;      /* order: before a root's derived.mutex */
-    pthread_cond_t idle;        /* nobody reloads any more */
-    struct {                    /* touched only while holding mutex */
-        struct graph *graph;
-        struct larder_source *source; /* what the graph was made from; NULL: no file */
-        struct view *views;           /* a view stays until the client is closed */
-        int reloading; /* somebody is; only that thread changes graph, source and leads */
-        struct lead *retired_leads;
-        struct backing *retired_backings;
-        uint32_t retired_lead_count, retired_leaf_count;
-        uint32_t lead_limit, leaf_limit;
-    } guarded;
-    struct fork_hook fork;
-};
+#include "views.h"
 
 static void fork_client(void *self, enum larder_fork_step step)
 {
@@ -78,7 +40,7 @@ static struct graph *graph_hold(struct larder_client *client)
     return graph;
 }
 
-static void graph_release(struct larder_client *client, struct graph *graph)
+void larder__graph_release(struct larder_client *client, struct graph *graph)
 {
     pthread_mutex_lock(&client->mutex);
     int is_last = --graph->users == 0;
@@ -97,8 +59,8 @@ static int graph_is_current(struct larder_client *client, const struct graph *gr
 
 /* ---- leads --------------------------------------------------------------------------------- */
 
-static void lead_init(struct lead *lead, const struct graph *graph, const struct route *route,
-                      const struct larder_space *space)
+void larder__lead_init(struct lead *lead, const struct graph *graph, const struct route *route,
+                       const struct larder_space *space)
 {
     const struct backing *backing = route->part->backing;
     const struct larder_open_options *options = &graph->open_options;
@@ -121,20 +83,9 @@ static void lead_init(struct lead *lead, const struct graph *graph, const struct
     target->listener_context = own_listener ? options->listener_context : leaf->listener_context;
 }
 
-/* Whether calls would find the same. */
-static int lead_equals(const struct lead *lead, const struct lead *other)
-{
-    return lead->backing == other->backing &&
-           lead->target.ttl.default_ms == other->target.ttl.default_ms &&
-           lead->target.ttl.max_ms == other->target.ttl.max_ms &&
-           lead->target.errors_as_miss == other->target.errors_as_miss &&
-           lead->target.listener == other->target.listener &&
-           lead->target.listener_context == other->target.listener_context;
-}
-
 /* ---- views --------------------------------------------------------------------------------- */
 
-static void view_free(struct view *view)
+void larder__view_free(struct view *view)
 {
     larder__counters_free(view->handle.counters);
     free(view->lead);
@@ -149,14 +100,14 @@ static struct view *view_new(const struct graph *graph, const struct route *rout
     view->handle.counters = larder__counters_new();
     view->lead = malloc(sizeof(*view->lead));
     if (view->handle.counters == NULL || view->lead == NULL) {
-        view_free(view);
+        larder__view_free(view);
         return NULL;
     }
     memcpy(view->name, name, strlen(name) + 1);
     view->space.size = sizeof(view->space);
     view->space.name = larder_bytes(view->name, strlen(view->name));
     view->handle.kind = HANDLE_NAMESPACE;
-    lead_init(view->lead, graph, route, &view->space);
+    larder__lead_init(view->lead, graph, route, &view->space);
     larder__lead_first(&view->handle, &view->lead->target);
     return view;
 }
@@ -172,17 +123,17 @@ static enum larder_status view_add_locked(struct larder_client *client, struct v
     return status;
 }
 
-static struct view *view_known_locked(const struct larder_client *client, const char *name)
+struct view *larder__view_known_locked(const struct larder_client *client, const char *name)
 {
     struct view *view;
     HASH_FIND_STR(client->guarded.views, name, view);
     return view;
 }
 
-static enum larder_status view_find_locked(struct larder_client *client, const struct graph *graph,
-                                           const char *name, struct view **found)
+enum larder_status larder__view_find_locked(struct larder_client *client, const struct graph *graph,
+                                            const char *name, struct view **found)
 {
-    *found = view_known_locked(client, name);
+    *found = larder__view_known_locked(client, name);
     const struct route *route = larder__graph_route(graph, name);
     if (route == NULL)
         return LARDER_BAD_ARGUMENT;
@@ -195,7 +146,7 @@ static enum larder_status view_find_locked(struct larder_client *client, const s
         return LARDER_NO_MEMORY;
     enum larder_status status = view_add_locked(client, view);
     if (status != LARDER_OK)
-        view_free(view);
+        larder__view_free(view);
     else
         *found = view;
     return status;
@@ -218,8 +169,8 @@ enum larder_status larder_bind(struct larder_cache *cache, const char *name,
         return LARDER_BAD_ARGUMENT;
     pthread_mutex_lock(&client->mutex);
     const struct graph *graph = client->guarded.graph;
-    enum larder_status status =
-        view_find_locked(client, graph, is_default ? graph->default_namespace : name, &view);
+    enum larder_status status = larder__view_find_locked(
+        client, graph, is_default ? graph->default_namespace : name, &view);
     pthread_mutex_unlock(&client->mutex);
     if (status == LARDER_OK && cache->kind == HANDLE_SESSION)
         return larder__session_bind(cache, &view->handle, handle);
@@ -229,7 +180,7 @@ enum larder_status larder_bind(struct larder_cache *cache, const char *name,
 }
 
 /* A view stays until the client is closed, so its place in the list is where to go on. */
-static struct view *next_view(struct larder_client *client, struct view *view)
+struct view *larder__next_view(struct larder_client *client, struct view *view)
 {
     pthread_mutex_lock(&client->mutex);
     struct view *next = view == NULL ? client->guarded.views : view->hh.next;
@@ -245,7 +196,7 @@ static void views_free(struct larder_client *client)
     HASH_ITER(hh, client->guarded.views, view, next)
     {
         HASH_DEL(client->guarded.views, view);
-        view_free(view);
+        larder__view_free(view);
     }
 }
 
@@ -279,13 +230,13 @@ static enum larder_status default_bind(struct larder_client *client)
     enum larder_status status =
         larder__root_init(&client->handle, HANDLE_CLIENT, &view->lead->target);
     if (status != LARDER_OK) {
-        view_free(view);
+        larder__view_free(view);
         return status;
     }
     client->handle.client = client;
     status = view_add_locked(client, view);
     if (status != LARDER_OK) {
-        view_free(view);
+        larder__view_free(view);
         larder__root_clean_up(&client->handle);
     }
     return status;
@@ -300,7 +251,7 @@ static struct larder_client *client_new(struct graph *graph)
     pthread_cond_init(&client->idle, NULL);
     client->guarded.graph = graph;
     client->guarded.lead_limit = LARDER__RETIRED_LEADS_MAX;
-    client->guarded.leaf_limit = LARDER_RETIRED_CACHES_MAX;
+    client->guarded.backing_limit = LARDER_RETIRED_CACHES_MAX;
     graph->users = 1;
     return client;
 }
@@ -340,7 +291,7 @@ void larder__client_shutdown(struct larder_client *client)
     struct graph *graph = graph_hold(client);
     for (size_t i = 0; i < graph->part_count; i++)
         larder__leaf_shutdown(graph->parts[i].backing->leaf);
-    graph_release(client, graph);
+    larder__graph_release(client, graph);
 }
 
 static void backings_close(struct larder_client *client)
@@ -364,255 +315,6 @@ void larder__client_close(struct larder_client *client)
     larder__source_free(client->guarded.source);
     larder__root_clean_up(&client->handle);
     client_free(client);
-}
-
-/* ---- reloading ----------------------------------------------------------------------------- */
-
-enum larder_status larder__client_reload_begin(struct larder_client *client)
-{
-    pthread_mutex_lock(&client->mutex);
-    while (client->guarded.reloading)
-        pthread_cond_wait(&client->idle, &client->mutex);
-    int is_closed = larder__is_closed(&client->handle);
-    client->guarded.reloading = !is_closed;
-    pthread_mutex_unlock(&client->mutex);
-    return is_closed ? LARDER_CLOSED : LARDER_OK;
-}
-
-void larder__client_reload_end(struct larder_client *client)
-{
-    pthread_mutex_lock(&client->mutex);
-    client->guarded.reloading = 0;
-    pthread_cond_broadcast(&client->idle);
-    pthread_mutex_unlock(&client->mutex);
-}
-
-/* What a namespace stored in a cache of this process before it was led elsewhere is older than what
- * it stored there: it must not come back with it. A cache that others share is theirs, too. */
-static enum larder_status flush_entering(struct larder_client *client, const struct graph *graph)
-{
-    enum larder_status lowest = LARDER_OK;
-    for (struct view *view = next_view(client, NULL); view != NULL;
-         view = next_view(client, view)) {
-        const struct route *route = larder__graph_route(graph, view->name);
-        const struct target *target = larder__target(&view->handle);
-        if (route == NULL || route->part->has_new_leaf || target->refusal == LARDER_CLOSED)
-            continue;
-        const struct backing *backing = route->part->backing;
-        int was_there = target->refusal == LARDER_OK && view->lead->backing->leaf == backing->leaf;
-        if (was_there || (backing->traits->promises & LARDER_SHARED) != 0)
-            continue;
-        struct larder_scope scope = backing->scope;
-        scope.space = &view->space;
-        enum larder_status status = scope.ops->flush(&scope);
-        if (status < lowest && status != LARDER_UNSUPPORTED)
-            lowest = status;
-    }
-    return lowest;
-}
-
-static void unprepare_locked(struct larder_client *client)
-{
-    for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next) {
-        if (view->prepared != view->lead)
-            free(view->prepared);
-        view->prepared = NULL;
-    }
-}
-
-static enum larder_status view_prepare_locked(struct view *view, const struct graph *graph)
-{
-    struct lead lead;
-    const struct route *route = larder__graph_route(graph, view->name);
-    view->prepared = NULL;
-    if (route == NULL)
-        return LARDER_OK;
-    lead_init(&lead, graph, route, &view->space);
-    view->prepared = view->lead;
-    if (lead_equals(&lead, view->lead))
-        return LARDER_OK;
-    view->prepared = malloc(sizeof(*view->prepared));
-    if (view->prepared == NULL)
-        return LARDER_NO_MEMORY;
-    lead_init(view->prepared, graph, route, &view->space);
-    return LARDER_OK;
-}
-
-static uint32_t prepared_count_locked(const struct larder_client *client)
-{
-    uint32_t count = 0;
-    for (const struct view *view = client->guarded.views; view != NULL; view = view->hh.next)
-        count += view->prepared != NULL && view->prepared != view->lead;
-    return count;
-}
-
-static uint32_t leaving_count(const struct graph *before, const struct graph *graph)
-{
-    uint32_t count = 0;
-    for (size_t i = 0; i < before->part_count; i++)
-        count += !larder__graph_has_leaf(graph, before->parts[i].backing->leaf);
-    return count;
-}
-
-static enum larder_status limits_check_locked(const struct larder_client *client,
-                                              const struct graph *graph,
-                                              const struct larder_message *message)
-{
-    uint32_t leaves =
-        client->guarded.retired_leaf_count + leaving_count(client->guarded.graph, graph);
-    uint32_t leads = client->guarded.retired_lead_count + prepared_count_locked(client);
-    if (leaves <= client->guarded.leaf_limit && leads <= client->guarded.lead_limit)
-        return LARDER_OK;
-    return larder_fail(message, LARDER_TOO_LARGE,
-                       "reloads have replaced as many caches as a client can keep track of (%u, or "
-                       "%u of its namespaces' handles); close it and open it anew",
-                       client->guarded.leaf_limit, client->guarded.lead_limit);
-}
-
-static enum larder_status prepare_locked(struct larder_client *client, const struct graph *graph,
-                                         const struct larder_message *message)
-{
-    enum larder_status status = LARDER_OK;
-    for (struct view *view = client->guarded.views; view != NULL && status == LARDER_OK;
-         view = view->hh.next)
-        status = view_prepare_locked(view, graph);
-    if (status != LARDER_OK)
-        return larder_fail(message, status, "no memory");
-    return limits_check_locked(client, graph, message);
-}
-
-static void retire_lead_locked(struct larder_client *client, struct lead *lead)
-{
-    lead->next = client->guarded.retired_leads;
-    client->guarded.retired_leads = lead;
-    client->guarded.retired_lead_count++;
-}
-
-static void lead_view_locked(struct larder_client *client, struct view *view)
-{
-    struct lead *lead = view->prepared;
-    view->prepared = NULL;
-    if (lead == NULL) { /* it stays the view's: the name may come back */
-        larder__lead_locked(&view->handle, &larder__unmapped_target);
-        return;
-    }
-    larder__lead_locked(&view->handle, &lead->target);
-    if (lead == view->lead)
-        return;
-    retire_lead_locked(client, view->lead);
-    view->lead = lead;
-}
-
-/* The one step: before it nothing has changed, after it everything has. */
-static enum larder_status lead_all_locked(struct larder_client *client, struct graph *graph,
-                                          const struct view *main_view,
-                                          struct larder_source *source)
-{
-    struct larder_cache *root = &client->handle;
-    pthread_mutex_lock(&root->derived.mutex);
-    int is_closed = root->derived.closed;
-    if (!is_closed) {
-        for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next)
-            lead_view_locked(client, view);
-        larder__lead_locked(root, &main_view->lead->target);
-        client->guarded.graph = graph;
-        client->guarded.source = source;
-        graph->users = 1;
-    }
-    pthread_mutex_unlock(&root->derived.mutex);
-    return is_closed ? LARDER_CLOSED : LARDER_OK;
-}
-
-static void view_forget_locked(struct larder_client *client, struct view *view)
-{
-    larder__underive(&view->handle);
-    HASH_DEL(client->guarded.views, view);
-    view_free(view);
-}
-
-static enum larder_status enforce_locked(struct larder_client *client, struct graph *graph,
-                                         struct larder_source *source,
-                                         const struct larder_message *message)
-{
-    struct view *main_view;
-    int has_main_view = view_known_locked(client, graph->default_namespace) != NULL;
-    enum larder_status status =
-        view_find_locked(client, graph, graph->default_namespace, &main_view);
-    if (status != LARDER_OK)
-        return larder_fail(message, status, "%s", larder_status_sentence(status));
-    status = prepare_locked(client, graph, message);
-    if (status == LARDER_OK)
-        status = lead_all_locked(client, graph, main_view, source);
-    if (status == LARDER_OK)
-        return LARDER_OK;
-    unprepare_locked(client);
-    if (!has_main_view)
-        view_forget_locked(client, main_view);
-    return status;
-}
-
-/* Calls under way may be in it still; those that come to it from now on are led to `graph`. */
-static void retire(struct larder_client *client, struct graph *before, const struct graph *graph)
-{
-    for (size_t i = 0; i < before->part_count; i++) {
-        struct backing *backing = before->parts[i].backing;
-        if (larder__graph_has_backing(graph, backing))
-            continue;
-        larder__backing_retire(backing, graph);
-        pthread_mutex_lock(&client->mutex);
-        backing->next = client->guarded.retired_backings;
-        client->guarded.retired_backings = backing;
-        client->guarded.retired_leaf_count += (uint32_t)backing->closes_leaf;
-        pthread_mutex_unlock(&client->mutex);
-    }
-    graph_release(client, before);
-}
-
-struct larder_source *larder__client_source(struct larder_client *client)
-{
-    pthread_mutex_lock(&client->mutex);
-    struct larder_source *source = client->guarded.source;
-    pthread_mutex_unlock(&client->mutex);
-    return source;
-}
-
-void larder__client_keep_source(struct larder_cache *handle, struct larder_source *source)
-{
-    handle->client->guarded.source = source;
-}
-
-enum larder_status larder__client_reload(struct larder_client *client,
-                                         const struct larder_client_options *options,
-                                         const struct larder_open_options *open_options,
-                                         const struct larder_route *routes, size_t route_count,
-                                         struct larder_source *source,
-                                         const struct larder_message *message)
-{
-    struct graph *before = client->guarded.graph, *graph;
-    enum larder_status status =
-        larder__graph_open(before, options, open_options, routes, route_count, &graph, message);
-    if (status != LARDER_OK)
-        return status;
-    status = flush_entering(client, graph);
-    if (status == LARDER_OK) {
-        pthread_mutex_lock(&client->mutex);
-        status = enforce_locked(client, graph, source, message);
-        pthread_mutex_unlock(&client->mutex);
-    }
-    if (status != LARDER_OK) {
-        larder__graph_drop(graph);
-        return status;
-    }
-    retire(client, before, graph);
-    return LARDER_OK;
-}
-
-void larder__client_limit_retired(struct larder_client *client, uint32_t leaves, uint32_t leads)
-{
-    pthread_mutex_lock(&client->mutex);
-    client->guarded.leaf_limit = leaves;
-    client->guarded.lead_limit = leads;
-    pthread_mutex_unlock(&client->mutex);
 }
 
 /* ---- the whole client ---------------------------------------------------------------------- */
@@ -647,7 +349,8 @@ static enum larder_status flush_names(struct larder_client *client, const struct
     for (struct route *route = graph->routes; route != NULL; route = route->hh.next)
         if (name_is_of(graph, route->name, backing))
             lowest = lower(lowest, flush_name(backing, caller, route->name));
-    for (struct view *view = next_view(client, NULL); view != NULL; view = next_view(client, view))
+    for (struct view *view = larder__next_view(client, NULL); view != NULL;
+         view = larder__next_view(client, view))
         if (larder__graph_line(graph, view->name) == NULL && name_is_of(graph, view->name, backing))
             lowest = lower(lowest, flush_name(backing, caller, view->name));
     return lowest;
@@ -691,13 +394,14 @@ enum larder_status larder__client_flush(struct larder_client *client,
         lowest = lower(lowest, flush_backing(client, graph, graph->parts[i].backing, scope));
     /* a reload may have shut one down meanwhile */
     int is_over = lowest != LARDER_CLOSED || graph_is_current(client, graph);
-    graph_release(client, graph);
+    larder__graph_release(client, graph);
     return is_over ? lowest : larder__client_flush(client, scope);
 }
 
 void larder__client_totals(struct larder_client *client, struct larder_totals *totals)
 {
-    for (struct view *view = next_view(client, NULL); view != NULL; view = next_view(client, view))
+    for (struct view *view = larder__next_view(client, NULL); view != NULL;
+         view = larder__next_view(client, view))
         larder__counters_total(view->handle.counters, totals);
 }
 
@@ -711,7 +415,7 @@ void larder__client_stats(struct larder_client *client, struct larder_stats_out 
         scope->ops->stats(scope, out);
     }
     out->prefix = NULL;
-    graph_release(client, graph);
+    larder__graph_release(client, graph);
 }
 
 enum larder_status larder__client_purge(struct larder_client *client, uint32_t budget_ms,
@@ -729,6 +433,6 @@ enum larder_status larder__client_purge(struct larder_client *client, uint32_t b
         if (due_ms < *next_due_ms)
             *next_due_ms = due_ms;
     }
-    graph_release(client, graph);
+    larder__graph_release(client, graph);
     return lowest;
 }

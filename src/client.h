@@ -54,6 +54,6 @@ enum larder_status larder__client_reload(struct larder_client *client,
                                          const struct larder_message *message);
 
 /** For tests of the limits: as if they were these. */
-void larder__client_limit_retired(struct larder_client *client, uint32_t leaves, uint32_t leads);
+void larder__client_limit_retired(struct larder_client *client, uint32_t caches, uint32_t leads);
 
 #endif

@@ -313,7 +313,8 @@ static enum larder_status route_ttls_read(struct larder__text words,
 }
 
 /* The cache that a line names: a section's, or a new one of its own. */
-static enum larder_status target_read(struct larder__config *config, struct larder__text target,
+static enum larder_status target_read(struct larder__config *config, const char *line,
+                                      struct larder__text target,
                                       struct larder__planned_cache **cache,
                                       const struct larder_message *message)
 {
@@ -329,6 +330,7 @@ static enum larder_status target_read(struct larder__config *config, struct lard
     }
     *cache = &config->caches[config->cache_count++];
     (*cache)->uri = target;
+    (*cache)->line = line;
     enum larder_status status = spec_read(config, *cache, message);
     return status == LARDER_OK ? check_tells_errors(*cache, message) : status;
 }
@@ -346,7 +348,7 @@ static enum larder_status route_read(struct larder__config *config,
                               "%s goes nowhere; write @section or a URI", entry->name.text);
     enum larder_status status = check_word(target, words.length > 0, message);
     if (status == LARDER_OK)
-        status = target_read(config, target, &cache, message);
+        status = target_read(config, entry->name.text, target, &cache, message);
     if (status != LARDER_OK)
         return status;
     cache->used = 1;

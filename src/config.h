@@ -19,6 +19,7 @@
 /** A cache: a section, or a URI that stands in [namespaces] itself. */
 struct larder__planned_cache {
     struct larder__text name; /* of the section; empty for a URI by itself */
+    const char *line;         /* of a URI by itself: the name in whose line it stands; else NULL */
     struct larder__text uri;
     struct larder__spec spec;            /* empty for an alias */
     struct larder__planned_cache *alias; /* what `uri = @name` refers to; else NULL */

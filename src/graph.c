@@ -34,20 +34,22 @@ const struct route *larder__graph_route(const struct graph *graph, const char *n
 
 /* ---- caches -------------------------------------------------------------------------------- */
 
+static const struct part *part_find(const struct graph *graph, const struct larder_cache *leaf)
+{
+    const struct part *part;
+    HASH_FIND_PTR(graph->by_leaf, &leaf, part);
+    return part;
+}
+
 int larder__graph_has_leaf(const struct graph *graph, const struct larder_cache *leaf)
 {
-    for (size_t i = 0; i < graph->part_count; i++)
-        if (graph->parts[i].backing->leaf == leaf)
-            return 1;
-    return 0;
+    return part_find(graph, leaf) != NULL;
 }
 
 int larder__graph_has_backing(const struct graph *graph, const struct backing *backing)
 {
-    for (size_t i = 0; i < graph->part_count; i++)
-        if (graph->parts[i].backing == backing)
-            return 1;
-    return 0;
+    const struct part *part = part_find(graph, backing->leaf);
+    return part != NULL && part->backing == backing;
 }
 
 static struct backing *backing_new(struct larder_cache *leaf,
@@ -99,54 +101,68 @@ void larder__backing_close(struct backing *backing)
 }
 
 /* The backing of a leaf that the graph before had as well, if it would be made the same. */
-static struct backing *backing_kept(const struct graph *before, const struct larder_cache *leaf,
+static struct backing *backing_kept(const struct part *before,
                                     const struct larder_client_options *options)
 {
-    for (size_t i = 0; before != NULL && i < before->part_count; i++) {
-        struct backing *backing = before->parts[i].backing;
-        if (backing->leaf == leaf &&
-            (backing->namespaced == NULL || (backing->poll_ms == options->namespace_poll_ms &&
-                                             backing->generation == options->generation)))
-            return backing;
-    }
-    return NULL;
+    struct backing *backing = before != NULL ? before->backing : NULL;
+    if (backing == NULL || backing->namespaced == NULL)
+        return backing;
+    return backing->poll_ms == options->namespace_poll_ms &&
+                   backing->generation == options->generation
+               ? backing
+               : NULL;
 }
 
-static enum larder_status part_add(struct graph *graph, const struct graph *before,
-                                   const struct larder_route *route,
-                                   const struct larder_message *message)
+/* What a part has of its own goes back: the leaf is the caller's. */
+static void part_drop(struct part *part)
 {
-    struct larder_cache *leaf = route->cache;
-    struct part part = {backing_kept(before, leaf, &graph->options), route->name, 0, 0};
-    part.has_new_leaf = before == NULL || !larder__graph_has_leaf(before, leaf);
-    part.has_new_backing = part.backing == NULL;
-    if (part.has_new_leaf && !larder__leaf_own(leaf))
+    if (part->has_new_leaf)
+        larder__leaf_disown(part->leaf);
+    if (part->has_new_backing)
+        backing_free(part->backing);
+}
+
+static enum larder_status part_fill(struct part *part, const struct graph *graph,
+                                    const struct part *before, const struct larder_route *route,
+                                    const struct larder_message *message)
+{
+    part->leaf = route->cache;
+    part->name = route->name;
+    part->backing = backing_kept(before, &graph->options);
+    part->has_new_backing = part->backing == NULL;
+    part->has_new_leaf = before == NULL;
+    if (part->has_new_leaf && !larder__leaf_own(part->leaf))
         return larder_fail(message, LARDER_BAD_ARGUMENT,
                            "namespace %s: its cache belongs to another client", route->name);
-    if (part.has_new_backing)
-        part.backing = backing_new(leaf, &graph->options);
-    if (part.backing == NULL) {
-        if (part.has_new_leaf)
-            larder__leaf_disown(leaf);
-        return LARDER_NO_MEMORY;
-    }
-    graph->parts[graph->part_count++] = part;
-    return LARDER_OK;
+    if (part->has_new_backing)
+        part->backing = backing_new(part->leaf, &graph->options);
+    if (part->backing != NULL)
+        return LARDER_OK;
+    if (part->has_new_leaf)
+        larder__leaf_disown(part->leaf);
+    return LARDER_NO_MEMORY;
 }
 
 static enum larder_status part_of(struct graph *graph, const struct graph *before,
                                   const struct larder_route *route,
-                                  const struct larder_message *message, const struct part **part)
+                                  const struct larder_message *message, const struct part **found)
 {
-    for (size_t i = 0; i < graph->part_count; i++)
-        if (graph->parts[i].backing->leaf == route->cache) {
-            *part = &graph->parts[i];
-            return LARDER_OK;
-        }
-    enum larder_status status = part_add(graph, before, route, message);
-    if (status == LARDER_OK)
-        *part = &graph->parts[graph->part_count - 1];
-    return status;
+    *found = part_find(graph, route->cache);
+    if (*found != NULL)
+        return LARDER_OK;
+    struct part *part = &graph->parts[graph->part_count];
+    const struct part *part_before = before != NULL ? part_find(before, route->cache) : NULL;
+    enum larder_status status = part_fill(part, graph, part_before, route, message);
+    if (status != LARDER_OK)
+        return status;
+    HASH_ADD_PTR(graph->by_leaf, leaf, part);
+    if (!larder_hash_added(part)) {
+        part_drop(part);
+        return LARDER_NO_MEMORY;
+    }
+    graph->part_count++;
+    *found = part;
+    return LARDER_OK;
 }
 
 /* ---- the map ------------------------------------------------------------------------------- */
@@ -264,19 +280,15 @@ void larder__graph_free(struct graph *graph)
         HASH_DEL(graph->routes, route);
         free(route);
     }
+    HASH_CLEAR(hh, graph->by_leaf);
     free(graph->parts);
     free(graph);
 }
 
 void larder__graph_drop(struct graph *graph)
 {
-    for (size_t i = 0; i < graph->part_count; i++) {
-        struct part *part = &graph->parts[i];
-        if (part->has_new_leaf)
-            larder__leaf_disown(part->backing->leaf);
-        if (part->has_new_backing)
-            backing_free(part->backing);
-    }
+    for (size_t i = 0; i < graph->part_count; i++)
+        part_drop(&graph->parts[i]);
     larder__graph_free(graph);
 }
 

@@ -31,6 +31,8 @@ struct backing {
 
 /** A cache as one graph knows it. */
 struct part {
+    UT_hash_handle hh; /* by leaf */
+    struct larder_cache *leaf;
     struct backing *backing;
     const char *name;    /* the first that is routed to it, for statistics */
     int has_new_backing; /* that came with this graph */
@@ -52,6 +54,7 @@ struct graph {
     char default_namespace[LARDER_NAMESPACE_BYTES_MAX + 1];
     struct part *parts;
     size_t part_count;
+    struct part *by_leaf;
     struct route *routes; /* by name, "*" included */
     unsigned users;       /* guarded by the client's mutex: calls on the whole client, and whether
                              it is the client's graph */

@@ -75,44 +75,27 @@ static struct larder_route *routes_of(const struct larder__config *config,
 
 /* ---- what an older source has of it -------------------------------------------------------- */
 
-/* A cache without a section goes by the namespace whose line it stands in. */
-static const char *line_of(const struct larder__config *config,
-                           const struct larder__planned_cache *cache)
-{
-    for (size_t i = 0; i < config->route_count; i++)
-        if (config->routes[i].cache == cache)
-            return config->routes[i].name;
-    return "";
-}
-
-static int is_section(const struct larder__planned_cache *cache)
-{
-    return cache->name.length > 0;
-}
-
-static int is_same_place(const struct larder__config *config,
-                         const struct larder__planned_cache *cache,
-                         const struct larder__config *other_config,
+/* A section goes by its name, a cache without one by the namespace in whose line it stands. */
+static int is_same_place(const struct larder__planned_cache *cache,
                          const struct larder__planned_cache *other)
 {
-    if (is_section(cache) != is_section(other))
-        return 0;
-    if (is_section(cache))
-        return cache->name.length == other->name.length &&
-               memcmp(cache->name.start, other->name.start, cache->name.length) == 0;
-    return strcmp(line_of(config, cache), line_of(other_config, other)) == 0;
+    if (cache->line != NULL || other->line != NULL)
+        return cache->line != NULL && other->line != NULL && strcmp(cache->line, other->line) == 0;
+    return cache->name.length == other->name.length &&
+           memcmp(cache->name.start, other->name.start, cache->name.length) == 0;
 }
 
-/* What stood in the same place. @return its number in `before`, or that of its caches */
-static size_t counterpart(const struct larder__config *config,
-                          const struct larder__planned_cache *cache,
+/* What stood in the same place, most likely at the same number.
+ * @return its number in `before`, or that of its caches */
+static size_t counterpart(const struct larder__planned_cache *cache, size_t number,
                           const struct larder_source *before)
 {
     size_t count = before != NULL ? before->config.cache_count : 0;
-    for (size_t i = 0; i < count; i++)
-        if (before->caches[i] != NULL &&
-            is_same_place(config, cache, &before->config, &before->config.caches[i]))
-            return i;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (number + i) % count;
+        if (before->caches[at] != NULL && is_same_place(cache, &before->config.caches[at]))
+            return at;
+    }
     return count;
 }
 
@@ -126,13 +109,14 @@ static int is_kept(const struct larder_cache *cache, const struct larder_source 
 
 /* ---- caches -------------------------------------------------------------------------------- */
 
-static enum larder_status
-cache_open(const struct larder__config *config, const struct larder__planned_cache *planned,
-           const struct larder_open_options *options, const struct larder_source *before,
-           struct larder_cache **cache, const struct larder_message *message)
+static enum larder_status cache_open(const struct larder__planned_cache *planned, size_t number,
+                                     const struct larder_open_options *options,
+                                     const struct larder_source *before,
+                                     struct larder_cache **cache,
+                                     const struct larder_message *message)
 {
     struct larder_cache *predecessor = NULL;
-    size_t at = counterpart(config, planned, before);
+    size_t at = counterpart(planned, number, before);
     if (before != NULL && at < before->config.cache_count) {
         const struct larder__spec *old = &before->config.caches[at].spec;
         if (larder__spec_equals(&planned->spec, old)) {
@@ -165,7 +149,7 @@ static enum larder_status caches_open(const struct larder__config *config,
     enum larder_status status = LARDER_OK;
     for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
         if (config->caches[i].alias == NULL)
-            status = cache_open(config, &config->caches[i], options, before, &caches[i], message);
+            status = cache_open(&config->caches[i], i, options, before, &caches[i], message);
     if (status != LARDER_OK)
         caches_close(config, before, caches);
     return status;

@@ -353,22 +353,22 @@ LARDER_API LARDER_MUST_USE enum larder_status
 larder_open_file(const char *path, const struct larder_open_options *options,
                  struct larder_cache **client, char *message, size_t message_size);
 
-/** So many caches may be replaced by reloads of one client. The empty rest of each stays until the
- * client is closed: about 2 KB, of a memory cache 1.2 KB and 0.3 KB for each of its shards. */
+/** So many caches may be replaced by reloads of one client (one on a server also counts when
+ * namespace_poll or generation change). The empty rest of each stays until the client is closed:
+ * about 2 KB, of a memory cache 1.2 KB and 0.3 KB for each of its shards. */
 #define LARDER_RETIRED_CACHES_MAX 16384u
 
 /**
  * Reads the file of a client again, or another one, and puts it into force while calls run. Handles
  * stay what they are and lead to their new caches; calls under way end where they began, or are
  * made again where their handle leads now, with the time of that cache: none fails because of the
- * reload. A section that means
- * the same keeps its cache with all entries; one whose servers, or other options, changed keeps
- * what is known of the servers that stay. A cache that no longer has a section is shut down.
+ * reload. A section that means the same keeps its cache with all entries; one whose servers, or
+ * other options, changed keeps what is known of the servers that stay. A cache to which no
+ * namespace leads any more is shut down. docs/configuration.md has the cases.
  *
  * A namespace that is not in the new map answers BAD_ARGUMENT until a reload brings it back. A
  * session goes on with what it was acquired on, until it is released or that is shut down; one that
- * holds a connection, with it. larder_describe() of a handle answers with the traits of what it
- * leads to; the old ones stay readable.
+ * holds a connection, with it.
  *
  * @param client   one that larder_open_file() gave, with the options given there
  * @param path     NULL: the file that it was read from last
@@ -377,8 +377,8 @@ larder_open_file(const char *path, const struct larder_open_options *options,
  *         BAD_ARGUMENT for a client that was not opened from a file; TOO_LARGE past
  *         LARDER_RETIRED_CACHES_MAX; CLOSED. On anything but OK nothing has changed.
  *
- * Threads: any; one reload of a client after the other. Blocks: as larder_open_file(), and while
- * another one runs.
+ * Threads: any, but not within a clock of the client; one reload of a client after the other.
+ * Blocks: as larder_open_file(), while another one runs, and while what was replaced is freed.
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_reload(struct larder_cache *client, const char *path, char *message, size_t message_size);
@@ -748,7 +748,8 @@ larder_stats(struct larder_cache *cache, struct larder_stat *rows, size_t capaci
 LARDER_API enum larder_status larder_purge(struct larder_cache *cache, uint32_t budget_ms,
                                            uint64_t *next_due_ms);
 
-/** What this cache can do, how strongly, within what limits. Constant until it is closed. */
+/** What this cache can do, how strongly, within what limits. Constant until it is closed; after a
+ * larder_reload() a handle may have others, and the old ones stay readable. */
 LARDER_API const struct larder_traits *larder_describe(const struct larder_cache *cache);
 
 /**
@@ -773,7 +774,8 @@ LARDER_API LARDER_MUST_USE enum larder_status larder_wire_key(struct larder_cach
  * @param view    owned by the client (or the session), the same pointer each time, valid until that
  * is closed (or released)
  * @return OK; BAD_ARGUMENT for a name that the client's map does not know (never silently the
- *         default) or for a cache that is no client; TOO_LARGE past LARDER_NAMESPACES_MAX names
+ *         default) or for a cache that is no client; TOO_LARGE past LARDER_NAMESPACES_MAX names,
+ *         those included that a reload took out of the map
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_bind(struct larder_cache *client, const char *name, struct larder_cache **view);

@@ -280,6 +280,21 @@ static void a_section_whose_ttls_alone_changed_keeps_its_entries(void **state)
                                         LARDER_TTL_DEFAULT));
     assert_status(LARDER_PARTIAL, larder_read(fixture->client, larder_text("k"), NULL, 0, &info));
     assert_in_range(info.ttl_ms, 1, 5000);
+    reload_well(fixture, "[hot]\nuri = memory:\n[namespaces]\nmain = @hot\n");
+    assert_status(LARDER_OK, look(fixture->client, "before"));
+    assert_int_equal(larder__target(fixture->client)->ttl.default_ms, 0);
+    assert_int_equal(larder_describe(fixture->client)->ttl_max_ms, 0);
+}
+
+static void a_maximum_ttl_that_a_section_was_opened_with_ends_with_it(void **state)
+{
+    struct fixture *fixture = *state;
+    open_text(fixture, "[hot]\nuri = memory:?max_ttl=10s\n[namespaces]\nmain = @hot\n");
+    set(fixture->client, "before");
+    assert_int_equal(larder_describe(fixture->client)->ttl_max_ms, 10000);
+    reload_well(fixture, "[hot]\nuri = memory:\n[namespaces]\nmain = @hot\n");
+    assert_status(LARDER_OK, look(fixture->client, "before"));
+    assert_int_equal(larder_describe(fixture->client)->ttl_max_ms, 0);
 }
 
 static void a_section_that_changed_gets_a_cache_that_follows_the_old_one(void **state)
@@ -660,6 +675,32 @@ static void so_many_caches_and_handles_may_be_replaced_and_no_more(void **state)
     assert_int_equal(weight_of(fixture->client), 4);
     assert_int_equal(mirrors.opened - mirrors.closed, 4);
     reload_well(fixture, "[namespaces]\nmain = mirror:?weight=4\n"); /* replaces nothing */
+    larder__client_limit_retired(fixture->client->client, 3, 9);
+    assert_status(LARDER_TOO_LARGE,
+                  reload_text(fixture, "[client]\nnamespace_poll = 2s\n"
+                                       "[namespaces]\nmain = mirror:?weight=4\n"));
+}
+
+/* The last that can fail: caches are open, a handle for the new default namespace is made. What it
+ * led to is gone: AddressSanitizer sees whoever still looks there. */
+static void a_reload_that_fails_at_its_end_leaves_nothing_of_it(void **state)
+{
+    static const char *const other = "[client]\ndefault_namespace = new\nnamespace_poll = 2s\n"
+                                     "[a]\nuri = mirror:\n"
+                                     "[namespaces]\nnew = @a\nx = mirror:?weight=2\n";
+    struct fixture *fixture = *state;
+    struct larder_cache *view;
+    open_text(fixture, "[a]\nuri = mirror:\n[namespaces]\nmain = @a\nx = mirror:?weight=3\n");
+    larder__client_limit_retired(fixture->client->client, 0, 9);
+    assert_status(LARDER_TOO_LARGE, reload_text(fixture, other));
+    assert_status(LARDER_BAD_ARGUMENT, larder_bind(fixture->client, "new", &view));
+    assert_int_equal(weight_of(bind(fixture, "x")), 3);
+    assert_int_equal(mirrors.opened - mirrors.closed, 2);
+    larder__client_limit_retired(fixture->client->client, 9, 9);
+    reload_well(fixture, other);
+    assert_int_equal(weight_of(fixture->client), 1);
+    assert_int_equal(weight_of(bind(fixture, "x")), 2);
+    assert_int_equal(mirrors.opened - mirrors.closed, 3);
 }
 
 /* ---- two at once ----------------------------------------------------------------------------- */
@@ -699,6 +740,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RELOAD_TEST(a_section_that_means_the_same_keeps_its_entries),
         RELOAD_TEST(a_section_whose_ttls_alone_changed_keeps_its_entries),
+        RELOAD_TEST(a_maximum_ttl_that_a_section_was_opened_with_ends_with_it),
         RELOAD_TEST(a_section_that_changed_gets_a_cache_that_follows_the_old_one),
         RELOAD_TEST(only_what_stood_in_the_same_place_is_followed),
         RELOAD_TEST(a_section_with_a_secret_is_opened_anew),
@@ -719,6 +761,7 @@ int main(void)
         RELOAD_TEST(a_version_of_the_cache_before_fits_nothing_in_the_next),
         RELOAD_TEST(a_session_that_holds_nothing_follows_a_cache_that_was_replaced),
         RELOAD_TEST(so_many_caches_and_handles_may_be_replaced_and_no_more),
+        RELOAD_TEST(a_reload_that_fails_at_its_end_leaves_nothing_of_it),
         RELOAD_TEST(two_reloads_at_once_come_one_after_the_other),
     };
     if (larder_register_backend(&mirror_backend) != LARDER_OK)

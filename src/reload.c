@@ -1,0 +1,289 @@
+/*
+ * Reloading a client: everything that can fail is done beside what is in force, a lead is prepared
+ * for every handle, and then graph and handles change in one step. What they led to before stays,
+ * for calls under way, until the client is closed.
+ *
+ * Opening a cache registers a hook for fork(), which holds the hooks' mutex while it takes every
+ * other. So whoever reloads holds no mutex meanwhile, but is marked under the client's.
+ */
+#include <stdlib.h>
+
+#include <larder/util/message.h>
+
+#include "attach.h"
+#include "views.h"
+
+/* ---- one after the other ------------------------------------------------------------------- */
+
+enum larder_status larder__client_reload_begin(struct larder_client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    while (client->guarded.reloading)
+        pthread_cond_wait(&client->idle, &client->mutex);
+    int is_closed = larder__is_closed(&client->handle);
+    client->guarded.reloading = !is_closed;
+    pthread_mutex_unlock(&client->mutex);
+    return is_closed ? LARDER_CLOSED : LARDER_OK;
+}
+
+void larder__client_reload_end(struct larder_client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    client->guarded.reloading = 0;
+    pthread_cond_broadcast(&client->idle);
+    pthread_mutex_unlock(&client->mutex);
+}
+
+/* Whether a name is led to a cache of this process that it was led to before, and elsewhere
+ * meanwhile. A cache that others share is theirs, too. */
+static int comes_back(const struct view *view, const struct route *route)
+{
+    const struct target *target = larder__target(&view->handle);
+    if (route == NULL || route->part->has_new_leaf || target->refusal == LARDER_CLOSED)
+        return 0;
+    const struct backing *backing = route->part->backing;
+    int stays = target->refusal == LARDER_OK && view->lead->backing->leaf == backing->leaf;
+    return !stays && (backing->traits->promises & LARDER_SHARED) == 0;
+}
+
+static enum larder_status flush_in(const struct backing *backing, const struct view *view)
+{
+    struct larder_scope scope = backing->scope;
+    scope.space = &view->space;
+    enum larder_status status = scope.ops->flush(&scope);
+    return status != LARDER_UNSUPPORTED ? status : LARDER_OK;
+}
+
+/* What a name stored in a cache before it was led elsewhere is older than what it stored there: it
+ * must not come back with it. */
+static enum larder_status flush_entering(struct larder_client *client, const struct graph *graph)
+{
+    enum larder_status lowest = LARDER_OK;
+    for (struct view *view = larder__next_view(client, NULL); view != NULL;
+         view = larder__next_view(client, view)) {
+        const struct route *route = larder__graph_route(graph, view->name);
+        enum larder_status status =
+            comes_back(view, route) ? flush_in(route->part->backing, view) : LARDER_OK;
+        lowest = status < lowest ? status : lowest;
+    }
+    return lowest;
+}
+
+/* ---- preparing ----------------------------------------------------------------------------- */
+
+/* Whether calls would find the same. */
+static int lead_equals(const struct lead *lead, const struct lead *other)
+{
+    return lead->backing == other->backing &&
+           lead->target.ttl.default_ms == other->target.ttl.default_ms &&
+           lead->target.ttl.max_ms == other->target.ttl.max_ms &&
+           lead->target.errors_as_miss == other->target.errors_as_miss &&
+           lead->target.listener == other->target.listener &&
+           lead->target.listener_context == other->target.listener_context;
+}
+
+static void unprepare_locked(struct larder_client *client)
+{
+    for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next) {
+        if (view->prepared != view->lead)
+            free(view->prepared);
+        view->prepared = NULL;
+    }
+}
+
+static enum larder_status view_prepare_locked(struct view *view, const struct graph *graph)
+{
+    struct lead lead;
+    const struct route *route = larder__graph_route(graph, view->name);
+    view->prepared = NULL;
+    if (route == NULL)
+        return LARDER_OK;
+    larder__lead_init(&lead, graph, route, &view->space);
+    view->prepared = view->lead;
+    if (lead_equals(&lead, view->lead))
+        return LARDER_OK;
+    view->prepared = malloc(sizeof(*view->prepared));
+    if (view->prepared == NULL)
+        return LARDER_NO_MEMORY;
+    larder__lead_init(view->prepared, graph, route, &view->space);
+    return LARDER_OK;
+}
+
+static uint32_t prepared_count_locked(const struct larder_client *client)
+{
+    uint32_t count = 0;
+    for (const struct view *view = client->guarded.views; view != NULL; view = view->hh.next)
+        count += view->prepared != NULL && view->prepared != view->lead;
+    return count;
+}
+
+static uint32_t leaving_count(const struct graph *before, const struct graph *graph)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < before->part_count; i++)
+        count += !larder__graph_has_backing(graph, before->parts[i].backing);
+    return count;
+}
+
+static enum larder_status limits_check_locked(const struct larder_client *client,
+                                              const struct graph *graph,
+                                              const struct larder_message *message)
+{
+    uint32_t backings =
+        client->guarded.retired_backing_count + leaving_count(client->guarded.graph, graph);
+    uint32_t leads = client->guarded.retired_lead_count + prepared_count_locked(client);
+    if (backings <= client->guarded.backing_limit && leads <= client->guarded.lead_limit)
+        return LARDER_OK;
+    return larder_fail(message, LARDER_TOO_LARGE,
+                       "reloads have replaced as many caches as a client can keep track of (%u, or "
+                       "%u of its namespaces' handles); close it and open it anew",
+                       client->guarded.backing_limit, client->guarded.lead_limit);
+}
+
+static enum larder_status prepare_locked(struct larder_client *client, const struct graph *graph,
+                                         const struct larder_message *message)
+{
+    enum larder_status status = LARDER_OK;
+    for (struct view *view = client->guarded.views; view != NULL && status == LARDER_OK;
+         view = view->hh.next)
+        status = view_prepare_locked(view, graph);
+    if (status != LARDER_OK)
+        return larder_fail(message, status, "no memory");
+    return limits_check_locked(client, graph, message);
+}
+
+static void retire_lead_locked(struct larder_client *client, struct lead *lead)
+{
+    lead->next = client->guarded.retired_leads;
+    client->guarded.retired_leads = lead;
+    client->guarded.retired_lead_count++;
+}
+
+static void lead_view_locked(struct larder_client *client, struct view *view)
+{
+    struct lead *lead = view->prepared;
+    view->prepared = NULL;
+    if (lead == NULL) { /* it stays the view's: the name may come back */
+        larder__lead_locked(&view->handle, &larder__unmapped_target);
+        return;
+    }
+    larder__lead_locked(&view->handle, &lead->target);
+    if (lead == view->lead)
+        return;
+    retire_lead_locked(client, view->lead);
+    view->lead = lead;
+}
+
+/* ---- the step ------------------------------------------------------------------------------ */
+
+/* The one step: before it nothing has changed, after it everything has. */
+static enum larder_status lead_all_locked(struct larder_client *client, struct graph *graph,
+                                          const struct view *main_view,
+                                          struct larder_source *source)
+{
+    struct larder_cache *root = &client->handle;
+    pthread_mutex_lock(&root->derived.mutex);
+    int is_closed = root->derived.closed;
+    if (!is_closed) {
+        for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next)
+            lead_view_locked(client, view);
+        larder__lead_locked(root, &main_view->lead->target);
+        client->guarded.graph = graph;
+        client->guarded.source = source;
+        graph->users = 1;
+    }
+    pthread_mutex_unlock(&root->derived.mutex);
+    return is_closed ? LARDER_CLOSED : LARDER_OK;
+}
+
+static void view_forget_locked(struct larder_client *client, struct view *view)
+{
+    larder__underive(&view->handle);
+    HASH_DEL(client->guarded.views, view);
+    larder__view_free(view);
+}
+
+static enum larder_status enforce_locked(struct larder_client *client, struct graph *graph,
+                                         struct larder_source *source,
+                                         const struct larder_message *message)
+{
+    struct view *main_view;
+    int has_main_view = larder__view_known_locked(client, graph->default_namespace) != NULL;
+    enum larder_status status =
+        larder__view_find_locked(client, graph, graph->default_namespace, &main_view);
+    if (status != LARDER_OK)
+        return larder_fail(message, status, "%s", larder_status_sentence(status));
+    status = prepare_locked(client, graph, message);
+    if (status == LARDER_OK)
+        status = lead_all_locked(client, graph, main_view, source);
+    if (status == LARDER_OK)
+        return LARDER_OK;
+    unprepare_locked(client);
+    if (!has_main_view)
+        view_forget_locked(client, main_view);
+    return status;
+}
+
+/* Calls under way may be in it still; those that come to it from now on are led to `graph`. */
+static void retire(struct larder_client *client, struct graph *before, const struct graph *graph)
+{
+    for (size_t i = 0; i < before->part_count; i++) {
+        struct backing *backing = before->parts[i].backing;
+        if (larder__graph_has_backing(graph, backing))
+            continue;
+        larder__backing_retire(backing, graph);
+        pthread_mutex_lock(&client->mutex);
+        backing->next = client->guarded.retired_backings;
+        client->guarded.retired_backings = backing;
+        client->guarded.retired_backing_count++;
+        pthread_mutex_unlock(&client->mutex);
+    }
+    larder__graph_release(client, before);
+}
+
+struct larder_source *larder__client_source(struct larder_client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    struct larder_source *source = client->guarded.source;
+    pthread_mutex_unlock(&client->mutex);
+    return source;
+}
+
+void larder__client_keep_source(struct larder_cache *handle, struct larder_source *source)
+{
+    handle->client->guarded.source = source;
+}
+
+enum larder_status larder__client_reload(struct larder_client *client,
+                                         const struct larder_client_options *options,
+                                         const struct larder_open_options *open_options,
+                                         const struct larder_route *routes, size_t route_count,
+                                         struct larder_source *source,
+                                         const struct larder_message *message)
+{
+    struct graph *before = client->guarded.graph, *graph;
+    enum larder_status status =
+        larder__graph_open(before, options, open_options, routes, route_count, &graph, message);
+    if (status != LARDER_OK)
+        return status;
+    status = flush_entering(client, graph);
+    if (status == LARDER_OK) {
+        pthread_mutex_lock(&client->mutex);
+        status = enforce_locked(client, graph, source, message);
+        pthread_mutex_unlock(&client->mutex);
+    }
+    if (status != LARDER_OK) {
+        larder__graph_drop(graph);
+        return status;
+    }
+    retire(client, before, graph);
+    return LARDER_OK;
+}
+
+void larder__client_limit_retired(struct larder_client *client, uint32_t caches, uint32_t leads)
+{
+    pthread_mutex_lock(&client->mutex);
+    client->guarded.backing_limit = caches;
+    client->guarded.lead_limit = leads;
+    pthread_mutex_unlock(&client->mutex);
+}
