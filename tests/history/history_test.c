@@ -234,19 +234,19 @@ static void try_sound(const char *name, const char *uri, struct cast cast, int e
 static void histories_without_evictions_are_linearizable(void **state)
 {
     (void)state;
-    try_sound("2 actors", "memory:?max_bytes=64M", (struct cast){2, 8, 8, 4, 0}, 0, 20000);
-    try_sound("4 actors", "memory:?max_bytes=64M", (struct cast){4, 8, 64, 4, 0}, 0, 20000);
+    try_sound("2 actors", "memory:?max_bytes=64M", (struct cast){2, 8, 8, 4, 0}, 0, 10000);
+    try_sound("4 actors", "memory:?max_bytes=64M", (struct cast){4, 8, 64, 4, 0}, 0, 10000);
     try_sound("8 actors", "memory:?max_bytes=64M&bucket_interval=10ms",
-              (struct cast){8, 7, 8, 4, 0}, 0, 10000);
+              (struct cast){8, 7, 8, 4, 0}, 0, 6000);
 }
 
 /* Room for one to three values, so that those in play are evicted and not those of rounds past. */
 static void histories_with_evictions_are_linearizable(void **state)
 {
     (void)state;
-    try_sound("1 value fits", "memory:?max_bytes=1M", (struct cast){4, 8, 600000, 0, 0}, 1, 2000);
-    try_sound("2 values fit", "memory:?max_bytes=1M", (struct cast){4, 8, 400000, 0, 0}, 1, 3000);
-    try_sound("3 values fit", "memory:?max_bytes=1M", (struct cast){8, 7, 300000, 40, 0}, 1, 3000);
+    try_sound("1 value fits", "memory:?max_bytes=1M", (struct cast){4, 8, 600000, 0, 0}, 1, 1000);
+    try_sound("2 values fit", "memory:?max_bytes=1M", (struct cast){4, 8, 400000, 0, 0}, 1, 1500);
+    try_sound("3 values fit", "memory:?max_bytes=1M", (struct cast){8, 7, 300000, 40, 0}, 1, 1500);
 }
 
 static void try_flaw(enum flaw flaw, uint64_t histories)
