@@ -5,21 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <larder/util/growth.h>
 #include <larder/util/message.h>
 
 #include "fallback.h"
+#include "keyspace.h"
+#include "metadata.h"
+#include "monotonic.h"
 #include "options.h"
 #include "registry.h"
 
 struct leaf {
     struct larder_cache handle; /* first: a handle of kind HANDLE_LEAF is a leaf */
+    struct target target;
     /* set while opening, then only read */
     struct larder_host host;
     struct larder_ops ops;
     struct larder_traits traits;
-    void *self;
+    void *self;         /* what calls go to: the backend, or the keyspace around it */
+    void *backend_self; /* for the backend that succeeds it; NULL: attached, not opened */
     struct fork_hook fork;
     atomic_int owned; /* acq_rel and acquire on itself: one client takes it */
+    int retired;      /* touched by its client's reload and close */
 };
 
 static struct leaf *leaf_of(struct larder_cache *handle)
@@ -83,10 +90,9 @@ enum larder_status larder__ops_check(const struct larder_ops *ops, const char *n
     return LARDER_OK;
 }
 
-/* Puts the handle around leaf->self. */
-static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops *given,
-                                      const struct larder_open_options *open_options,
-                                      const struct larder_message *message)
+/* Sets leaf->ops and leaf->traits to what leaf->self can do by these rows. */
+static enum larder_status leaf_complete(struct leaf *leaf, const struct larder_ops *given,
+                                        const struct larder_message *message)
 {
     struct larder_ops own;
     memset(&own, 0, sizeof(own));
@@ -97,43 +103,93 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     if (row != NULL)
         return larder_fail(message, LARDER_UNSUPPORTED,
                            "backend %s claims an operation without its row: %s", own.name, row);
-    struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0, 0};
-    enum larder_status status =
-        larder__root_init(&leaf->handle, HANDLE_LEAF, &scope, &leaf->traits, open_options);
+    return LARDER_OK;
+}
+
+/* Puts the handle around leaf->self. */
+static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops *given,
+                                      const struct larder_open_options *open_options,
+                                      const struct larder_message *message)
+{
+    enum larder_status status = leaf_complete(leaf, given, message);
     if (status != LARDER_OK)
         return status;
-    leaf->traits.ttl_max_ms = leaf->handle.ttl.max_ms; /* the backend's and the options' */
+    struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0, 0};
+    larder__target_init(&leaf->target, &scope, &leaf->traits, open_options);
+    status = larder__root_init(&leaf->handle, HANDLE_LEAF, &leaf->target);
+    if (status != LARDER_OK)
+        return status;
+    leaf->traits.ttl_max_ms = leaf->target.ttl.max_ms; /* the backend's and the options' */
     larder__fork_hook_add(&leaf->fork, leaf->ops.fork, leaf->self);
     return LARDER_OK;
 }
 
+static int can_succeed(const struct larder_backend *backend)
+{
+    return backend->size >= LARDER_SIZE_UP_TO(struct larder_backend, succeed) &&
+           backend->succeed != NULL;
+}
+
+/* Opens the backend, and says what metadata its options declare. */
 static enum larder_status open_self(struct leaf *leaf, const struct larder_backend *backend,
-                                    const void *options, const struct larder_message *message)
+                                    const void *options, const struct leaf *predecessor,
+                                    uint32_t *metadata,
+                                    const struct larder_message *message)
 {
     struct larder_message own = *message;
     void *complete = calloc(1, backend->options_size + 1);
     if (complete == NULL)
         return LARDER_NO_MEMORY;
     enum larder_status status = larder__options_complete(backend, options, complete, message);
-    if (status == LARDER_OK)
+    if (status == LARDER_OK && predecessor != NULL && can_succeed(backend))
+        status = backend->succeed(&leaf->host, complete, predecessor->backend_self, &own,
+                                  &leaf->self);
+    else if (status == LARDER_OK)
         status = backend->open(&leaf->host, complete, &own, &leaf->self);
+    if (status == LARDER_OK) {
+        leaf->backend_self = leaf->self;
+        *metadata = larder__metadata_declared(backend, complete);
+    }
     free(complete);
     return status;
+}
+
+/* Puts a keyspace with metadata around the backend, and its rows in the place of the backend's. */
+static enum larder_status leaf_wrap(struct leaf *leaf, uint32_t metadata,
+                                    const struct larder_ops **ops,
+                                    const struct larder_message *message)
+{
+    struct keyspace *keyspace;
+    enum larder_status status = leaf_complete(leaf, *ops, message);
+    if (status == LARDER_OK)
+        status = larder__keyspace_open(&leaf->ops, leaf->self, &leaf->traits, leaf->host.clock,
+                                       metadata, message, &keyspace);
+    if (status != LARDER_OK)
+        return status;
+    leaf->self = keyspace;
+    *ops = larder__keyspace_ops(keyspace);
+    return LARDER_OK;
 }
 
 static enum larder_status leaf_open(struct leaf *leaf, const struct larder_backend *backend,
                                     const void *options,
                                     const struct larder_open_options *open_options,
+                                    const struct leaf *predecessor,
                                     const struct larder_message *message)
 {
+    uint32_t metadata = 0;
+    const struct larder_ops *ops = backend != NULL ? backend->ops : NULL;
     enum larder_status status = larder__backend_check(backend, message);
     if (status == LARDER_OK)
-        status = open_self(leaf, backend, options, message);
+        status = open_self(leaf, backend, options, predecessor, &metadata, message);
     if (status != LARDER_OK)
         return status;
-    status = leaf_attach(leaf, backend->ops, open_options, message);
+    if (metadata != 0)
+        status = leaf_wrap(leaf, metadata, &ops, message);
+    if (status == LARDER_OK)
+        status = leaf_attach(leaf, ops, open_options, message);
     if (status != LARDER_OK)
-        backend->ops->close(leaf->self);
+        ops->close(leaf->self);
     return status;
 }
 
@@ -144,7 +200,9 @@ static struct leaf *leaf_new(struct larder_clock clock)
     if (leaf == NULL)
         return NULL;
     atomic_init(&leaf->owned, 0);
-    leaf->host = (struct larder_host){LARDER_BACKEND_VERSION, sizeof(struct larder_host), clock};
+    leaf->host = (struct larder_host){
+        .version = LARDER_BACKEND_VERSION, .size = sizeof(struct larder_host), .clock = clock};
+    leaf->host.coarse_clock = larder__clock_coarse(clock, &leaf->host.coarse_ms);
     return leaf;
 }
 
@@ -180,9 +238,10 @@ static enum larder_status leaf_begin(const struct larder_open_options *given,
     return *leaf != NULL ? LARDER_OK : larder_fail(message, LARDER_NO_MEMORY, "no memory");
 }
 
-enum larder_status larder_open_backend(const struct larder_backend *backend, const void *options,
-                                       const struct larder_open_options *given,
-                                       struct larder_cache **cache, char *text, size_t text_size)
+enum larder_status larder__leaf_open(const struct larder_backend *backend, const void *options,
+                                     const struct larder_open_options *given,
+                                     const struct larder_cache *predecessor,
+                                     struct larder_cache **cache, char *text, size_t text_size)
 {
     struct larder_message message = {text, text_size};
     struct larder_open_options open_options;
@@ -190,8 +249,16 @@ enum larder_status larder_open_backend(const struct larder_backend *backend, con
     enum larder_status status = leaf_begin(given, &open_options, cache, &leaf, &message);
     if (status != LARDER_OK)
         return status;
-    status = leaf_open(leaf, backend, options, &open_options, &message);
+    status = leaf_open(leaf, backend, options, &open_options,
+                       (const struct leaf *)(const void *)predecessor, &message);
     return leaf_finish(leaf, status, cache, &message);
+}
+
+enum larder_status larder_open_backend(const struct larder_backend *backend, const void *options,
+                                       const struct larder_open_options *given,
+                                       struct larder_cache **cache, char *text, size_t text_size)
+{
+    return larder__leaf_open(backend, options, given, NULL, cache, text, text_size);
 }
 
 enum larder_status larder_attach(const struct larder_ops *ops, void *self,
@@ -239,10 +306,19 @@ void larder__leaf_shutdown(struct larder_cache *handle)
         leaf->ops.shutdown(leaf->self);
 }
 
-void larder__leaf_close(struct larder_cache *handle)
+void larder__leaf_retire(struct larder_cache *handle)
 {
     struct leaf *leaf = leaf_of(handle);
     larder__leaf_shutdown(handle);
+    leaf->retired = 1;
+    larder__root_clean_up(handle);
+}
+
+void larder__leaf_close(struct larder_cache *handle)
+{
+    struct leaf *leaf = leaf_of(handle);
+    if (!leaf->retired)
+        larder__leaf_shutdown(handle);
     larder__fork_hook_remove(&leaf->fork);
     leaf->ops.close(leaf->self);
     larder__root_clean_up(handle);

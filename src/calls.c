@@ -6,8 +6,6 @@
 #include <larder/util/growth.h>
 #include <larder/util/value.h>
 
-const struct larder_scope larder__closed_scope = {NULL, NULL, NULL, NULL, NULL, 0, 0, 0};
-
 /* ---- options of a call --------------------------------------------------------------------- */
 
 #define ON(operation) (1u << LARDER_OPERATION_##operation)
@@ -56,7 +54,7 @@ static enum larder_status options_check(enum larder_operation operation,
     return LARDER_OK;
 }
 
-static enum larder_status call_complete(const struct larder_cache *cache,
+static enum larder_status call_complete(const struct target *target,
                                         enum larder_operation operation,
                                         const struct larder_call *given, struct larder_call *call)
 {
@@ -68,8 +66,8 @@ static enum larder_status call_complete(const struct larder_cache *cache,
     call->size = sizeof(*call);
     enum larder_status status = options_check(operation, call);
     if (status == LARDER_OK && call->touch_ttl_ms != LARDER_TTL_UNKNOWN)
-        status = larder__ttl_resolve(cache->ttl, call->touch_ttl_ms, &call->touch_ttl_ms);
-    if (status == LARDER_OK && (asked_options(call) & ~cache->traits->options) != 0)
+        status = larder__ttl_resolve(target->ttl, call->touch_ttl_ms, &call->touch_ttl_ms);
+    if (status == LARDER_OK && (asked_options(call) & ~target->traits->options) != 0)
         status = LARDER_UNSUPPORTED;
     return status;
 }
@@ -81,13 +79,13 @@ enum larder_status larder__enter(struct larder_cache *cache, enum larder_operati
 {
     if (cache == NULL)
         return LARDER_BAD_ARGUMENT;
-    /* acquire: pairs with the release of whoever swaps the scope */
-    entry->scope = atomic_load_explicit(&cache->scope, memory_order_acquire);
-    if (entry->scope == &larder__closed_scope)
-        return LARDER_CLOSED;
+    entry->target = larder__target(cache);
+    entry->scope = &entry->target->scope;
+    if (entry->target->refusal != LARDER_OK)
+        return entry->target->refusal;
     if (call == NULL)
         return LARDER_OK;
-    enum larder_status status = call_complete(cache, operation, call, &entry->call);
+    enum larder_status status = call_complete(entry->target, operation, call, &entry->call);
     if (status != LARDER_OK)
         return status;
     entry->with_call = *entry->scope;
@@ -114,12 +112,13 @@ static enum larder_status finish_failure(struct larder_cache *cache,
                                          enum larder_operation operation, struct larder_slice key,
                                          enum larder_status status)
 {
-    if (cache->listener != NULL) {
+    const struct target *target = larder__last_target(cache);
+    if (target->listener != NULL) {
         struct larder_event event = {sizeof(event), operation, status, key,
-                                     cache->open_scope.ops->name};
-        cache->listener(cache->listener_context, &event);
+                                     target->scope.ops->name};
+        target->listener(target->listener_context, &event);
     }
-    if (cache->errors_as_miss && is_read(operation) &&
+    if (target->errors_as_miss && is_read(operation) &&
         larder_status_class(status) != LARDER_CLASS_CALLER)
         return LARDER_MISS;
     return status;
@@ -138,13 +137,13 @@ enum larder_status larder__finish(struct larder_cache *cache, enum larder_operat
 
 /* ---- checks -------------------------------------------------------------------------------- */
 
-enum larder_status larder__want_check(const struct larder_cache *cache, uint32_t want)
+enum larder_status larder__want_check(const struct target *target, uint32_t want)
 {
     if ((want & ~(LARDER_WANT_VERSION | LARDER_WANT_TTL)) != 0)
         return LARDER_BAD_ARGUMENT;
-    if ((want & LARDER_WANT_TTL) != 0 && !larder_can(cache->traits, LARDER_CAN_READ_TTL))
+    if ((want & LARDER_WANT_TTL) != 0 && !larder_can(target->traits, LARDER_CAN_READ_TTL))
         return LARDER_UNSUPPORTED;
-    if ((want & LARDER_WANT_VERSION) != 0 && !larder_can(cache->traits, LARDER_CAN_CAS))
+    if ((want & LARDER_WANT_VERSION) != 0 && !larder_can(target->traits, LARDER_CAN_CAS))
         return LARDER_UNSUPPORTED;
     return LARDER_OK;
 }
@@ -186,15 +185,15 @@ static int write_makes_sense(enum larder_mode mode, const struct larder_write *w
     return (mode == LARDER_CAS) == (write->version != 0);
 }
 
-enum larder_status larder__write_check(const struct larder_cache *cache, enum larder_mode mode,
+enum larder_status larder__write_check(const struct target *target, enum larder_mode mode,
                                        const struct larder_write *write,
                                        struct larder_write *complete)
 {
-    const struct larder_traits *traits = cache->traits;
+    const struct larder_traits *traits = target->traits;
     if (write == NULL || (unsigned)mode > LARDER_CAS || !write_makes_sense(mode, write))
         return LARDER_BAD_ARGUMENT;
     *complete = *write;
-    enum larder_status status = larder__ttl_resolve(cache->ttl, write->ttl_ms, &complete->ttl_ms);
+    enum larder_status status = larder__ttl_resolve(target->ttl, write->ttl_ms, &complete->ttl_ms);
     if (status != LARDER_OK)
         return status;
     uint64_t needs = mode_needs(mode);
@@ -215,17 +214,17 @@ void larder__info_hide(struct larder_info *info)
         info->ttl_ms = LARDER_TTL_UNKNOWN;
 }
 
-enum larder_status larder__touch_check(const struct larder_cache *cache, int64_t *ttl_ms)
+enum larder_status larder__touch_check(const struct target *target, int64_t *ttl_ms)
 {
-    enum larder_status status = larder__ttl_resolve(cache->ttl, *ttl_ms, ttl_ms);
+    enum larder_status status = larder__ttl_resolve(target->ttl, *ttl_ms, ttl_ms);
     if (status != LARDER_OK)
         return status;
-    return larder_can(cache->traits, LARDER_CAN_TOUCH) ? LARDER_OK : LARDER_UNSUPPORTED;
+    return larder_can(target->traits, LARDER_CAN_TOUCH) ? LARDER_OK : LARDER_UNSUPPORTED;
 }
 
-enum larder_status larder__delete_check(const struct larder_cache *cache, uint64_t version)
+enum larder_status larder__delete_check(const struct target *target, uint64_t version)
 {
-    return version == 0 || larder_can(cache->traits, LARDER_CAN_DELETE_VERSION)
+    return version == 0 || larder_can(target->traits, LARDER_CAN_DELETE_VERSION)
                ? LARDER_OK
                : LARDER_UNSUPPORTED;
 }
@@ -249,9 +248,11 @@ enum larder_status larder_read_with(struct larder_cache *cache, const struct lar
     if (status == LARDER_OK)
         status = enter_key(cache, LARDER_OPERATION_READ, call, key, &entry);
     if (status == LARDER_OK && info != NULL && info->want != 0)
-        status = larder__want_check(cache, info->want);
+        status = larder__want_check(entry.target, info->want);
     if (status == LARDER_OK)
         status = entry.scope->ops->read(entry.scope, key, buffer, size, info);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_read_with(cache, call, key, buffer, size, info);
     if (info != NULL)
         larder__info_hide(info);
     return larder__finish(cache, LARDER_OPERATION_READ, key, status);
@@ -272,9 +273,11 @@ enum larder_status larder_get_with(struct larder_cache *cache, const struct lard
     larder__value_clear(value);
     enum larder_status status = enter_key(cache, LARDER_OPERATION_GET, call, key, &entry);
     if (status == LARDER_OK)
-        status = larder__want_check(cache, value->info.want);
+        status = larder__want_check(entry.target, value->info.want);
     if (status == LARDER_OK)
         status = entry.scope->ops->get(entry.scope, key, value);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_get_with(cache, call, key, value);
     larder__info_hide(&value->info);
     return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
@@ -309,9 +312,11 @@ enum larder_status larder_store_with(struct larder_cache *cache, const struct la
                                     ? enter_key(cache, LARDER_OPERATION_STORE, call, key, &entry)
                                     : LARDER_BAD_ARGUMENT;
     if (status == LARDER_OK)
-        status = larder__write_check(cache, mode, write, &complete);
+        status = larder__write_check(entry.target, mode, write, &complete);
     if (status == LARDER_OK)
         status = entry.scope->ops->store(entry.scope, mode, key, &complete, version);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_store_with(cache, call, mode, key, write, version);
     return larder__finish(cache, LARDER_OPERATION_STORE, key, status);
 }
 
@@ -328,9 +333,11 @@ enum larder_status larder_delete_with(struct larder_cache *cache, const struct l
     struct entry entry;
     enum larder_status status = enter_key(cache, LARDER_OPERATION_DELETE, call, key, &entry);
     if (status == LARDER_OK)
-        status = larder__delete_check(cache, version);
+        status = larder__delete_check(entry.target, version);
     if (status == LARDER_OK)
         status = entry.scope->ops->remove(entry.scope, key, version);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_delete_with(cache, call, key, version);
     return larder__finish(cache, LARDER_OPERATION_DELETE, key, status);
 }
 
@@ -344,11 +351,14 @@ enum larder_status larder_touch_with(struct larder_cache *cache, const struct la
                                      struct larder_slice key, int64_t ttl_ms)
 {
     struct entry entry;
+    int64_t resolved_ms = ttl_ms;
     enum larder_status status = enter_key(cache, LARDER_OPERATION_TOUCH, call, key, &entry);
     if (status == LARDER_OK)
-        status = larder__touch_check(cache, &ttl_ms);
+        status = larder__touch_check(entry.target, &resolved_ms);
     if (status == LARDER_OK)
-        status = entry.scope->ops->touch(entry.scope, key, ttl_ms);
+        status = entry.scope->ops->touch(entry.scope, key, resolved_ms);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_touch_with(cache, call, key, ttl_ms);
     return larder__finish(cache, LARDER_OPERATION_TOUCH, key, status);
 }
 
@@ -363,18 +373,21 @@ enum larder_status larder_get_and_touch_with(struct larder_cache *cache,
                                              struct larder_value *value)
 {
     struct entry entry;
+    int64_t resolved_ms = ttl_ms;
     if (value == NULL)
         return larder__finish(cache, LARDER_OPERATION_GET_AND_TOUCH, key, LARDER_BAD_ARGUMENT);
     larder__value_clear(value);
     enum larder_status status = enter_key(cache, LARDER_OPERATION_GET_AND_TOUCH, call, key, &entry);
     if (status == LARDER_OK)
-        status = larder__ttl_resolve(cache->ttl, ttl_ms, &ttl_ms);
+        status = larder__ttl_resolve(entry.target->ttl, ttl_ms, &resolved_ms);
     if (status == LARDER_OK)
-        status = larder__want_check(cache, value->info.want);
-    if (status == LARDER_OK && !larder_can(cache->traits, LARDER_CAN_GET_AND_TOUCH))
+        status = larder__want_check(entry.target, value->info.want);
+    if (status == LARDER_OK && !larder_can(entry.target->traits, LARDER_CAN_GET_AND_TOUCH))
         status = LARDER_UNSUPPORTED;
     if (status == LARDER_OK)
-        status = entry.scope->ops->get_and_touch(entry.scope, key, ttl_ms, value);
+        status = entry.scope->ops->get_and_touch(entry.scope, key, resolved_ms, value);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_get_and_touch_with(cache, call, key, ttl_ms, value);
     larder__info_hide(&value->info);
     return larder__finish(cache, LARDER_OPERATION_GET_AND_TOUCH, key, status);
 }
@@ -385,7 +398,7 @@ enum larder_status larder_get_and_touch(struct larder_cache *cache, struct larde
     return larder_get_and_touch_with(cache, NULL, key, ttl_ms, value);
 }
 
-static enum larder_status count_check(const struct larder_cache *cache, uint64_t delta,
+static enum larder_status count_check(const struct target *target, uint64_t delta,
                                       const struct larder_initial *initial,
                                       struct larder_initial *complete)
 {
@@ -394,14 +407,14 @@ static enum larder_status count_check(const struct larder_cache *cache, uint64_t
     if (initial != NULL) {
         *complete = *initial;
         enum larder_status status =
-            larder__ttl_resolve(cache->ttl, initial->ttl_ms, &complete->ttl_ms);
+            larder__ttl_resolve(target->ttl, initial->ttl_ms, &complete->ttl_ms);
         if (status != LARDER_OK)
             return status;
     }
-    if (!larder_can(cache->traits, initial != NULL ? LARDER_CAN_COUNT | LARDER_CAN_COUNT_INITIAL
-                                                   : LARDER_CAN_COUNT))
+    if (!larder_can(target->traits, initial != NULL ? LARDER_CAN_COUNT | LARDER_CAN_COUNT_INITIAL
+                                                    : LARDER_CAN_COUNT))
         return LARDER_UNSUPPORTED;
-    return delta > cache->traits->delta_max ? LARDER_TOO_LARGE : LARDER_OK;
+    return delta > target->traits->delta_max ? LARDER_TOO_LARGE : LARDER_OK;
 }
 
 enum larder_status larder_count_with(struct larder_cache *cache, const struct larder_call *call,
@@ -418,10 +431,12 @@ enum larder_status larder_count_with(struct larder_cache *cache, const struct la
     if (status == LARDER_OK && (unsigned)direction > LARDER_DOWN)
         status = LARDER_BAD_ARGUMENT;
     if (status == LARDER_OK)
-        status = count_check(cache, delta, initial, &complete);
+        status = count_check(entry.target, delta, initial, &complete);
     if (status == LARDER_OK)
         status = entry.scope->ops->count(entry.scope, key, direction, delta,
                                          initial != NULL ? &complete : NULL, result);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_count_with(cache, call, key, direction, delta, initial, result);
     return larder__finish(cache, LARDER_OPERATION_COUNT, key, status);
 }
 

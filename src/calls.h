@@ -6,6 +6,7 @@
 
 /** One call under way. */
 struct entry {
+    const struct target *target;
     const struct larder_scope *scope; /* what the backend gets */
     struct larder_scope with_call;    /* where it lies when the call has options */
     struct larder_call call;          /* those, complete and resolved */
@@ -17,10 +18,18 @@ static inline enum larder_status larder__key_check(struct larder_slice key)
     return key.length - 1 < LARDER_KEY_BYTES_MAX && key.data != NULL ? LARDER_OK : LARDER_BAD_KEY;
 }
 
-/** Finds the scope of a call and puts its options into it.
+/** Finds the target of a call and puts the call's options into its scope.
  * @return OK; BAD_ARGUMENT; CLOSED; UNSUPPORTED for an option that the cache doesn't take */
 enum larder_status larder__enter(struct larder_cache *cache, enum larder_operation operation,
                                  const struct larder_call *call, struct entry *entry);
+
+/** 1 when a call is to be made again: a reload shut its backend down, and has led the handle
+ * elsewhere. */
+static inline int larder__is_overtaken(struct larder_cache *cache, const struct entry *entry,
+                                       enum larder_status status)
+{
+    return status == LARDER_CLOSED && cache != NULL && larder__moved(cache, entry->target);
+}
 
 /** Counts, tells the listener, hides failed reads where that was asked for.
  * @return what the application gets */
@@ -35,20 +44,20 @@ static inline int larder__mode_takes_call(enum larder_mode mode, const struct la
 
 /** Checks `write` for `mode` and completes it: resolved TTL.
  * @return OK; BAD_ARGUMENT; TOO_LARGE; UNSUPPORTED */
-enum larder_status larder__write_check(const struct larder_cache *cache, enum larder_mode mode,
+enum larder_status larder__write_check(const struct target *target, enum larder_mode mode,
                                        const struct larder_write *write,
                                        struct larder_write *complete);
 
 /** @return OK; BAD_ARGUMENT for unknown bits; UNSUPPORTED for what the cache can't tell */
-enum larder_status larder__want_check(const struct larder_cache *cache, uint32_t want);
+enum larder_status larder__want_check(const struct target *target, uint32_t want);
 
 /** Takes out what `want` does not ask for. */
 void larder__info_hide(struct larder_info *info);
 
 /** Resolves the TTL. @return OK; BAD_ARGUMENT; UNSUPPORTED */
-enum larder_status larder__touch_check(const struct larder_cache *cache, int64_t *ttl_ms);
+enum larder_status larder__touch_check(const struct target *target, int64_t *ttl_ms);
 /** @return OK; UNSUPPORTED */
-enum larder_status larder__delete_check(const struct larder_cache *cache, uint64_t version);
+enum larder_status larder__delete_check(const struct target *target, uint64_t version);
 
 /** Empties a view but for info.want. */
 void larder__value_clear(struct larder_value *value);

@@ -2,6 +2,10 @@
  * Clients: names routed to caches. A namespace's handle goes straight to the cache that its name is
  * routed to, with the namespace in its scope; the client's own handle is that of the default
  * namespace, but for the calls on the whole cache.
+ *
+ * Where handles lead is decided by the client's graph. A reload prepares a lead for every handle,
+ * then changes graph and handles in one step; what they led to before stays, for calls under way,
+ * until the client is closed.
  */
 #include "client.h"
 
@@ -9,155 +13,184 @@
 #include <string.h>
 
 #include <larder/util/deadline.h>
-#include <larder/util/growth.h>
 #include <larder/util/message.h>
 #include <larder/util/uthash.h>
 
 #include "attach.h"
+#include "graph.h"
 #include "namespace.h"
+#include "source.h"
 
-/* One distinct cache. */
-struct backing {
-    struct larder_cache *leaf;
-    struct namespaced *namespaced; /* NULL: the leaf keeps namespaces apart itself */
-    struct larder_scope scope;     /* what its namespaces' scopes are made of */
-    const struct larder_traits *traits;
-    const char *name; /* the first that is routed to it, for statistics */
-};
-
-/* One line of the map. */
-struct route {
-    UT_hash_handle hh;
-    char name[LARDER_NAMESPACE_BYTES_MAX + 1];
+/* Where a namespace leads. Immutable once a handle leads there. */
+struct lead {
+    struct target target;        /* first */
+    struct larder_traits traits; /* the cache's, with this namespace's TTLs */
     const struct backing *backing;
-    int64_t default_ttl_ms;
-    int64_t max_ttl_ms;
+    struct lead *next; /* among the retired ones; guarded by the client's mutex */
 };
 
 /* One namespace that was bound. */
 struct view {
-    struct larder_cache handle;
+    struct larder_cache handle; /* first */
     UT_hash_handle hh;
     char name[LARDER_NAMESPACE_BYTES_MAX + 1];
     struct larder_space space;
-    struct larder_traits traits; /* the cache's, with this namespace's TTLs */
-    const struct backing *backing;
+    struct lead *lead;     /* the last that the handle led to; guarded by the client's mutex */
+    struct lead *prepared; /* where a reload leads it; NULL: nowhere; as `lead` */
 };
 
 struct larder_client {
     struct larder_cache handle; /* first */
-    /* set while opening, then only read */
-    struct larder_open_options open_options;
-    struct larder_client_options options;
-    char default_namespace[LARDER_NAMESPACE_BYTES_MAX + 1];
-    struct backing *backings;
-    size_t backing_count;
-    struct route *routes; /* by name, "*" included */
-
-    pthread_mutex_t mutex; /* order: before a root's derived.mutex */
-    struct view *views;    /* guarded by mutex; a view stays until the client is closed */
+    pthread_mutex_t mutex;      /* order: before a root's derived.mutex */
+    pthread_cond_t idle;        /* nobody reloads any more */
+    struct {                    /* touched only while holding mutex */
+        struct graph *graph;
+        struct larder_source *source; /* what the graph was made from; NULL: no file */
+        struct view *views;           /* a view stays until the client is closed */
+        int reloading; /* somebody is; only that thread changes graph, source and leads */
+        struct lead *retired_leads;
+        struct backing *retired_backings;
+        uint32_t retired_lead_count, retired_leaf_count;
+        uint32_t lead_limit, leaf_limit;
+    } guarded;
     struct fork_hook fork;
 };
 
 static void fork_client(void *self, enum larder_fork_step step)
 {
     struct larder_client *client = self;
+    if (step == LARDER_FORK_CHILD) { /* neither who reloads nor who waits for that is here */
+        client->guarded.reloading = 0;
+        pthread_cond_init(&client->idle, NULL);
+    }
     larder__fork_mutex(&client->mutex, step);
 }
 
-/* ---- names --------------------------------------------------------------------------------- */
+/* ---- graphs in use ------------------------------------------------------------------------- */
 
-static int name_is_valid(const char *name)
+/* For a call on the whole client. Given back with graph_release(). */
+static struct graph *graph_hold(struct larder_client *client)
 {
-    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz"
-                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "0123456789_-");
-    return length > 0 && length <= LARDER_NAMESPACE_BYTES_MAX && name[length] == '\0';
+    pthread_mutex_lock(&client->mutex);
+    struct graph *graph = client->guarded.graph;
+    graph->users++;
+    pthread_mutex_unlock(&client->mutex);
+    return graph;
 }
 
-static const struct route *route_find(const struct larder_client *client, const char *name)
+static void graph_release(struct larder_client *client, struct graph *graph)
 {
-    struct route *route;
-    HASH_FIND_STR(client->routes, name, route);
-    if (route == NULL)
-        HASH_FIND_STR(client->routes, "*", route);
-    return route;
+    pthread_mutex_lock(&client->mutex);
+    int is_last = --graph->users == 0;
+    pthread_mutex_unlock(&client->mutex);
+    if (is_last)
+        larder__graph_free(graph);
+}
+
+static int graph_is_current(struct larder_client *client, const struct graph *graph)
+{
+    pthread_mutex_lock(&client->mutex);
+    int is_current = client->guarded.graph == graph;
+    pthread_mutex_unlock(&client->mutex);
+    return is_current;
+}
+
+/* ---- leads --------------------------------------------------------------------------------- */
+
+static void lead_init(struct lead *lead, const struct graph *graph, const struct route *route,
+                      const struct larder_space *space)
+{
+    const struct backing *backing = route->part->backing;
+    const struct larder_open_options *options = &graph->open_options;
+    const struct target *leaf = larder__last_target(backing->leaf);
+    struct target *target = &lead->target;
+    memset(lead, 0, sizeof(*lead));
+    lead->backing = backing;
+    target->scope = backing->scope;
+    target->scope.space = space;
+    int64_t common_default =
+        options->default_ttl_ms != 0 ? options->default_ttl_ms : LARDER_TTL_DEFAULT;
+    target->ttl = larder__ttl_narrow(leaf->ttl, common_default, options->max_ttl_ms);
+    target->ttl = larder__ttl_narrow(target->ttl, route->default_ttl_ms, route->max_ttl_ms);
+    lead->traits = *backing->traits;
+    lead->traits.ttl_max_ms = target->ttl.max_ms;
+    target->traits = &lead->traits;
+    target->errors_as_miss = options->errors_as_miss;
+    int own_listener = options->listener != NULL;
+    target->listener = own_listener ? options->listener : leaf->listener;
+    target->listener_context = own_listener ? options->listener_context : leaf->listener_context;
+}
+
+/* Whether calls would find the same. */
+static int lead_equals(const struct lead *lead, const struct lead *other)
+{
+    return lead->backing == other->backing &&
+           lead->target.ttl.default_ms == other->target.ttl.default_ms &&
+           lead->target.ttl.max_ms == other->target.ttl.max_ms &&
+           lead->target.errors_as_miss == other->target.errors_as_miss &&
+           lead->target.listener == other->target.listener &&
+           lead->target.listener_context == other->target.listener_context;
 }
 
 /* ---- views --------------------------------------------------------------------------------- */
 
-static void view_init(struct view *view, struct larder_client *client, const struct route *route,
-                      const char *name)
+static void view_free(struct view *view)
 {
-    const struct backing *backing = route->backing;
-    const struct larder_open_options *options = &client->open_options;
-    struct larder_cache *handle = &view->handle;
-    memcpy(view->name, name, strlen(name) + 1);
-    view->space.size = sizeof(view->space);
-    view->space.name = larder_bytes(view->name, strlen(view->name));
-    view->backing = backing;
-    handle->kind = HANDLE_NAMESPACE;
-    handle->open_scope = backing->scope;
-    handle->open_scope.space = &view->space;
-    int64_t common_default =
-        options->default_ttl_ms != 0 ? options->default_ttl_ms : LARDER_TTL_DEFAULT;
-    handle->ttl = larder__ttl_narrow(backing->leaf->ttl, common_default, options->max_ttl_ms);
-    handle->ttl = larder__ttl_narrow(handle->ttl, route->default_ttl_ms, route->max_ttl_ms);
-    view->traits = *backing->traits;
-    view->traits.ttl_max_ms = handle->ttl.max_ms;
-    handle->traits = &view->traits;
-    handle->errors_as_miss = options->errors_as_miss;
-    int own_listener = options->listener != NULL;
-    handle->listener = own_listener ? options->listener : backing->leaf->listener;
-    handle->listener_context =
-        own_listener ? options->listener_context : backing->leaf->listener_context;
-    atomic_init(&handle->scope, &handle->open_scope);
+    larder__counters_free(view->handle.counters);
+    free(view->lead);
+    free(view);
 }
 
-static struct view *view_new(struct larder_client *client, const struct route *route,
-                             const char *name)
+static struct view *view_new(const struct graph *graph, const struct route *route, const char *name)
 {
     struct view *view = calloc(1, sizeof(*view));
     if (view == NULL)
         return NULL;
     view->handle.counters = larder__counters_new();
-    if (view->handle.counters == NULL) {
-        free(view);
+    view->lead = malloc(sizeof(*view->lead));
+    if (view->handle.counters == NULL || view->lead == NULL) {
+        view_free(view);
         return NULL;
     }
-    view_init(view, client, route, name);
+    memcpy(view->name, name, strlen(name) + 1);
+    view->space.size = sizeof(view->space);
+    view->space.name = larder_bytes(view->name, strlen(view->name));
+    view->handle.kind = HANDLE_NAMESPACE;
+    lead_init(view->lead, graph, route, &view->space);
+    larder__lead_first(&view->handle, &view->lead->target);
     return view;
-}
-
-static void view_free(struct view *view)
-{
-    larder__counters_free(view->handle.counters);
-    free(view);
 }
 
 static enum larder_status view_add_locked(struct larder_client *client, struct view *view)
 {
-    HASH_ADD_STR(client->views, name, view);
+    HASH_ADD_STR(client->guarded.views, name, view);
     if (!larder_hash_added(view))
         return LARDER_NO_MEMORY;
     enum larder_status status = larder__derive(&client->handle, &view->handle);
     if (status != LARDER_OK)
-        HASH_DEL(client->views, view);
+        HASH_DEL(client->guarded.views, view);
     return status;
 }
 
-static enum larder_status view_find_locked(struct larder_client *client, const char *name,
-                                           struct view **found)
+static struct view *view_known_locked(const struct larder_client *client, const char *name)
 {
-    HASH_FIND_STR(client->views, name, *found);
-    if (*found != NULL)
-        return LARDER_OK;
-    const struct route *route = route_find(client, name);
+    struct view *view;
+    HASH_FIND_STR(client->guarded.views, name, view);
+    return view;
+}
+
+static enum larder_status view_find_locked(struct larder_client *client, const struct graph *graph,
+                                           const char *name, struct view **found)
+{
+    *found = view_known_locked(client, name);
+    const struct route *route = larder__graph_route(graph, name);
     if (route == NULL)
         return LARDER_BAD_ARGUMENT;
-    if (HASH_COUNT(client->views) >= LARDER_NAMESPACES_MAX)
+    if (*found != NULL)
+        return LARDER_OK;
+    if (HASH_COUNT(client->guarded.views) >= LARDER_NAMESPACES_MAX)
         return LARDER_TOO_LARGE;
-    struct view *view = view_new(client, route, name);
+    struct view *view = view_new(graph, route, name);
     if (view == NULL)
         return LARDER_NO_MEMORY;
     enum larder_status status = view_add_locked(client, view);
@@ -180,12 +213,13 @@ enum larder_status larder_bind(struct larder_cache *cache, const char *name,
     struct view *view = NULL;
     if (larder__is_closed(cache))
         return LARDER_CLOSED;
-    if (name == NULL || name[0] == '\0')
-        name = client->default_namespace;
-    if (!name_is_valid(name))
+    int is_default = name == NULL || name[0] == '\0';
+    if (!is_default && !larder__namespace_is_valid(name))
         return LARDER_BAD_ARGUMENT;
     pthread_mutex_lock(&client->mutex);
-    enum larder_status status = view_find_locked(client, name, &view);
+    const struct graph *graph = client->guarded.graph;
+    enum larder_status status =
+        view_find_locked(client, graph, is_default ? graph->default_namespace : name, &view);
     pthread_mutex_unlock(&client->mutex);
     if (status == LARDER_OK && cache->kind == HANDLE_SESSION)
         return larder__session_bind(cache, &view->handle, handle);
@@ -194,175 +228,61 @@ enum larder_status larder_bind(struct larder_cache *cache, const char *name,
     return status;
 }
 
-/* ---- opening ------------------------------------------------------------------------------- */
-
-static enum larder_status backing_init(const struct larder_client *client, struct backing *backing,
-                                       const struct larder_route *route)
+/* A view stays until the client is closed, so its place in the list is where to go on. */
+static struct view *next_view(struct larder_client *client, struct view *view)
 {
-    struct larder_cache *leaf = route->cache;
-    backing->name = route->name;
-    backing->scope = leaf->open_scope;
-    backing->traits = leaf->traits;
-    if (!larder_can(leaf->traits, LARDER_CAN_NAMESPACES)) {
-        backing->namespaced = larder__namespaced_new(
-            &leaf->open_scope, leaf->traits, larder__leaf_clock(leaf),
-            client->options.namespace_poll_ms, client->options.generation != 0);
-        if (backing->namespaced == NULL)
-            return LARDER_NO_MEMORY;
-        backing->scope = larder__namespaced_scope(backing->namespaced);
-        backing->traits = larder__namespaced_traits(backing->namespaced);
-    }
-    backing->leaf = leaf;
-    return LARDER_OK;
+    pthread_mutex_lock(&client->mutex);
+    struct view *next = view == NULL ? client->guarded.views : view->hh.next;
+    pthread_mutex_unlock(&client->mutex);
+    return next;
 }
 
-static enum larder_status backing_of(struct larder_client *client, const struct larder_route *route,
-                                     const struct larder_message *message,
-                                     const struct backing **found)
+/* ---- opening and closing ------------------------------------------------------------------- */
+
+static void views_free(struct larder_client *client)
 {
-    for (size_t i = 0; i < client->backing_count; i++)
-        if (client->backings[i].leaf == route->cache) {
-            *found = &client->backings[i];
-            return LARDER_OK;
-        }
-    if (!larder__leaf_own(route->cache))
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "namespace %s: its cache belongs to another client", route->name);
-    struct backing *backing = &client->backings[client->backing_count];
-    enum larder_status status = backing_init(client, backing, route);
-    if (status != LARDER_OK) {
-        larder__leaf_disown(route->cache);
-        return status;
+    struct view *view, *next;
+    HASH_ITER(hh, client->guarded.views, view, next)
+    {
+        HASH_DEL(client->guarded.views, view);
+        view_free(view);
     }
-    client->backing_count++;
-    *found = backing;
-    return LARDER_OK;
 }
 
-static enum larder_status route_check(const struct larder_client *client,
-                                      const struct larder_route *route,
-                                      const struct larder_message *message)
+static void leads_free(struct lead *lead)
 {
-    struct route *known;
-    if (route->name == NULL || (strcmp(route->name, "*") != 0 && !name_is_valid(route->name)))
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "namespace \"%.40s\": a name is 1 to 32 of [A-Za-z0-9_-], or *",
-                           route->name != NULL ? route->name : "");
-    HASH_FIND_STR(client->routes, route->name, known);
-    if (known != NULL)
-        return larder_fail(message, LARDER_BAD_ARGUMENT, "namespace %s is mapped twice",
-                           route->name);
-    if (route->cache == NULL || route->cache->kind != HANDLE_LEAF)
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "namespace %s: not a cache that a client can route to", route->name);
-    if (larder__is_closed(route->cache))
-        return larder_fail(message, LARDER_BAD_ARGUMENT, "namespace %s: its cache is shut down",
-                           route->name);
-    if (larder__hides_errors(route->cache))
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "namespace %s: errors=miss belongs to the client, not to its caches",
-                           route->name);
-    if ((route->default_ttl_ms < 0 && route->default_ttl_ms != LARDER_TTL_DEFAULT) ||
-        route->max_ttl_ms < 0)
-        return larder_fail(message, LARDER_BAD_ARGUMENT, "namespace %s: a TTL is 0 or more",
-                           route->name);
-    return LARDER_OK;
+    while (lead != NULL) {
+        struct lead *next = lead->next;
+        free(lead);
+        lead = next;
+    }
 }
 
-static enum larder_status route_add(struct larder_client *client, const struct larder_route *given,
-                                    const struct larder_message *message)
+/* Frees what only the client knows; the caches stay whose they are. */
+static void client_free(struct larder_client *client)
 {
-    enum larder_status status = route_check(client, given, message);
-    if (status != LARDER_OK)
-        return status;
-    struct route *route = calloc(1, sizeof(*route));
-    if (route == NULL)
-        return LARDER_NO_MEMORY;
-    memcpy(route->name, given->name, strlen(given->name) + 1);
-    route->default_ttl_ms = given->default_ttl_ms;
-    route->max_ttl_ms = given->max_ttl_ms;
-    status = backing_of(client, given, message, &route->backing);
-    if (status == LARDER_OK) {
-        HASH_ADD_STR(client->routes, name, route);
-        status = larder_hash_added(route) ? LARDER_OK : LARDER_NO_MEMORY;
-    }
-    if (status != LARDER_OK)
-        free(route);
-    return status;
-}
-
-static enum larder_status options_read(struct larder_client *client,
-                                       const struct larder_client_options *given,
-                                       const struct larder_open_options *open_options,
-                                       const struct larder_message *message)
-{
-    struct larder_client_options *options = &client->options;
-    struct larder_client_options defaults = LARDER_CLIENT_OPTIONS_INIT;
-    *options = defaults;
-    if (given != NULL &&
-        !larder_struct_read(given, given->struct_size,
-                            LARDER_SIZE_UP_TO(struct larder_client_options, generation), options,
-                            sizeof(*options)))
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "client options: start from LARDER_CLIENT_OPTIONS_INIT");
-    if (options->default_namespace == NULL || !name_is_valid(options->default_namespace))
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "default_namespace: a name is 1 to 32 of [A-Za-z0-9_-]");
-    if (options->namespace_poll_ms < 1 || options->namespace_poll_ms > 3600000 ||
-        options->generation > 1)
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "client options: namespace_poll is 1ms to 1h, generation on or off");
-    memcpy(client->default_namespace, options->default_namespace,
-           strlen(options->default_namespace) + 1);
-    options->default_namespace = client->default_namespace;
-    return larder__open_options_read(open_options, &client->open_options, message);
-}
-
-static enum larder_status routes_add(struct larder_client *client,
-                                     const struct larder_route *routes, size_t count,
-                                     const struct larder_message *message)
-{
-    if ((routes == NULL && count > 0) || count > LARDER_NAMESPACES_MAX)
-        return larder_fail(message, LARDER_BAD_ARGUMENT, "routes: an array of at most %u",
-                           LARDER_NAMESPACES_MAX);
-    client->backings = calloc(count + 1, sizeof(*client->backings));
-    if (client->backings == NULL)
-        return LARDER_NO_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        enum larder_status status = route_add(client, &routes[i], message);
-        if (status != LARDER_OK)
-            return status;
-    }
-    for (size_t i = 0; i < client->backing_count; i++) {
-        struct route *route; /* names of our own, not the caller's */
-        HASH_FIND_STR(client->routes, client->backings[i].name, route);
-        client->backings[i].name = route->name;
-    }
-    if (route_find(client, client->default_namespace) == NULL)
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "the default namespace \"%s\" is not in the map",
-                           client->default_namespace);
-    return LARDER_OK;
+    views_free(client);
+    leads_free(client->guarded.retired_leads);
+    pthread_cond_destroy(&client->idle);
+    pthread_mutex_destroy(&client->mutex);
+    free(client);
 }
 
 /* The client's own handle is the default namespace's. */
 static enum larder_status default_bind(struct larder_client *client)
 {
-    const struct route *route = route_find(client, client->default_namespace);
-    struct view *view = view_new(client, route, client->default_namespace);
+    const struct graph *graph = client->guarded.graph;
+    const char *name = graph->default_namespace;
+    struct view *view = view_new(graph, larder__graph_route(graph, name), name);
     if (view == NULL)
         return LARDER_NO_MEMORY;
     enum larder_status status =
-        larder__root_init(&client->handle, HANDLE_CLIENT, &view->handle.open_scope,
-                          view->handle.traits, &client->open_options);
+        larder__root_init(&client->handle, HANDLE_CLIENT, &view->lead->target);
     if (status != LARDER_OK) {
         view_free(view);
         return status;
     }
     client->handle.client = client;
-    client->handle.ttl = view->handle.ttl;
-    client->handle.listener = view->handle.listener;
-    client->handle.listener_context = view->handle.listener_context;
     status = view_add_locked(client, view);
     if (status != LARDER_OK) {
         view_free(view);
@@ -371,40 +291,18 @@ static enum larder_status default_bind(struct larder_client *client)
     return status;
 }
 
-/* Frees what only the client knows; the caches stay whose they are. */
-static void client_free(struct larder_client *client)
+static struct larder_client *client_new(struct graph *graph)
 {
-    struct view *view, *next_view;
-    HASH_ITER(hh, client->views, view, next_view)
-    {
-        HASH_DEL(client->views, view);
-        view_free(view);
-    }
-    struct route *route, *next_route;
-    HASH_ITER(hh, client->routes, route, next_route)
-    {
-        HASH_DEL(client->routes, route);
-        free(route);
-    }
-    for (size_t i = 0; i < client->backing_count; i++)
-        larder__namespaced_free(client->backings[i].namespaced);
-    free(client->backings);
-    pthread_mutex_destroy(&client->mutex);
-    free(client);
-}
-
-static enum larder_status client_open(struct larder_client *client,
-                                      const struct larder_client_options *options,
-                                      const struct larder_open_options *open_options,
-                                      const struct larder_route *routes, size_t route_count,
-                                      const struct larder_message *message)
-{
-    enum larder_status status = options_read(client, options, open_options, message);
-    if (status == LARDER_OK)
-        status = routes_add(client, routes, route_count, message);
-    if (status == LARDER_OK)
-        status = default_bind(client);
-    return status;
+    struct larder_client *client = calloc(1, sizeof(*client));
+    if (client == NULL)
+        return NULL;
+    pthread_mutex_init(&client->mutex, NULL);
+    pthread_cond_init(&client->idle, NULL);
+    client->guarded.graph = graph;
+    client->guarded.lead_limit = LARDER__RETIRED_LEADS_MAX;
+    client->guarded.leaf_limit = LARDER_RETIRED_CACHES_MAX;
+    graph->users = 1;
+    return client;
 }
 
 enum larder_status larder_client_open(const struct larder_client_options *options,
@@ -413,53 +311,317 @@ enum larder_status larder_client_open(const struct larder_client_options *option
                                       struct larder_cache **cache, char *text, size_t text_size)
 {
     struct larder_message message = {text, text_size};
+    struct graph *graph;
     larder_message_set(&message, "%s", "");
     if (cache == NULL)
         return larder_fail(&message, LARDER_BAD_ARGUMENT, "client is NULL");
     *cache = NULL;
-    struct larder_client *client = calloc(1, sizeof(*client));
-    if (client == NULL)
-        return larder_fail(&message, LARDER_NO_MEMORY, "no memory");
-    pthread_mutex_init(&client->mutex, NULL);
     enum larder_status status =
-        client_open(client, options, open_options, routes, route_count, &message);
-    if (status != LARDER_OK) {
-        for (size_t i = 0; i < client->backing_count; i++)
-            larder__leaf_disown(client->backings[i].leaf);
-        client_free(client);
+        larder__graph_open(NULL, options, open_options, routes, route_count, &graph, &message);
+    if (status != LARDER_OK)
         return status;
+    struct larder_client *client = client_new(graph);
+    status = client != NULL ? default_bind(client) : LARDER_NO_MEMORY;
+    if (status != LARDER_OK) {
+        larder__graph_drop(graph);
+        if (client != NULL)
+            client_free(client);
+        return larder_fail(&message, status, "no memory");
     }
     larder__fork_hook_add(&client->fork, fork_client, client);
     *cache = &client->handle;
     return LARDER_OK;
 }
 
-/* ---- the whole client ---------------------------------------------------------------------- */
-
 void larder__client_shutdown(struct larder_client *client)
 {
     larder__root_close(&client->handle);
-    for (size_t i = 0; i < client->backing_count; i++)
-        larder__leaf_shutdown(client->backings[i].leaf);
+    /* from here on no reload changes the graph any more */
+    struct graph *graph = graph_hold(client);
+    for (size_t i = 0; i < graph->part_count; i++)
+        larder__leaf_shutdown(graph->parts[i].backing->leaf);
+    graph_release(client, graph);
+}
+
+static void backings_close(struct larder_client *client)
+{
+    struct graph *graph = client->guarded.graph;
+    for (size_t i = 0; i < graph->part_count; i++)
+        larder__backing_close(graph->parts[i].backing);
+    while (client->guarded.retired_backings != NULL) {
+        struct backing *backing = client->guarded.retired_backings;
+        client->guarded.retired_backings = backing->next;
+        larder__backing_close(backing);
+    }
+    larder__graph_free(graph);
 }
 
 void larder__client_close(struct larder_client *client)
 {
     larder__client_shutdown(client);
     larder__fork_hook_remove(&client->fork);
-    for (size_t i = 0; i < client->backing_count; i++)
-        larder__leaf_close(client->backings[i].leaf);
+    backings_close(client);
+    larder__source_free(client->guarded.source);
     larder__root_clean_up(&client->handle);
     client_free(client);
 }
 
-/* Every name that is known to go to a server: those of the map, and those that "*" took. Names are
- * copied in batches, since nothing may be held over I/O. */
-static int name_is_of(const struct larder_client *client, const char *name,
-                      const struct backing *backing)
+/* ---- reloading ----------------------------------------------------------------------------- */
+
+enum larder_status larder__client_reload_begin(struct larder_client *client)
 {
-    const struct route *route = route_find(client, name);
-    return route != NULL && route->backing == backing && strcmp(name, "*") != 0;
+    pthread_mutex_lock(&client->mutex);
+    while (client->guarded.reloading)
+        pthread_cond_wait(&client->idle, &client->mutex);
+    int is_closed = larder__is_closed(&client->handle);
+    client->guarded.reloading = !is_closed;
+    pthread_mutex_unlock(&client->mutex);
+    return is_closed ? LARDER_CLOSED : LARDER_OK;
+}
+
+void larder__client_reload_end(struct larder_client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    client->guarded.reloading = 0;
+    pthread_cond_broadcast(&client->idle);
+    pthread_mutex_unlock(&client->mutex);
+}
+
+/* What a namespace stored in a cache of this process before it was led elsewhere is older than what
+ * it stored there: it must not come back with it. A cache that others share is theirs, too. */
+static enum larder_status flush_entering(struct larder_client *client, const struct graph *graph)
+{
+    enum larder_status lowest = LARDER_OK;
+    for (struct view *view = next_view(client, NULL); view != NULL;
+         view = next_view(client, view)) {
+        const struct route *route = larder__graph_route(graph, view->name);
+        const struct target *target = larder__target(&view->handle);
+        if (route == NULL || route->part->has_new_leaf || target->refusal == LARDER_CLOSED)
+            continue;
+        const struct backing *backing = route->part->backing;
+        int was_there = target->refusal == LARDER_OK && view->lead->backing->leaf == backing->leaf;
+        if (was_there || (backing->traits->promises & LARDER_SHARED) != 0)
+            continue;
+        struct larder_scope scope = backing->scope;
+        scope.space = &view->space;
+        enum larder_status status = scope.ops->flush(&scope);
+        if (status < lowest && status != LARDER_UNSUPPORTED)
+            lowest = status;
+    }
+    return lowest;
+}
+
+static void unprepare_locked(struct larder_client *client)
+{
+    for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next) {
+        if (view->prepared != view->lead)
+            free(view->prepared);
+        view->prepared = NULL;
+    }
+}
+
+static enum larder_status view_prepare_locked(struct view *view, const struct graph *graph)
+{
+    struct lead lead;
+    const struct route *route = larder__graph_route(graph, view->name);
+    view->prepared = NULL;
+    if (route == NULL)
+        return LARDER_OK;
+    lead_init(&lead, graph, route, &view->space);
+    view->prepared = view->lead;
+    if (lead_equals(&lead, view->lead))
+        return LARDER_OK;
+    view->prepared = malloc(sizeof(*view->prepared));
+    if (view->prepared == NULL)
+        return LARDER_NO_MEMORY;
+    lead_init(view->prepared, graph, route, &view->space);
+    return LARDER_OK;
+}
+
+static uint32_t prepared_count_locked(const struct larder_client *client)
+{
+    uint32_t count = 0;
+    for (const struct view *view = client->guarded.views; view != NULL; view = view->hh.next)
+        count += view->prepared != NULL && view->prepared != view->lead;
+    return count;
+}
+
+static uint32_t leaving_count(const struct graph *before, const struct graph *graph)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < before->part_count; i++)
+        count += !larder__graph_has_leaf(graph, before->parts[i].backing->leaf);
+    return count;
+}
+
+static enum larder_status limits_check_locked(const struct larder_client *client,
+                                              const struct graph *graph,
+                                              const struct larder_message *message)
+{
+    uint32_t leaves =
+        client->guarded.retired_leaf_count + leaving_count(client->guarded.graph, graph);
+    uint32_t leads = client->guarded.retired_lead_count + prepared_count_locked(client);
+    if (leaves <= client->guarded.leaf_limit && leads <= client->guarded.lead_limit)
+        return LARDER_OK;
+    return larder_fail(message, LARDER_TOO_LARGE,
+                       "reloads have replaced as many caches as a client can keep track of (%u, or "
+                       "%u of its namespaces' handles); close it and open it anew",
+                       client->guarded.leaf_limit, client->guarded.lead_limit);
+}
+
+static enum larder_status prepare_locked(struct larder_client *client, const struct graph *graph,
+                                         const struct larder_message *message)
+{
+    enum larder_status status = LARDER_OK;
+    for (struct view *view = client->guarded.views; view != NULL && status == LARDER_OK;
+         view = view->hh.next)
+        status = view_prepare_locked(view, graph);
+    if (status != LARDER_OK)
+        return larder_fail(message, status, "no memory");
+    return limits_check_locked(client, graph, message);
+}
+
+static void retire_lead_locked(struct larder_client *client, struct lead *lead)
+{
+    lead->next = client->guarded.retired_leads;
+    client->guarded.retired_leads = lead;
+    client->guarded.retired_lead_count++;
+}
+
+static void lead_view_locked(struct larder_client *client, struct view *view)
+{
+    struct lead *lead = view->prepared;
+    view->prepared = NULL;
+    if (lead == NULL) { /* it stays the view's: the name may come back */
+        larder__lead_locked(&view->handle, &larder__unmapped_target);
+        return;
+    }
+    larder__lead_locked(&view->handle, &lead->target);
+    if (lead == view->lead)
+        return;
+    retire_lead_locked(client, view->lead);
+    view->lead = lead;
+}
+
+/* The one step: before it nothing has changed, after it everything has. */
+static enum larder_status lead_all_locked(struct larder_client *client, struct graph *graph,
+                                          const struct view *main_view,
+                                          struct larder_source *source)
+{
+    struct larder_cache *root = &client->handle;
+    pthread_mutex_lock(&root->derived.mutex);
+    int is_closed = root->derived.closed;
+    if (!is_closed) {
+        for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next)
+            lead_view_locked(client, view);
+        larder__lead_locked(root, &main_view->lead->target);
+        client->guarded.graph = graph;
+        client->guarded.source = source;
+        graph->users = 1;
+    }
+    pthread_mutex_unlock(&root->derived.mutex);
+    return is_closed ? LARDER_CLOSED : LARDER_OK;
+}
+
+static void view_forget_locked(struct larder_client *client, struct view *view)
+{
+    larder__underive(&view->handle);
+    HASH_DEL(client->guarded.views, view);
+    view_free(view);
+}
+
+static enum larder_status enforce_locked(struct larder_client *client, struct graph *graph,
+                                         struct larder_source *source,
+                                         const struct larder_message *message)
+{
+    struct view *main_view;
+    int has_main_view = view_known_locked(client, graph->default_namespace) != NULL;
+    enum larder_status status =
+        view_find_locked(client, graph, graph->default_namespace, &main_view);
+    if (status != LARDER_OK)
+        return larder_fail(message, status, "%s", larder_status_sentence(status));
+    status = prepare_locked(client, graph, message);
+    if (status == LARDER_OK)
+        status = lead_all_locked(client, graph, main_view, source);
+    if (status == LARDER_OK)
+        return LARDER_OK;
+    unprepare_locked(client);
+    if (!has_main_view)
+        view_forget_locked(client, main_view);
+    return status;
+}
+
+/* Calls under way may be in it still; those that come to it from now on are led to `graph`. */
+static void retire(struct larder_client *client, struct graph *before, const struct graph *graph)
+{
+    for (size_t i = 0; i < before->part_count; i++) {
+        struct backing *backing = before->parts[i].backing;
+        if (larder__graph_has_backing(graph, backing))
+            continue;
+        larder__backing_retire(backing, graph);
+        pthread_mutex_lock(&client->mutex);
+        backing->next = client->guarded.retired_backings;
+        client->guarded.retired_backings = backing;
+        client->guarded.retired_leaf_count += (uint32_t)backing->closes_leaf;
+        pthread_mutex_unlock(&client->mutex);
+    }
+    graph_release(client, before);
+}
+
+struct larder_source *larder__client_source(struct larder_client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    struct larder_source *source = client->guarded.source;
+    pthread_mutex_unlock(&client->mutex);
+    return source;
+}
+
+void larder__client_keep_source(struct larder_cache *handle, struct larder_source *source)
+{
+    handle->client->guarded.source = source;
+}
+
+enum larder_status larder__client_reload(struct larder_client *client,
+                                         const struct larder_client_options *options,
+                                         const struct larder_open_options *open_options,
+                                         const struct larder_route *routes, size_t route_count,
+                                         struct larder_source *source,
+                                         const struct larder_message *message)
+{
+    struct graph *before = client->guarded.graph, *graph;
+    enum larder_status status =
+        larder__graph_open(before, options, open_options, routes, route_count, &graph, message);
+    if (status != LARDER_OK)
+        return status;
+    status = flush_entering(client, graph);
+    if (status == LARDER_OK) {
+        pthread_mutex_lock(&client->mutex);
+        status = enforce_locked(client, graph, source, message);
+        pthread_mutex_unlock(&client->mutex);
+    }
+    if (status != LARDER_OK) {
+        larder__graph_drop(graph);
+        return status;
+    }
+    retire(client, before, graph);
+    return LARDER_OK;
+}
+
+void larder__client_limit_retired(struct larder_client *client, uint32_t leaves, uint32_t leads)
+{
+    pthread_mutex_lock(&client->mutex);
+    client->guarded.leaf_limit = leaves;
+    client->guarded.lead_limit = leads;
+    pthread_mutex_unlock(&client->mutex);
+}
+
+/* ---- the whole client ---------------------------------------------------------------------- */
+
+/* Every name that is known to go to a server: those of the map, and those that "*" took. */
+static int name_is_of(const struct graph *graph, const char *name, const struct backing *backing)
+{
+    const struct route *route = larder__graph_route(graph, name);
+    return route != NULL && route->part->backing == backing && strcmp(name, "*") != 0;
 }
 
 static enum larder_status flush_name(const struct backing *backing,
@@ -477,56 +639,45 @@ static enum larder_status lower(enum larder_status one, enum larder_status other
     return one < other ? one : other;
 }
 
-/* A view stays until the client is closed, so its place in the list is where to go on. */
-static struct view *next_view(struct larder_client *client, struct view *view)
-{
-    pthread_mutex_lock(&client->mutex);
-    struct view *next = view == NULL ? client->views : view->hh.next;
-    pthread_mutex_unlock(&client->mutex);
-    return next;
-}
-
-static enum larder_status flush_names(struct larder_client *client, const struct backing *backing,
+static enum larder_status flush_names(struct larder_client *client, const struct graph *graph,
+                                      const struct backing *backing,
                                       const struct larder_scope *caller)
 {
     enum larder_status lowest = LARDER_OK;
-    for (struct route *route = client->routes; route != NULL; route = route->hh.next)
-        if (name_is_of(client, route->name, backing))
+    for (struct route *route = graph->routes; route != NULL; route = route->hh.next)
+        if (name_is_of(graph, route->name, backing))
             lowest = lower(lowest, flush_name(backing, caller, route->name));
-    for (struct view *view = next_view(client, NULL); view != NULL;
-         view = next_view(client, view)) {
-        struct route *mapped;
-        HASH_FIND_STR(client->routes, view->name, mapped);
-        if (mapped == NULL && view->backing == backing)
+    for (struct view *view = next_view(client, NULL); view != NULL; view = next_view(client, view))
+        if (larder__graph_line(graph, view->name) == NULL && name_is_of(graph, view->name, backing))
             lowest = lower(lowest, flush_name(backing, caller, view->name));
-    }
     return lowest;
 }
 
-static int takes_any_name(const struct larder_client *client, const struct backing *backing)
+static int takes_any_name(const struct graph *graph, const struct backing *backing)
 {
-    struct route *any;
-    HASH_FIND_STR(client->routes, "*", any);
-    return any != NULL && any->backing == backing;
+    const struct route *any = larder__graph_line(graph, "*");
+    return any != NULL && any->part->backing == backing;
 }
 
-static enum larder_status flush_backing(struct larder_client *client, const struct backing *backing,
+static enum larder_status flush_backing(struct larder_client *client, const struct graph *graph,
+                                        const struct backing *backing,
                                         const struct larder_scope *caller)
 {
-    struct larder_scope scope = backing->leaf->open_scope;
+    const struct target *leaf = larder__last_target(backing->leaf);
+    struct larder_scope scope = leaf->scope;
     scope.session = caller->session;
     /* A leaf that can flush itself holds nothing but this client's namespaces. Where it takes their
      * generations along, new ones are started at once: what is stored next must not be lost when
      * the next poll misses them. */
-    int leaf_flushes = larder_can(backing->leaf->traits, LARDER_CAN_FLUSH);
+    int leaf_flushes = larder_can(leaf->traits, LARDER_CAN_FLUSH);
     int names_flush = backing->namespaced != NULL && larder_can(backing->traits, LARDER_CAN_FLUSH);
     if (!leaf_flushes && !names_flush)
         return LARDER_UNSUPPORTED;
     enum larder_status status = leaf_flushes ? scope.ops->flush(&scope) : LARDER_OK;
     if (names_flush)
-        status = lower(status, flush_names(client, backing, caller));
+        status = lower(status, flush_names(client, graph, backing, caller));
     /* others may have stored under names that nobody here has heard of */
-    if (!leaf_flushes && takes_any_name(client, backing))
+    if (!leaf_flushes && takes_any_name(graph, backing))
         status = lower(status, LARDER_UNSUPPORTED);
     return status;
 }
@@ -535,9 +686,13 @@ enum larder_status larder__client_flush(struct larder_client *client,
                                         const struct larder_scope *scope)
 {
     enum larder_status lowest = LARDER_OK;
-    for (size_t i = 0; i < client->backing_count; i++)
-        lowest = lower(lowest, flush_backing(client, &client->backings[i], scope));
-    return lowest;
+    struct graph *graph = graph_hold(client);
+    for (size_t i = 0; i < graph->part_count; i++)
+        lowest = lower(lowest, flush_backing(client, graph, graph->parts[i].backing, scope));
+    /* a reload may have shut one down meanwhile */
+    int is_over = lowest != LARDER_CLOSED || graph_is_current(client, graph);
+    graph_release(client, graph);
+    return is_over ? lowest : larder__client_flush(client, scope);
 }
 
 void larder__client_totals(struct larder_client *client, struct larder_totals *totals)
@@ -548,12 +703,15 @@ void larder__client_totals(struct larder_client *client, struct larder_totals *t
 
 void larder__client_stats(struct larder_client *client, struct larder_stats_out *out)
 {
-    for (size_t i = 0; i < client->backing_count; i++) {
-        const struct larder_scope *scope = &client->backings[i].leaf->open_scope;
-        out->prefix = client->backings[i].name;
+    struct graph *graph = graph_hold(client);
+    for (size_t i = 0; i < graph->part_count; i++) {
+        const struct larder_scope *scope =
+            &larder__last_target(graph->parts[i].backing->leaf)->scope;
+        out->prefix = graph->parts[i].name;
         scope->ops->stats(scope, out);
     }
     out->prefix = NULL;
+    graph_release(client, graph);
 }
 
 enum larder_status larder__client_purge(struct larder_client *client, uint32_t budget_ms,
@@ -561,13 +719,16 @@ enum larder_status larder__client_purge(struct larder_client *client, uint32_t b
 {
     enum larder_status lowest = LARDER_OK;
     uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), budget_ms);
-    for (size_t i = 0; i < client->backing_count; i++) {
-        const struct larder_scope *scope = &client->backings[i].leaf->open_scope;
+    struct graph *graph = graph_hold(client);
+    for (size_t i = 0; i < graph->part_count; i++) {
+        const struct larder_scope *scope =
+            &larder__last_target(graph->parts[i].backing->leaf)->scope;
         uint64_t due_ms = UINT64_MAX;
         uint32_t left_ms = (uint32_t)larder_deadline_left_ms(deadline_ns);
         lowest = lower(lowest, scope->ops->purge(scope, left_ms, &due_ms));
         if (due_ms < *next_due_ms)
             *next_due_ms = due_ms;
     }
+    graph_release(client, graph);
     return lowest;
 }

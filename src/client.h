@@ -6,6 +6,13 @@
 
 #include "handle.h"
 
+/** What a client was opened from; see source.h. */
+struct larder_source;
+
+/** The most handles of namespaces that reloads may have led elsewhere: what each led to stays until
+ * the client is closed, 240 bytes. */
+#define LARDER__RETIRED_LEADS_MAX 1048576u
+
 void larder__client_shutdown(struct larder_client *client);
 void larder__client_close(struct larder_client *client);
 /** Flushes each distinct cache once, under the session and the options of `scope`; all of them,
@@ -18,5 +25,35 @@ void larder__client_totals(struct larder_client *client, struct larder_totals *t
 void larder__client_stats(struct larder_client *client, struct larder_stats_out *out);
 enum larder_status larder__client_purge(struct larder_client *client, uint32_t budget_ms,
                                         uint64_t *next_due_ms);
+
+/* ---- reloading: begin, then reload any number of times, then end, in one thread ------------- */
+
+/** Waits until nobody else reloads. @return OK, or CLOSED */
+enum larder_status larder__client_reload_begin(struct larder_client *client);
+void larder__client_reload_end(struct larder_client *client);
+
+/** What the client's graph was made from, or NULL. It stays until a reload has put another one in
+ * its place. */
+struct larder_source *larder__client_source(struct larder_client *client);
+/** Gives it to a client that nobody else knows yet. */
+void larder__client_keep_source(struct larder_cache *client, struct larder_source *source);
+
+/**
+ * Puts another map into force under running calls, and shuts down the caches that it doesn't lead
+ * to.
+ * @param routes  may name caches that the client has
+ * @param source  on OK the client's; the one before it is the caller's to free
+ * @return OK; as larder_client_open(), TOO_LARGE or CLOSED, and nothing has changed: caches that
+ *         are new stay the caller's
+ */
+enum larder_status larder__client_reload(struct larder_client *client,
+                                         const struct larder_client_options *options,
+                                         const struct larder_open_options *open_options,
+                                         const struct larder_route *routes, size_t route_count,
+                                         struct larder_source *source,
+                                         const struct larder_message *message);
+
+/** For tests of the limits: as if they were these. */
+void larder__client_limit_retired(struct larder_client *client, uint32_t leaves, uint32_t leads);
 
 #endif

@@ -199,7 +199,7 @@ static enum larder_status one_row(const struct larder_scope *scope, enum larder_
     return LARDER_UNSUPPORTED;
 }
 
-static void fallback_many(const struct larder_scope *scope, enum larder_many_kind many,
+void larder__many_by_rows(const struct larder_scope *scope, enum larder_many_kind many,
                           enum larder_mode mode, const struct larder_rows *rows)
 {
     for (size_t i = 0; i < rows->count; i++) {
@@ -314,7 +314,7 @@ void larder__ops_complete(const struct larder_ops *given, struct larder_ops *ops
     STAND_IN(lease_get, no_lease_get);
     STAND_IN(lease_fill, no_lease_fill);
     STAND_IN(lease_return, no_lease_return);
-    STAND_IN(many, fallback_many);
+    STAND_IN(many, larder__many_by_rows);
     STAND_IN(flush, no_flush);
     STAND_IN(keys, no_keys);
     STAND_IN(stats, no_stats);

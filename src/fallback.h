@@ -11,4 +11,7 @@ void larder__ops_complete(const struct larder_ops *given, struct larder_ops *ops
 void larder__traits_complete(const struct larder_traits *given, const struct larder_ops *own,
                              struct larder_traits *traits);
 
+/** Multi calls, a row at a time by the other rows of the scope's table. */
+larder_many_fn larder__many_by_rows;
+
 #endif

@@ -1,95 +1,14 @@
-/* Reads a file, then opens what it names: first all caches, then the client that owns them. */
+/* Files, and what is done with one: a client is opened from it, or led by it from now on. */
 #include "file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <errno.h>
 
 #include <larder/util/message.h>
-
-#include "handle.h"
-
-#define WHY_BYTES 512
-
-/* ---- opening ------------------------------------------------------------------------------- */
-
-/*
- * Options of [client] and of the caller that go on to the caches, or not: a default TTL gives way
- * to a section's own, so the cache has it and the client does not; a maximum holds beside a
- * section's, so the client has it; listener and errors=miss belong to the client, through whose
- * handles calls come.
- */
-static void options_split(struct larder_open_options *client, struct larder_open_options *parts)
-{
-    *parts = *client;
-    parts->listener = NULL;
-    parts->listener_context = NULL;
-    parts->errors_as_miss = 0;
-    parts->max_ttl_ms = 0;
-    client->default_ttl_ms = 0;
-}
-
-static enum larder_status caches_open(const struct larder__config *config,
-                                      const struct larder_open_options *options,
-                                      struct larder_cache **caches,
-                                      const struct larder_message *message)
-{
-    enum larder_status status = LARDER_OK;
-    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++) {
-        const struct larder__planned_cache *planned = &config->caches[i];
-        if (planned->alias == NULL)
-            status = larder__spec_open(&planned->spec, options, planned->uri, &caches[i], message);
-    }
-    return status;
-}
-
-static enum larder_status client_open(const struct larder__config *config,
-                                      const struct larder_open_options *options,
-                                      struct larder_cache *const *caches,
-                                      struct larder_cache **client,
-                                      const struct larder_message *message)
-{
-    char text[WHY_BYTES] = "";
-    struct larder_route *routes = calloc(config->route_count + 1, sizeof(*routes));
-    if (routes == NULL)
-        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
-    for (size_t i = 0; i < config->route_count; i++) {
-        const struct larder__planned_route *planned = &config->routes[i];
-        routes[i] = (struct larder_route){planned->name, caches[planned->cache - config->caches],
-                                          planned->default_ttl_ms, planned->max_ttl_ms};
-    }
-    enum larder_status status = larder_client_open(&config->client, options, routes,
-                                                   config->route_count, client, text, sizeof(text));
-    free(routes);
-    return status == LARDER_OK ? status : larder__refuse(config->map, message, status, "%s", text);
-}
-
-enum larder_status larder__config_open(const struct larder__config *config,
-                                       const struct larder_open_options *options,
-                                       struct larder_cache **client,
-                                       const struct larder_message *message)
-{
-    struct larder_open_options open, parts;
-    enum larder_status status = larder__open_options_read(options, &open, message);
-    if (status != LARDER_OK)
-        return status;
-    open.struct_size = sizeof(open);
-    larder__common_apply(&config->common, config->common_given, &open);
-    options_split(&open, &parts);
-    struct larder_cache **caches = calloc(config->cache_count + 1, sizeof(*caches));
-    if (caches == NULL)
-        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
-    status = caches_open(config, &parts, caches, message);
-    if (status == LARDER_OK)
-        status = client_open(config, &open, caches, client, message);
-    for (size_t i = 0; i < config->cache_count && status != LARDER_OK; i++)
-        larder_close(caches[i]);
-    free(caches);
-    return status;
-}
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
@@ -108,51 +27,61 @@ static enum larder_status read_all(int descriptor, char *bytes, size_t *length)
     return LARDER_TOO_LARGE;
 }
 
-static enum larder_status load_open(int descriptor, const char *path, char *bytes, size_t *length,
+static enum larder_status load_open(int descriptor, const char *name, char *bytes, size_t *length,
                                     const struct larder_message *message)
 {
     struct stat what;
     if (fstat(descriptor, &what) == 0 && !S_ISREG(what.st_mode))
-        return larder_fail(message, LARDER_UNAVAILABLE, "%s: not a regular file", path);
+        return larder_fail(message, LARDER_UNAVAILABLE, "%s: not a regular file", name);
     switch (read_all(descriptor, bytes, length)) {
     case LARDER_OK:
         return LARDER_OK;
     case LARDER_TOO_LARGE:
         return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "%s:1:1: a configuration file of more than %u bytes", path,
+                           "%s:1:1: a configuration file of more than %u bytes", name,
                            LARDER__FILE_BYTES_MAX);
     default:
-        return larder_fail(message, LARDER_UNAVAILABLE, "%s: %m", path);
+        return larder_fail(message, LARDER_UNAVAILABLE, "%s: %m", name);
     }
 }
 
 /* A pipe that nobody writes to would block: without O_NONBLOCK already in open(). */
-static enum larder_status load(const char *path, char *bytes, size_t *length,
+static enum larder_status load(const struct larder_source *source, char *bytes, size_t *length,
                                const struct larder_message *message)
 {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int descriptor = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (descriptor < 0)
-        return larder_fail(message, LARDER_UNAVAILABLE, "%s: %m", path);
-    enum larder_status status = load_open(descriptor, path, bytes, length, message);
+        return larder_fail(message, LARDER_UNAVAILABLE, "%s: %m", source->name);
+    enum larder_status status = load_open(descriptor, source->name, bytes, length, message);
     close(descriptor);
     return status;
 }
 
-static enum larder_status open_loaded(const char *path, char *bytes,
+enum larder_status larder__file_read(struct larder_source *source,
+                                     const struct larder_message *message)
+{
+    size_t length = 0;
+    char *bytes = malloc((size_t)LARDER__FILE_BYTES_MAX + 1);
+    if (bytes == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    enum larder_status status = load(source, bytes, &length, message);
+    if (status == LARDER_OK)
+        status = larder__config_read(source->name, bytes, length, &source->config, message);
+    free(bytes);
+    return status;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static enum larder_status source_open(struct larder_source *source,
                                       const struct larder_open_options *options,
                                       struct larder_cache **client,
                                       const struct larder_message *message)
 {
-    struct larder__config config = {0};
-    size_t length = 0;
-    enum larder_status status = load(path, bytes, &length, message);
-    if (status != LARDER_OK)
-        return status;
-    status = larder__config_read(path, bytes, length, &config, message);
+    enum larder_status status = larder__open_options_read(options, &source->options, message);
     if (status == LARDER_OK)
-        status = larder__config_open(&config, options, client, message);
-    larder__config_clean_up(&config);
-    return status;
+        status = larder__file_read(source, message);
+    return status == LARDER_OK ? larder__source_open(source, client, message) : status;
 }
 
 enum larder_status larder_open_file(const char *path, const struct larder_open_options *options,
@@ -166,10 +95,54 @@ enum larder_status larder_open_file(const char *path, const struct larder_open_o
     if (path == NULL || client == NULL)
         return larder_fail(&to, LARDER_BAD_ARGUMENT, "%s is NULL",
                            path == NULL ? "path" : "client");
-    char *bytes = malloc((size_t)LARDER__FILE_BYTES_MAX + 1);
-    if (bytes == NULL)
+    struct larder_source *source = larder__source_new(path, NULL);
+    if (source == NULL)
         return larder_fail(&to, LARDER_NO_MEMORY, "no memory");
-    enum larder_status status = open_loaded(path, bytes, options, client, &to);
-    free(bytes);
+    enum larder_status status = source_open(source, options, client, &to);
+    if (status != LARDER_OK)
+        larder__source_free(source);
+    return status;
+}
+
+/* ---- reloading ----------------------------------------------------------------------------- */
+
+static enum larder_status reload_alone(struct larder_client *client, const char *path,
+                                       const struct larder_message *message)
+{
+    const struct larder_source *before = larder__client_source(client);
+    if (before == NULL)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "the client was opened from routes; larder_open_file() opens one that "
+                           "can be reloaded");
+    struct larder_source *source = larder__source_new(path, before);
+    if (source == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    enum larder_status status = larder__file_read(source, message);
+    if (status == LARDER_OK)
+        status = larder__source_enforce(source, client, message);
+    if (status != LARDER_OK)
+        larder__source_free(source);
+    return status;
+}
+
+enum larder_status larder_reload(struct larder_cache *cache, const char *path, char *text,
+                                 size_t text_size)
+{
+    const struct larder_message message = {text, text_size};
+    larder_message_set(&message, "%s", "");
+    if (cache == NULL || cache->kind != HANDLE_CLIENT)
+        return larder_fail(&message, LARDER_BAD_ARGUMENT,
+                           "a client is reloaded, as larder_open_file() gives one");
+    enum larder_status status = larder__client_reload_begin(cache->client);
+    if (status == LARDER_OK) {
+        status = reload_alone(cache->client, path, &message);
+        larder__client_reload_end(cache->client);
+    }
+    if (status != LARDER_OK && larder__is_closed(cache)) { /* whatever that made go wrong */
+        larder_message_set(&message, "%s", "");
+        status = LARDER_CLOSED;
+    }
+    if (status != LARDER_OK && text != NULL && text_size > 0 && text[0] == '\0')
+        larder_message_set(&message, "%s", larder_status_sentence(status));
     return status;
 }

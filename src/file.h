@@ -1,17 +1,12 @@
-/* The factory by configuration file: larder_open_file() of larder.h. */
+/* Configuration files, on their way from the disk: larder_open_file() and larder_reload(). */
 #ifndef LARDER_FILE_H
 #define LARDER_FILE_H
 
-#include "config.h"
+#include "source.h"
 
-/**
- * Opens what a configuration names.
- * @param options  of the client; may be NULL
- * @return as larder_open_file(); on failure nothing is left open
- */
-enum larder_status larder__config_open(const struct larder__config *config,
-                                       const struct larder_open_options *options,
-                                       struct larder_cache **client,
-                                       const struct larder_message *message);
+/** Reads and checks the file of a source.
+ * @return OK; UNAVAILABLE for what can't be read; as larder__config_read() */
+enum larder_status larder__file_read(struct larder_source *source,
+                                     const struct larder_message *message);
 
 #endif

@@ -45,7 +45,12 @@ struct generations {
     struct larder_clock clock;
     uint64_t poll_ns;
     pthread_mutex_t mutex; /* order: taken alone, never held over a call to the backend */
-    struct state *states;  /* guarded by mutex; a state stays until the end */
+    struct {               /* touched only while holding mutex */
+        struct state
+            *states;     /* a state stays until the end, or until nobody asks after retirement */
+        uint32_t asking; /* calls that are asking a server, and hold what is known of it */
+        int retired;
+    } guarded;
     struct fork_hook fork;
 };
 
@@ -56,7 +61,7 @@ static void fork_generations(void *self, enum larder_fork_step step)
     if (step != LARDER_FORK_CHILD)
         return;
     struct state *state, *next;
-    HASH_ITER(hh, generations->states, state, next)
+    HASH_ITER(hh, generations->guarded.states, state, next)
     for (uint32_t i = 0; i < state->servers; i++)
         state->known[i].reading = 0; /* that thread is not here */
 }
@@ -73,17 +78,43 @@ struct generations *larder__generations_new(struct larder_clock clock, uint64_t 
     return generations;
 }
 
+static void states_free_locked(struct generations *generations)
+{
+    struct state *state, *next;
+    HASH_ITER(hh, generations->guarded.states, state, next)
+    {
+        HASH_DEL(generations->guarded.states, state);
+        free(state);
+    }
+}
+
+static void forget_if_over_locked(struct generations *generations)
+{
+    if (generations->guarded.retired && generations->guarded.asking == 0)
+        states_free_locked(generations);
+}
+
+/* A call that held what is known is done with it. */
+static void asked_locked(struct generations *generations)
+{
+    generations->guarded.asking--;
+    forget_if_over_locked(generations);
+}
+
+void larder__generations_retire(struct generations *generations)
+{
+    pthread_mutex_lock(&generations->mutex);
+    generations->guarded.retired = 1;
+    forget_if_over_locked(generations);
+    pthread_mutex_unlock(&generations->mutex);
+}
+
 void larder__generations_free(struct generations *generations)
 {
     if (generations == NULL)
         return;
     larder__fork_hook_remove(&generations->fork);
-    struct state *state, *next;
-    HASH_ITER(hh, generations->states, state, next)
-    {
-        HASH_DEL(generations->states, state);
-        free(state);
-    }
+    states_free_locked(generations);
     pthread_mutex_destroy(&generations->mutex);
     free(generations);
 }
@@ -188,13 +219,15 @@ static struct state *state_find_locked(struct generations *generations,
                                        const struct larder_space *space, uint32_t servers)
 {
     struct state *state;
-    HASH_FIND(hh, generations->states, space->name.data, (unsigned)space->name.length, state);
+    HASH_FIND(hh, generations->guarded.states, space->name.data, (unsigned)space->name.length,
+              state);
     if (state != NULL)
         return state;
     state = state_new(space, servers);
     if (state == NULL)
         return NULL;
-    HASH_ADD_KEYPTR(hh, generations->states, state->name, (unsigned)space->name.length, state);
+    HASH_ADD_KEYPTR(hh, generations->guarded.states, state->name, (unsigned)space->name.length,
+                    state);
     if (larder_hash_added(state))
         return state;
     free(state);
@@ -246,6 +279,7 @@ static uint64_t known_after_read(struct generations *generations, const struct s
         known_set_locked(known, seen, generation);
     else if (known->is_known)
         generation = known->generation;
+    asked_locked(generations);
     pthread_mutex_unlock(&generations->mutex);
     return generation;
 }
@@ -263,6 +297,7 @@ static void known_after_raise(struct generations *generations, const struct seen
         known->is_known = 0;
     else if (status == LARDER_OK)
         known_set_locked(known, seen, generation);
+    asked_locked(generations);
     pthread_mutex_unlock(&generations->mutex);
 }
 
@@ -275,6 +310,7 @@ static int known_after_failure(struct generations *generations, struct known *kn
     known->reading = 0;
     int counts = is_younger(known, now_ns, PERIODS_WITHOUT_READING * generations->poll_ns);
     *generation = known->generation;
+    asked_locked(generations);
     pthread_mutex_unlock(&generations->mutex);
     return counts;
 }
@@ -290,6 +326,7 @@ static struct seen known_find(struct generations *generations, const struct lard
         seen.will_do = is_reader && known_will_do_locked(generations, seen.known, seen.now_ns);
         seen.generation = seen.known->generation;
         seen.raises = seen.known->raises;
+        generations->guarded.asking += !seen.will_do;
     }
     pthread_mutex_unlock(&generations->mutex);
     return seen;

@@ -15,26 +15,60 @@ static void fork_derived(void *self, enum larder_fork_step step)
     larder__fork_mutex(&root->derived.mutex, step);
 }
 
+const struct target larder__closed_target = {.refusal = LARDER_CLOSED};
+const struct target larder__unmapped_target = {.refusal = LARDER_BAD_ARGUMENT};
+
+/* ---- targets ------------------------------------------------------------------------------- */
+
+void larder__target_init(struct target *target, const struct larder_scope *scope,
+                         const struct larder_traits *traits,
+                         const struct larder_open_options *options)
+{
+    memset(target, 0, sizeof(*target));
+    target->scope = *scope;
+    target->traits = traits;
+    target->ttl.default_ms = options->default_ttl_ms;
+    target->ttl = larder__ttl_narrow(target->ttl, LARDER_TTL_DEFAULT, options->max_ttl_ms);
+    target->ttl = larder__ttl_narrow(target->ttl, LARDER_TTL_DEFAULT, traits->ttl_max_ms);
+    target->errors_as_miss = options->errors_as_miss;
+    target->listener = options->listener;
+    target->listener_context = options->listener_context;
+}
+
+void larder__lead_first(struct larder_cache *cache, const struct target *target)
+{
+    atomic_init(&cache->last, target);
+    atomic_init(&cache->target, target);
+}
+
+void larder__lead_locked(struct larder_cache *cache, const struct target *target)
+{
+    /* release, both: what the target says is there for whoever loads it */
+    if (target->refusal == LARDER_OK)
+        atomic_store_explicit(&cache->last, target, memory_order_release);
+    atomic_store_explicit(&cache->target, target, memory_order_release);
+}
+
+int larder__moved(struct larder_cache *cache, const struct target *target)
+{
+    if (larder__target(cache) != target)
+        return 1;
+    return (cache->kind == HANDLE_SESSION || cache->kind == HANDLE_BOUND) &&
+           larder__session_follow(cache);
+}
+
+/* ---- roots --------------------------------------------------------------------------------- */
+
 enum larder_status larder__root_init(struct larder_cache *cache, enum handle_kind kind,
-                                     const struct larder_scope *scope,
-                                     const struct larder_traits *traits,
-                                     const struct larder_open_options *options)
+                                     const struct target *target)
 {
     memset(cache, 0, sizeof(*cache));
     cache->counters = larder__counters_new();
     if (cache->counters == NULL)
         return LARDER_NO_MEMORY;
     cache->kind = kind;
-    cache->open_scope = *scope;
-    cache->traits = traits;
-    cache->ttl.default_ms = options->default_ttl_ms;
-    cache->ttl = larder__ttl_narrow(cache->ttl, LARDER_TTL_DEFAULT, options->max_ttl_ms);
-    cache->ttl = larder__ttl_narrow(cache->ttl, LARDER_TTL_DEFAULT, traits->ttl_max_ms);
-    cache->errors_as_miss = options->errors_as_miss;
-    cache->listener = options->listener;
-    cache->listener_context = options->listener_context;
     cache->root = cache;
-    atomic_init(&cache->scope, &cache->open_scope);
+    larder__lead_first(cache, target);
     pthread_mutex_init(&cache->derived.mutex, NULL);
     larder__fork_hook_add(&cache->derived_fork, fork_derived, cache);
     return LARDER_OK;
@@ -42,9 +76,12 @@ enum larder_status larder__root_init(struct larder_cache *cache, enum handle_kin
 
 void larder__root_clean_up(struct larder_cache *cache)
 {
+    if (cache->counters == NULL)
+        return;
     larder__fork_hook_remove(&cache->derived_fork);
     pthread_mutex_destroy(&cache->derived.mutex);
     larder__counters_free(cache->counters);
+    cache->counters = NULL;
 }
 
 enum larder_status larder__derive(struct larder_cache *root, struct larder_cache *derived)
@@ -76,34 +113,27 @@ void larder__underive(struct larder_cache *derived)
     pthread_mutex_unlock(&root->derived.mutex);
 }
 
-static void close_scope(struct larder_cache *cache)
-{
-    /* release: pairs with the acquire of every call; nothing of ours is published, but a reload
-     * stores here too and its readers need it */
-    atomic_store_explicit(&cache->scope, &larder__closed_scope, memory_order_release);
-}
-
 int larder__root_close(struct larder_cache *root)
 {
     pthread_mutex_lock(&root->derived.mutex);
     int first_time = !root->derived.closed;
     root->derived.closed = 1;
-    close_scope(root);
+    larder__lead_locked(root, &larder__closed_target);
     for (struct larder_cache *derived = root->derived.first; derived != NULL;
          derived = derived->next)
-        close_scope(derived);
+        larder__lead_locked(derived, &larder__closed_target);
     pthread_mutex_unlock(&root->derived.mutex);
     return first_time;
 }
 
 int larder__is_closed(const struct larder_cache *cache)
 {
-    return atomic_load_explicit(&cache->scope, memory_order_acquire) == &larder__closed_scope;
+    return larder__target(cache) == &larder__closed_target;
 }
 
 int larder__hides_errors(const struct larder_cache *cache)
 {
-    return cache->errors_as_miss != 0;
+    return larder__last_target(cache)->errors_as_miss != 0;
 }
 
 enum larder_status larder__open_options_read(const struct larder_open_options *given,

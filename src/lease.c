@@ -8,7 +8,7 @@ static enum larder_status lease_enter(struct larder_cache *cache, enum larder_op
     enum larder_status status = larder__key_check(key);
     if (status == LARDER_OK)
         status = larder__enter(cache, operation, call, entry);
-    if (status == LARDER_OK && !larder_can(cache->traits, LARDER_CAN_LEASE))
+    if (status == LARDER_OK && !larder_can(entry->target->traits, LARDER_CAN_LEASE))
         status = LARDER_UNSUPPORTED;
     return status;
 }
@@ -26,9 +26,11 @@ enum larder_status larder_lease_get_with(struct larder_cache *cache, const struc
     if (value != NULL && lease != NULL && lease_ms != 0)
         status = lease_enter(cache, LARDER_OPERATION_LEASE_GET, call, key, &entry);
     if (status == LARDER_OK)
-        status = larder__want_check(cache, value->info.want);
+        status = larder__want_check(entry.target, value->info.want);
     if (status == LARDER_OK)
         status = entry.scope->ops->lease_get(entry.scope, key, lease_ms, value, lease);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_lease_get_with(cache, call, key, lease_ms, value, lease);
     if (value != NULL)
         larder__info_hide(&value->info);
     return larder__finish(cache, LARDER_OPERATION_LEASE_GET, key, status);
@@ -52,9 +54,11 @@ enum larder_status larder_lease_fill_with(struct larder_cache *cache,
         lease.token == 0 ? LARDER_BAD_ARGUMENT
                          : lease_enter(cache, LARDER_OPERATION_LEASE_FILL, call, key, &entry);
     if (status == LARDER_OK)
-        status = larder__write_check(cache, LARDER_SET, write, &complete);
+        status = larder__write_check(entry.target, LARDER_SET, write, &complete);
     if (status == LARDER_OK)
         status = entry.scope->ops->lease_fill(entry.scope, key, lease, &complete);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_lease_fill_with(cache, call, key, lease, write);
     return larder__finish(cache, LARDER_OPERATION_LEASE_FILL, key, status);
 }
 
@@ -74,6 +78,8 @@ enum larder_status larder_lease_return_with(struct larder_cache *cache,
                          : lease_enter(cache, LARDER_OPERATION_LEASE_RETURN, call, key, &entry);
     if (status == LARDER_OK)
         status = entry.scope->ops->lease_return(entry.scope, key, lease);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_lease_return_with(cache, call, key, lease);
     return larder__finish(cache, LARDER_OPERATION_LEASE_RETURN, key, status);
 }
 

@@ -10,7 +10,7 @@ static const enum larder_operation operation_of[] = {
     [LARDER_MANY_TOUCH] = LARDER_OPERATION_TOUCH,
 };
 
-static enum larder_status row_check(const struct larder_cache *cache, enum larder_many_kind many,
+static enum larder_status row_check(const struct target *target, enum larder_many_kind many,
                                     enum larder_mode mode, struct larder_row *row)
 {
     struct larder_write complete;
@@ -19,23 +19,23 @@ static enum larder_status row_check(const struct larder_cache *cache, enum larde
     case LARDER_MANY_READ:
         if (row->buffer == NULL && row->size > 0)
             return LARDER_BAD_ARGUMENT;
-        return larder__want_check(cache, row->value.info.want);
+        return larder__want_check(target, row->value.info.want);
     case LARDER_MANY_GET:
-        return larder__want_check(cache, row->value.info.want);
+        return larder__want_check(target, row->value.info.want);
     case LARDER_MANY_STORE:
-        status = larder__write_check(cache, mode, &row->write, &complete);
+        status = larder__write_check(target, mode, &row->write, &complete);
         if (status == LARDER_OK)
             row->write.ttl_ms = complete.ttl_ms;
         return status;
     case LARDER_MANY_TOUCH:
-        return larder__touch_check(cache, &row->write.ttl_ms);
+        return larder__touch_check(target, &row->write.ttl_ms);
     case LARDER_MANY_DELETE:
-        return larder__delete_check(cache, row->write.version);
+        return larder__delete_check(target, row->write.version);
     }
     return LARDER_BAD_ARGUMENT;
 }
 
-static void row_prepare(const struct larder_cache *cache, enum larder_many_kind many,
+static void row_prepare(const struct target *target, enum larder_many_kind many,
                         enum larder_mode mode, struct larder_row *row)
 {
     larder__value_clear(&row->value);
@@ -43,7 +43,7 @@ static void row_prepare(const struct larder_cache *cache, enum larder_many_kind 
     if (status == LARDER_OK && row->reserved != 0)
         status = LARDER_BAD_ARGUMENT;
     if (status == LARDER_OK)
-        status = row_check(cache, many, mode, row);
+        status = row_check(target, many, mode, row);
     row->status = status == LARDER_OK ? LARDER_ASKED : status;
 }
 
@@ -87,6 +87,43 @@ static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_ma
     return status;
 }
 
+static void rows_prepare(const struct target *target, enum larder_many_kind many,
+                         enum larder_mode mode, const struct larder_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        row_prepare(target, many, mode, larder_row_at(rows, i));
+}
+
+static int any_is_closed(const struct larder_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        if (larder_row_at(rows, i)->status == LARDER_CLOSED)
+            return 1;
+    return 0;
+}
+
+/* Prepares again what a retired backend left undone. A default TTL stays the one that it was
+ * resolved to at first. */
+static void closed_rows_prepare(const struct target *target, enum larder_many_kind many,
+                                enum larder_mode mode, const struct larder_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        if (larder_row_at(rows, i)->status == LARDER_CLOSED)
+            row_prepare(target, many, mode, larder_row_at(rows, i));
+}
+
+static void rows_send(struct larder_cache *cache, const struct larder_call *call,
+                      enum larder_many_kind many, enum larder_mode mode, struct entry *entry,
+                      const struct larder_rows *rows)
+{
+    entry->scope->ops->many(entry->scope, many, mode, rows);
+    while (any_is_closed(rows) && larder__moved(cache, entry->target) &&
+           larder__enter(cache, operation_of[many], call, entry) == LARDER_OK) {
+        closed_rows_prepare(entry->target, many, mode, rows);
+        entry->scope->ops->many(entry->scope, many, mode, rows);
+    }
+}
+
 enum larder_status larder_many(struct larder_cache *cache, const struct larder_call *call,
                                enum larder_many_kind many, enum larder_mode mode,
                                struct larder_row *rows, size_t count, size_t row_size)
@@ -104,9 +141,8 @@ enum larder_status larder_many(struct larder_cache *cache, const struct larder_c
         status = larder__enter(cache, operation_of[many], call, &entry);
     if (status != LARDER_OK)
         return refuse_rows(cache, many, &all, status);
-    for (size_t i = 0; i < count; i++)
-        row_prepare(cache, many, mode, larder_row_at(&all, i));
+    rows_prepare(entry.target, many, mode, &all);
     if (count > 0)
-        entry.scope->ops->many(entry.scope, many, mode, &all);
+        rows_send(cache, call, many, mode, &entry, &all);
     return finish_rows(cache, many, &all);
 }

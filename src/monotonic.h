@@ -7,4 +7,11 @@
 /** `given`, or CLOCK_MONOTONIC where it has no function. */
 struct larder_clock larder__clock_or_default(struct larder_clock given);
 
+/** A clock that is read faster than `clock` and is behind it by at most `behind_ms` milliseconds:
+ * CLOCK_MONOTONIC_COARSE for CLOCK_MONOTONIC, else `clock` itself. */
+struct larder_clock larder__clock_coarse(struct larder_clock clock, uint32_t *behind_ms);
+
+/** 1 for the clock that a cache has when it was given none. */
+int larder__clock_is_default(struct larder_clock clock);
+
 #endif

@@ -9,6 +9,8 @@
 #include <larder/util/growth.h>
 #include <larder/util/message.h>
 
+#include "metadata.h"
+
 #define LARDER_OPTIONS_STRUCT struct larder__common
 static const struct larder_option common_rows[] = {
     LARDER__COMMON_OPTIONS_TABLE(LARDER_NUMBER_ROW, LARDER_TEXT_ROW)};
@@ -64,6 +66,15 @@ static void set_default(const struct larder_option *option, void *fields)
         set_number(option, fields, option->number_default);
     else
         set_text(option, fields, option->text_default);
+}
+
+int larder__option_equals(const struct larder_option *option, const void *fields,
+                          const void *others)
+{
+    if (larder__option_is_number(option->type))
+        return number_of(option, fields) == number_of(option, others);
+    const char *text = text_of(option, fields), *other = text_of(option, others);
+    return text == other || (text != NULL && other != NULL && strcmp(text, other) == 0);
 }
 
 void larder__options_default(struct larder__options options, void *fields)
@@ -148,6 +159,8 @@ void larder__option_range(const struct larder_option *option, char *text, size_t
         snprintf(text, size, "on or off");
     else if (option->type == LARDER_OPTION_SECRET)
         snprintf(text, size, "env:NAME or file:/path");
+    else if (option->type == LARDER_OPTION_METADATA)
+        larder__metadata_range(text, size);
     else if (!larder__option_is_number(option->type)) {
         if (option->choices != NULL)
             choices_format(option->choices, text, size);
@@ -299,6 +312,9 @@ static enum larder_status check_text(const struct larder_option *option, const c
                                      const struct larder_message *why)
 {
     char range[256];
+    uint32_t metadata;
+    if (option->type == LARDER_OPTION_METADATA)
+        return larder__metadata_read(option->name, text, &metadata, why);
     /* What was written may be the secret itself: it is never repeated. */
     if (option->type == LARDER_OPTION_SECRET && !is_secret_reference(text))
         return larder_fail(why, LARDER_BAD_ARGUMENT,

@@ -42,10 +42,14 @@ void larder__options_default(struct larder__options options, void *fields);
 const struct larder_option *larder__option_find(struct larder__options options, const char *name,
                                                 size_t length);
 
+/** Whether two structs have the same in an option's field. */
+int larder__option_equals(const struct larder_option *option, const void *fields,
+                          const void *others);
+
 /**
  * Reads an option's text into its field. A text is borrowed: the field points to it.
  * @param why  what would be right, beginning with the option's name; a secret is never repeated
- * @return OK or BAD_ARGUMENT
+ * @return OK; BAD_ARGUMENT; UNSUPPORTED for metadata that this library can't keep
  */
 enum larder_status larder__option_read(const struct larder_option *option, const char *text,
                                        void *fields, const struct larder_message *why);
@@ -63,7 +67,7 @@ void larder__option_range(const struct larder_option *option, char *text, size_t
  * Fills a struct of backend->options_size bytes: the table's defaults, then what the caller gave,
  * then every bound and choice is checked.
  * @param given  NULL, or the caller's struct; its first member, a size_t, says how much is there
- * @return OK or BAD_ARGUMENT
+ * @return OK; BAD_ARGUMENT; UNSUPPORTED as above
  */
 enum larder_status larder__options_complete(const struct larder_backend *backend, const void *given,
                                             void *complete, const struct larder_message *message);

@@ -10,7 +10,6 @@
 
 #include <larder/util/growth.h>
 #include <larder/util/message.h>
-#include <larder/util/uthash.h>
 
 #include "fork.h"
 #include "attach.h"
@@ -63,7 +62,7 @@ static const char *option_fault(const struct larder_backend *backend, size_t ind
 {
     const struct larder_option *option = &backend->options[index];
     struct larder__options before = {backend->options, index};
-    if ((unsigned)option->type > LARDER_OPTION_SERVERS)
+    if ((unsigned)option->type > LARDER_OPTION_METADATA)
         return "is of no known type";
     if (!is_name(option->name, LARDER__OPTION_NAME_MAX, "abcdefghijklmnopqrstuvwxyz0123456789_"))
         return "has a name that is not [a-z][a-z0-9_]{0,31}";
@@ -119,17 +118,12 @@ enum larder_status larder__backend_check(const struct larder_backend *backend,
 
 /* ---- registered at run time ---------------------------------------------------------------- */
 
-struct registered {
-    const struct larder_backend *backend;
-    UT_hash_handle hh;
-};
-
+/* In static storage, without a map on the heap: that would be lost with every dlclose(). */
 static struct {
     pthread_mutex_t mutex; /* order: taken alone; around fork() after the hooks' */
     struct {               /* touched only while holding mutex */
-        struct registered rows[LARDER__REGISTERED_MAX];
+        const struct larder_backend *rows[LARDER__REGISTERED_MAX];
         size_t count;
-        struct registered *by_scheme;
     } guarded;
 } registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -157,19 +151,23 @@ static void registry_unlock(void)
     pthread_mutex_unlock(&registry.mutex);
 }
 
+static const struct larder_backend *among(const struct larder_backend *const *rows, size_t count,
+                                          const char *scheme, size_t length)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strlen(rows[i]->scheme) == length && memcmp(rows[i]->scheme, scheme, length) == 0)
+            return rows[i];
+    return NULL;
+}
+
 static const struct larder_backend *builtin_find(const char *scheme, size_t length)
 {
-    for (size_t i = 0; i < BUILTIN_COUNT; i++)
-        if (strlen(builtin[i]->scheme) == length && memcmp(builtin[i]->scheme, scheme, length) == 0)
-            return builtin[i];
-    return NULL;
+    return among(builtin, BUILTIN_COUNT, scheme, length);
 }
 
 static const struct larder_backend *registered_find_locked(const char *scheme, size_t length)
 {
-    struct registered *found = NULL;
-    HASH_FIND(hh, registry.guarded.by_scheme, scheme, length, found);
-    return found != NULL ? found->backend : NULL;
+    return among(registry.guarded.rows, registry.guarded.count, scheme, length);
 }
 
 const struct larder_backend *larder__backend_builtin(size_t index)
@@ -205,12 +203,7 @@ static enum larder_status register_locked(const struct larder_backend *backend)
         return LARDER_EXISTS;
     if (registry.guarded.count == LARDER__REGISTERED_MAX)
         return LARDER_NO_MEMORY;
-    struct registered *row = &registry.guarded.rows[registry.guarded.count];
-    row->backend = backend;
-    HASH_ADD_KEYPTR(hh, registry.guarded.by_scheme, backend->scheme, length, row);
-    if (!larder_hash_added(row))
-        return LARDER_NO_MEMORY;
-    registry.guarded.count++;
+    registry.guarded.rows[registry.guarded.count++] = backend;
     return LARDER_OK;
 }
 
@@ -282,8 +275,8 @@ static void schemes_list(struct schemes *schemes)
         schemes->names[schemes->count++] = components[i].scheme;
     registry_lock();
     for (size_t i = 0; i < registry.guarded.count; i++)
-        if (!is_component(registry.guarded.rows[i].backend->scheme))
-            schemes->names[schemes->count++] = registry.guarded.rows[i].backend->scheme;
+        if (!is_component(registry.guarded.rows[i]->scheme))
+            schemes->names[schemes->count++] = registry.guarded.rows[i]->scheme;
     registry_unlock();
     larder__names_join(schemes->names, schemes->count, schemes->list, sizeof(schemes->list));
 }

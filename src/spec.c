@@ -6,7 +6,7 @@
 
 #include <larder/util/message.h>
 
-#include "handle.h"
+#include "attach.h"
 #include "ini_text.h"
 
 #define WHY_BYTES 512
@@ -296,9 +296,24 @@ void larder__common_apply(const struct larder__common *common, uint64_t given,
         open->errors_as_miss = strcmp(common->errors, "miss") == 0;
 }
 
+int larder__spec_equals(const struct larder__spec *spec, const struct larder__spec *other)
+{
+    if (spec->backend != other->backend)
+        return 0;
+    struct larder__options own = own_options(spec);
+    for (size_t i = 0; i < own.count; i++) {
+        int is_secret = own.rows[i].type == LARDER_OPTION_SECRET;
+        if ((is_secret && (spec->options_given >> i & 1) != 0) ||
+            !larder__option_equals(&own.rows[i], spec->options, other->options))
+            return 0;
+    }
+    return 1;
+}
+
 enum larder_status larder__spec_open(const struct larder__spec *spec,
                                      const struct larder_open_options *base,
-                                     struct larder__text where, struct larder_cache **cache,
+                                     struct larder__text where, struct larder_cache *predecessor,
+                                     struct larder_cache **cache,
                                      const struct larder_message *message)
 {
     char why[2 * WHY_BYTES] = "";
@@ -309,6 +324,6 @@ enum larder_status larder__spec_open(const struct larder__spec *spec,
     open.struct_size = sizeof(open);
     larder__common_apply(&spec->common, spec->common_given, &open);
     const void *options = spec->backend->options_size >= sizeof(size_t) ? spec->options : NULL;
-    status = larder_open_backend(spec->backend, options, &open, cache, why, sizeof(why));
+    status = larder__leaf_open(spec->backend, options, &open, predecessor, cache, why, sizeof(why));
     return status == LARDER_OK ? status : larder__spec_refuse(spec, where, message, status, why);
 }

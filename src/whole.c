@@ -34,10 +34,12 @@ enum larder_status larder_flush(struct larder_cache *cache)
     enum larder_status status = larder__enter(cache, LARDER_OPERATION_FLUSH, NULL, &entry);
     if (status == LARDER_OK && cache->client != NULL)
         status = larder__client_flush(cache->client, entry.scope);
-    else if (status == LARDER_OK && !larder_can(cache->traits, LARDER_CAN_FLUSH))
+    else if (status == LARDER_OK && !larder_can(entry.target->traits, LARDER_CAN_FLUSH))
         status = LARDER_UNSUPPORTED;
     else if (status == LARDER_OK)
         status = entry.scope->ops->flush(entry.scope);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_flush(cache);
     return larder__finish(cache, LARDER_OPERATION_FLUSH, no_key, status);
 }
 
@@ -51,10 +53,12 @@ enum larder_status larder_keys(struct larder_cache *cache, struct larder_cursor 
         *count = 0;
     if (cursor != NULL && buffer != NULL && keys != NULL && capacity > 0 && count != NULL)
         status = larder__enter(cache, LARDER_OPERATION_KEYS, NULL, &entry);
-    if (status == LARDER_OK && !larder_can(cache->traits, LARDER_CAN_KEYS))
+    if (status == LARDER_OK && !larder_can(entry.target->traits, LARDER_CAN_KEYS))
         status = LARDER_UNSUPPORTED;
     if (status == LARDER_OK)
         status = entry.scope->ops->keys(entry.scope, cursor, buffer, size, keys, capacity, count);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_keys(cache, cursor, buffer, size, keys, capacity, count);
     return larder__finish(cache, LARDER_OPERATION_KEYS, no_key, status);
 }
 
@@ -65,10 +69,9 @@ enum larder_status larder_stats(struct larder_cache *cache, struct larder_stat *
         *count = 0;
     if (cache == NULL || count == NULL || (rows == NULL && capacity > 0))
         return LARDER_BAD_ARGUMENT;
-    /* acquire: pairs with the release of whoever swaps the scope */
-    const struct larder_scope *scope = atomic_load_explicit(&cache->scope, memory_order_acquire);
-    if (scope == &larder__closed_scope)
-        return LARDER_CLOSED;
+    const struct target *target = larder__target(cache);
+    if (target->refusal != LARDER_OK)
+        return target->refusal;
     struct larder_stats_out out = {rows, capacity, 0, NULL};
     struct larder_totals totals = {{{0}}};
     larder__counters_total(cache->counters, &totals);
@@ -78,7 +81,7 @@ enum larder_status larder_stats(struct larder_cache *cache, struct larder_stat *
     if (cache->client != NULL)
         larder__client_stats(cache->client, &out);
     else
-        scope->ops->stats(scope, &out);
+        target->scope.ops->stats(&target->scope, &out);
     *count = out.count;
     return LARDER_OK;
 }
@@ -91,18 +94,17 @@ enum larder_status larder_purge(struct larder_cache *cache, uint32_t budget_ms,
     *next_due_ms = UINT64_MAX;
     if (cache == NULL)
         return LARDER_BAD_ARGUMENT;
-    /* acquire: pairs with the release of whoever swaps the scope */
-    const struct larder_scope *scope = atomic_load_explicit(&cache->scope, memory_order_acquire);
-    if (scope == &larder__closed_scope)
-        return LARDER_CLOSED;
+    const struct target *target = larder__target(cache);
+    if (target->refusal != LARDER_OK)
+        return target->refusal;
     if (cache->client != NULL)
         return larder__client_purge(cache->client, budget_ms, next_due_ms);
-    return scope->ops->purge(scope, budget_ms, next_due_ms);
+    return target->scope.ops->purge(&target->scope, budget_ms, next_due_ms);
 }
 
 const struct larder_traits *larder_describe(const struct larder_cache *cache)
 {
-    return cache != NULL ? cache->traits : NULL;
+    return cache != NULL ? larder__last_target(cache)->traits : NULL;
 }
 
 enum larder_status larder_wire_key(struct larder_cache *cache, struct larder_slice key,
@@ -114,11 +116,14 @@ enum larder_status larder_wire_key(struct larder_cache *cache, struct larder_sli
         return LARDER_BAD_ARGUMENT;
     if (larder__key_check(key) != LARDER_OK)
         return LARDER_BAD_KEY;
-    /* acquire: pairs with the release of whoever swaps the scope */
-    const struct larder_scope *scope = atomic_load_explicit(&cache->scope, memory_order_acquire);
-    if (scope == &larder__closed_scope)
-        return LARDER_CLOSED;
-    if (!larder_can(cache->traits, LARDER_CAN_WIRE_KEY))
+    const struct target *target = larder__target(cache);
+    if (target->refusal != LARDER_OK)
+        return target->refusal;
+    if (!larder_can(target->traits, LARDER_CAN_WIRE_KEY))
         return LARDER_UNSUPPORTED;
-    return scope->ops->wire_key(scope, key, buffer, size, length);
+    enum larder_status status =
+        target->scope.ops->wire_key(&target->scope, key, buffer, size, length);
+    if (status == LARDER_CLOSED && larder__moved(cache, target))
+        return larder_wire_key(cache, key, buffer, size, length);
+    return status;
 }

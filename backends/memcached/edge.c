@@ -35,14 +35,13 @@ static enum larder_status site_open(struct site *site, const struct config *conf
     return status;
 }
 
-static void sites_close(struct edge *edge)
+static void sites_close(struct site *sites, uint32_t count)
 {
-    while (edge->site_count > 0) {
-        struct site *site = &edge->sites[--edge->site_count];
-        larder_markdown_clean_up(&site->markdown);
-        larder_name_release(site->name);
+    for (uint32_t i = 0; i < count; i++) {
+        larder_markdown_clean_up(&sites[i].markdown);
+        larder_name_release(sites[i].name);
     }
-    free(edge->sites);
+    free(sites);
 }
 
 static enum larder_status sites_open(struct edge *edge)
@@ -56,7 +55,7 @@ static enum larder_status sites_open(struct edge *edge)
         edge->site_count += status == LARDER_OK;
     }
     if (status != LARDER_OK)
-        sites_close(edge);
+        sites_close(edge->sites, edge->site_count);
     return status;
 }
 
@@ -226,10 +225,13 @@ enum larder_status edge_open(const struct common_options *options, uint64_t prom
     if (status != LARDER_OK)
         return status;
     struct edge *opened = calloc(1, sizeof(*opened));
-    if (opened == NULL)
+    if (opened == NULL || pthread_mutex_init(&opened->mutex, NULL) != 0) {
+        free(opened);
         return LARDER_NO_MEMORY;
+    }
     status = edge_build(opened, options, message);
     if (status != LARDER_OK) {
+        pthread_mutex_destroy(&opened->mutex);
         free(opened);
         return status;
     }
@@ -238,25 +240,115 @@ enum larder_status edge_open(const struct common_options *options, uint64_t prom
     return LARDER_OK;
 }
 
+/* ---- inside and outside -------------------------------------------------------------------- */
+
+/* All but the shell. */
+struct bulk {
+    struct config *config; /* NULL: there is none, or none to be freed yet */
+    struct site *sites;
+    uint32_t site_count;
+    memcached_st *ring;
+};
+
+static struct bulk bulk_take_locked(struct edge *edge)
+{
+    struct bulk bulk = {edge->config, edge->sites, edge->site_count, edge->ring};
+    edge->config = NULL;
+    edge->sites = NULL;
+    edge->ring = NULL;
+    return bulk;
+}
+
+static struct bulk bulk_take_if_over_locked(struct edge *edge)
+{
+    struct bulk none = {NULL, NULL, 0, NULL};
+    return edge->guarded.shut && edge->guarded.inside == 0 ? bulk_take_locked(edge) : none;
+}
+
+static void bulk_free(struct bulk bulk)
+{
+    if (bulk.config == NULL)
+        return;
+    sites_close(bulk.sites, bulk.site_count);
+    memcached_free(bulk.ring);
+    config_clean_up(bulk.config);
+    free(bulk.config);
+}
+
+int edge_enter(struct edge *edge)
+{
+    pthread_mutex_lock(&edge->mutex);
+    int is_open = !edge->guarded.shut;
+    edge->guarded.inside += (uint32_t)is_open;
+    pthread_mutex_unlock(&edge->mutex);
+    return is_open;
+}
+
+void edge_leave(struct edge *edge)
+{
+    pthread_mutex_lock(&edge->mutex);
+    edge->guarded.inside--;
+    struct bulk bulk = bulk_take_if_over_locked(edge);
+    pthread_mutex_unlock(&edge->mutex);
+    bulk_free(bulk);
+}
+
+void edge_shut(struct edge *edge)
+{
+    pthread_mutex_lock(&edge->mutex);
+    edge->guarded.shut = 1;
+    struct bulk bulk = bulk_take_if_over_locked(edge);
+    pthread_mutex_unlock(&edge->mutex);
+    bulk_free(bulk);
+}
+
 void edge_close(struct edge *edge)
 {
     if (edge == NULL)
         return;
-    sites_close(edge);
-    memcached_free(edge->ring);
-    config_clean_up(edge->config);
-    free(edge->config);
+    bulk_free(bulk_take_locked(edge));
+    pthread_mutex_destroy(&edge->mutex);
     free(edge);
 }
 
+static int is_same_server(const struct site *site, const struct site *other)
+{
+    return site->server->port == other->server->port &&
+           strcmp(site->server->host, other->server->host) == 0;
+}
+
+static void site_follow(struct site *site, struct site *older)
+{
+    larder_markdown_follow(&site->markdown, &older->markdown, larder_monotonic_ns());
+    atomic_store_explicit(&site->item_max,
+                          atomic_load_explicit(&older->item_max, memory_order_relaxed),
+                          memory_order_relaxed);
+}
+
+void edge_follow(struct edge *edge, struct edge *older)
+{
+    if (!edge_enter(older))
+        return;
+    for (uint32_t i = 0; i < edge->site_count; i++)
+        for (uint32_t j = 0; j < older->site_count; j++)
+            if (is_same_server(&edge->sites[i], &older->sites[j]))
+                site_follow(&edge->sites[i], &older->sites[j]);
+    edge_leave(older);
+}
+
+/* Nobody empties the edge between the steps: the mutex is held, and its sites' under it. */
 void edge_fork(struct edge *edge, enum larder_fork_step step)
 {
-    for (uint32_t i = 0; i < edge->site_count; i++)
+    if (step == LARDER_FORK_PREPARE)
+        pthread_mutex_lock(&edge->mutex);
+    for (uint32_t i = 0; edge->sites != NULL && i < edge->site_count; i++)
         larder_markdown_fork(&edge->sites[i].markdown, step);
-    if (step != LARDER_FORK_CHILD)
-        return;
-    edge->generation++;
-    atomic_store_explicit(&edge->counters.links_open, 0, memory_order_relaxed);
+    if (step == LARDER_FORK_CHILD) {
+        edge->generation++;
+        atomic_store_explicit(&edge->counters.links_open, 0, memory_order_relaxed);
+    }
+    if (step != LARDER_FORK_PREPARE)
+        pthread_mutex_unlock(&edge->mutex);
 }
 
 /* ---- figures ------------------------------------------------------------------------------- */
@@ -275,6 +367,8 @@ void edge_stats(struct edge *edge, struct larder_stats_out *out)
     larder_stat_add(out, #name, atomic_load_explicit(&edge->counters.name, memory_order_relaxed));
     EDGE_COUNTER_TABLE(EDGE_COUNTER_STAT)
 #undef EDGE_COUNTER_STAT
+    if (!edge_enter(edge))
+        return;
     for (uint32_t i = 0; i < edge->site_count; i++) {
         struct larder_markdown_figures figures;
         larder_markdown_read(&edge->sites[i].markdown, &figures);
@@ -282,4 +376,5 @@ void edge_stats(struct edge *edge, struct larder_stats_out *out)
         stat_add_site(out, i, "markdowns", figures.markdowns);
         stat_add_site(out, i, "probes", figures.probes);
     }
+    edge_leave(edge);
 }

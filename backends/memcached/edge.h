@@ -10,6 +10,10 @@
  * it.
  *
  * Nothing here is locked while libmemcached is at work.
+ *
+ * Whoever works with an edge enters it before and leaves it after, and so does a session for as
+ * long as it holds a client. Shutting an edge down lets nobody in any more, and whoever leaves it
+ * last frees all but its shell, which stays until close.
  */
 #ifndef MEMCACHED_EDGE_H
 #define MEMCACHED_EDGE_H
@@ -92,16 +96,23 @@ struct lender {
 };
 
 struct edge {
-    struct lender lender;  /* set by the backend before the first call */
-    struct config *config; /* this down to ring: set in open, then only read */
-    struct site *sites;
-    uint32_t site_count;
-    memcached_st *ring;
+    struct lender lender; /* set by the backend before the first call */
+    uint32_t site_count;  /* set in open, then only read, as are the traits */
     struct larder_traits traits;
+    /* What the shell lacks: set in open, then only read, by those who are inside; NULL when the
+     * last has left an edge that was shut down. */
+    struct config *config;
+    struct site *sites;
+    memcached_st *ring;
     /* Steps in a forked child, before it has a second thread: connections of an older generation
      * are the parent's. */
     uint64_t generation;
     struct edge_counters counters;
+    pthread_mutex_t mutex; /* order: before a mark-down's, and that around fork() alone */
+    struct {               /* touched only while holding mutex */
+        uint32_t inside;   /* calls, and sessions that hold a client */
+        int shut;
+    } guarded;
 };
 
 /* ---- edge.c -------------------------------------------------------------------------------- */
@@ -109,6 +120,14 @@ struct edge {
 /** @return OK with an edge that lacks only its lender; BAD_ARGUMENT; UNSUPPORTED; NO_MEMORY */
 enum larder_status edge_open(const struct common_options *options, uint64_t promises,
                              const struct larder_message *message, struct edge **edge);
+/** Goes on from what `older`, which is open, knows of the servers that both have. Before the first
+ * call. */
+void edge_follow(struct edge *edge, struct edge *older);
+/** @return 0: it was shut down; 1: it stays as it is until edge_leave() */
+int edge_enter(struct edge *edge);
+void edge_leave(struct edge *edge);
+/** Lets nobody in any more. The lender's idle clients are freed before. */
+void edge_shut(struct edge *edge);
 /** Last and alone; the lender's clients are freed before. NULL does nothing. */
 void edge_close(struct edge *edge);
 /** The child's step forgets the parent's connections. */
@@ -167,11 +186,12 @@ struct call {
     uint64_t deadline_ns;
     struct client *client; /* NULL: none was needed so far */
     int held;              /* the client is the session's */
+    int entered;           /* the edge is to be left */
 };
 
-/** @return OK, or WOULD_BLOCK: every call waits for the network */
+/** @return OK; CLOSED; WOULD_BLOCK: every call waits for the network. call_end() follows always */
 enum larder_status call_begin(struct call *call, const struct larder_scope *scope);
-/** Gives the client back. */
+/** Gives the client back and leaves. */
 void call_end(struct call *call);
 
 /** Takes a client, unless the call has one. @return OK; as lender_borrow_fn */

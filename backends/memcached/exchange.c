@@ -5,12 +5,23 @@
 
 /* ---- the call ------------------------------------------------------------------------------ */
 
+/* A session that holds a client of ours is inside until its end, also when nobody else gets in. */
+static int session_is_inside(const struct edge *edge, const struct larder_session *session)
+{
+    return session != NULL && session->owner == edge && session->member != NULL;
+}
+
 enum larder_status call_begin(struct call *call, const struct larder_scope *scope)
 {
     struct edge *edge = scope->self;
     *call = (struct call){.edge = edge, .scope = scope};
     if (larder_scope_no_wait(scope))
         return LARDER_WOULD_BLOCK;
+    if (!session_is_inside(edge, scope->session)) {
+        call->entered = edge_enter(edge);
+        if (!call->entered)
+            return LARDER_CLOSED;
+    }
     call->deadline_ns = larder_scope_deadline(scope, edge->config->timeout_ms);
     return LARDER_OK;
 }
@@ -20,6 +31,9 @@ void call_end(struct call *call)
     if (call->client != NULL && !call->held)
         call->edge->lender.give_back(call->edge->lender.context, call->client);
     call->client = NULL;
+    if (call->entered)
+        edge_leave(call->edge);
+    call->entered = 0;
 }
 
 enum larder_status call_borrow(struct call *call)
@@ -28,7 +42,7 @@ enum larder_status call_borrow(struct call *call)
     const struct lender *lender = &call->edge->lender;
     if (call->client != NULL)
         return LARDER_OK;
-    if (session != NULL && session->owner == call->edge && session->member != NULL) {
+    if (session_is_inside(call->edge, session)) {
         call->client = session->member;
         call->held = 1;
     } else {
@@ -40,6 +54,22 @@ enum larder_status call_borrow(struct call *call)
     }
     client_leave_inherited(call->edge, call->client);
     return LARDER_OK;
+}
+
+uint32_t edge_placed(const struct larder_scope *scope, struct larder_slice key)
+{
+    struct edge *edge = scope->self;
+    struct larder_wire_key wire;
+    uint32_t site = 0;
+    int is_inside = session_is_inside(edge, scope->session);
+    if (larder_key_encode(key, scope->flags, &wire) != LARDER_OK)
+        return 0;
+    if (!is_inside && !edge_enter(edge))
+        return 0; /* the call that wants to know will be CLOSED */
+    site = edge_place(edge, scope, key, wire.bytes);
+    if (!is_inside)
+        edge_leave(edge);
+    return site;
 }
 
 enum larder_status call_target(const struct call *call, struct larder_slice key,

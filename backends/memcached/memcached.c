@@ -100,6 +100,7 @@ static void free_idle(struct stack *stack)
 static void memcached_backend_shutdown(void *self)
 {
     free_idle(stack_of(self));
+    edge_shut(self);
 }
 
 static void memcached_backend_close(void *self)
@@ -166,6 +167,16 @@ static enum larder_status memcached_backend_open(const struct larder_host *host,
     return LARDER_OK;
 }
 
+static enum larder_status memcached_backend_succeed(const struct larder_host *host,
+                                                    const void *options, void *predecessor,
+                                                    struct larder_message *message, void **self)
+{
+    enum larder_status status = memcached_backend_open(host, options, message, self);
+    if (status == LARDER_OK)
+        edge_follow(*self, predecessor);
+    return status;
+}
+
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
 static const struct larder_ops memcached_ops = {
@@ -206,4 +217,5 @@ const struct larder_backend larder_memcached_backend = {
     .options = memcached_options,
     .option_count = sizeof(memcached_options) / sizeof(memcached_options[0]),
     .options_size = sizeof(struct larder_memcached_options),
+    .succeed = memcached_backend_succeed,
 };

@@ -646,11 +646,3 @@ uint32_t edge_servers(const struct larder_scope *scope)
 {
     return ((const struct edge *)scope->self)->site_count;
 }
-
-uint32_t edge_placed(const struct larder_scope *scope, struct larder_slice key)
-{
-    struct larder_wire_key wire;
-    if (larder_key_encode(key, scope->flags, &wire) != LARDER_OK)
-        return 0;
-    return edge_place(scope->self, scope, key, wire.bytes);
-}

@@ -1,12 +1,12 @@
 /*
- * Leases. A lease on a missing key is a pending entry: no value, a token and the lease's end. One
- * on a live entry that is near its end stands in that entry; should the value end first, what is
- * left of the entry is pending. Any store makes a new entry and any delete removes it, which voids
- * the lease.
+ * Leases. A lease on a missing key is a pending item: no value, a token and the lease's end. One on
+ * a live entry that is near its end stands in that entry's item; should the value end first, what
+ * is left is pending. Any store makes an item without a lease and any delete removes it, which
+ * voids the lease.
  */
 #include "operations.h"
 
-#include "shard.h"
+#include "look.h"
 
 struct lease_arguments {
     const struct larder_scope *scope;
@@ -16,46 +16,63 @@ struct lease_arguments {
     const struct larder_write *write; /* fill */
 };
 
-static bool wants_refresh(const struct visit *visit, const struct larder_scope *scope)
+static uint64_t recache_ms_of(const struct larder_scope *scope)
 {
-    const struct entry *entry = visit->entry;
-    uint64_t recache_ms = scope->call != NULL ? scope->call->recache_ms : 0;
-    if (recache_ms == 0 || entry->expiry_ns == LARDER_NEVER_NS)
-        return false;
-    return entry->expiry_ns < larder_deadline_after(visit->now_ns, recache_ms) &&
-           !larder__lease_is_valid(entry, entry->lease_token, visit->now_ns);
+    return scope->call != NULL ? scope->call->recache_ms : 0;
 }
 
-/* The entry may end later now, so it changes its bucket. */
-static void set_lease(struct visit *visit, uint64_t token, uint64_t end_ns)
+static uint64_t after(uint64_t now_ms, uint64_t more_ms)
 {
-    struct wheel *wheel = &visit->shard->guarded.wheel;
-    larder__wheel_unlink(wheel, visit->entry);
-    visit->entry->lease_token = token;
-    visit->entry->lease_end_ns = end_ns;
-    larder__wheel_link(wheel, visit->entry);
+    return more_ms > UINT64_MAX / 2 - now_ms ? UINT64_MAX / 2 : now_ms + more_ms;
+}
+
+static bool wants_refresh(const struct visit *visit, const struct larder_scope *scope)
+{
+    uint64_t expiry_ms = larder__item_expiry_ms(visit->item);
+    if (recache_ms_of(scope) == 0 || expiry_ms == UINT64_MAX)
+        return false;
+    return expiry_ms < after(visit->now_ms, recache_ms_of(scope)) &&
+           !larder__lease_is_valid(visit->item, 0, visit->now_ms);
+}
+
+/* The same entry, with this lease or none. */
+static enum larder_status put_lease(struct visit *visit, struct item_lease lease)
+{
+    struct draft draft;
+    larder__draft_of_item(visit->item, &draft);
+    draft.lease = lease;
+    return larder__visit_put(visit, &draft);
+}
+
+static struct item_lease new_lease(struct visit *visit, uint32_t lease_ms)
+{
+    struct item_lease lease = {larder__visit_token(visit),
+                               after(visit->now_ms, lease_ms + visit->memory->slack_ms)};
+    return lease;
 }
 
 static enum larder_status get_present(struct visit *visit, const struct lease_arguments *get)
 {
-    enum larder_status status = larder__entry_view(visit->entry, visit->now_ns, get->value);
-    if (status != LARDER_OK || !wants_refresh(visit, get->scope))
-        return status;
-    get->lease->token = larder__visit_token(visit);
-    get->value->info.marks |= LARDER_REFRESH_WANTED;
-    set_lease(visit, get->lease->token, larder_deadline_after(visit->now_ns, get->lease_ms));
-    return LARDER_OK;
+    struct look look = {visit->memory, visit->thread, UINT64_MAX, visit->now_ms};
+    larder__item_hit(visit->item);
+    if (wants_refresh(visit, get->scope)) {
+        struct item_lease lease = new_lease(visit, get->lease_ms);
+        enum larder_status status = put_lease(visit, lease);
+        if (status != LARDER_OK)
+            return status;
+        get->lease->token = lease.token;
+        get->value->info.marks |= LARDER_REFRESH_WANTED;
+    }
+    return larder__view(&look, visit->item, get->value);
 }
 
 static enum larder_status put_pending(struct visit *visit, const struct lease_arguments *get)
 {
-    struct draft draft = {.expiry_ns = 0,
-                          .lease_token = larder__visit_token(visit),
-                          .lease_end_ns = larder_deadline_after(visit->now_ns, get->lease_ms)};
+    struct draft draft = {.expiry_ms = EXPIRY_PAST, .lease = new_lease(visit, get->lease_ms)};
     enum larder_status status = larder__visit_put(visit, &draft);
     if (status != LARDER_OK)
         return status;
-    get->lease->token = draft.lease_token;
+    get->lease->token = draft.lease.token;
     return LARDER_MISS;
 }
 
@@ -66,7 +83,7 @@ static enum larder_status get_attempt(struct visit *visit, void *arguments)
         return get_present(visit, get);
     if (visit->presence == NEGATIVE)
         return LARDER_ABSENT;
-    return visit->entry != NULL ? LARDER_MISS : put_pending(visit, get);
+    return visit->item != NULL ? LARDER_MISS : put_pending(visit, get);
 }
 
 enum larder_status larder__memory_lease_get(const struct larder_scope *scope,
@@ -75,13 +92,18 @@ enum larder_status larder__memory_lease_get(const struct larder_scope *scope,
 {
     struct lease_arguments get = {scope, lease_ms, value, lease, NULL};
     lease->token = 0;
+    if (recache_ms_of(scope) == 0) { /* a hit needs no lock */
+        enum larder_status status = larder__memory_get(scope, key, value);
+        if (status != LARDER_MISS)
+            return status;
+    }
     return larder__visit_storing(scope, key, get_attempt, &get);
 }
 
 static bool holds(const struct visit *visit, const struct larder_lease *lease)
 {
-    return visit->entry != NULL &&
-           larder__lease_is_valid(visit->entry, lease->token, visit->now_ns);
+    return visit->item != NULL && lease->token != 0 &&
+           larder__lease_is_valid(visit->item, lease->token, visit->now_ms);
 }
 
 static enum larder_status fill_attempt(struct visit *visit, void *arguments)
@@ -90,10 +112,12 @@ static enum larder_status fill_attempt(struct visit *visit, void *arguments)
     const struct larder_write *write = fill->write;
     if (!holds(visit, fill->lease))
         return LARDER_CONFLICT;
-    struct draft draft = {.head = write->value,
-                          .flags = write->flags,
-                          .absent = (write->marks & LARDER_WRITE_ABSENT) != 0,
-                          .expiry_ns = larder__expiry_after(visit->now_ns, write->ttl_ms)};
+    struct draft draft = {
+        .head = write->value.data,
+        .head_length = write->value.length,
+        .flags = write->flags,
+        .absent = (write->marks & LARDER_WRITE_ABSENT) != 0,
+        .expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, write->ttl_ms)};
     return larder__visit_put(visit, &draft);
 }
 
@@ -105,19 +129,19 @@ enum larder_status larder__memory_lease_fill(const struct larder_scope *scope,
     return larder__visit_storing(scope, key, fill_attempt, &fill);
 }
 
+static enum larder_status return_attempt(struct visit *visit, void *arguments)
+{
+    const struct larder_lease *lease = arguments;
+    if (!holds(visit, lease))
+        return LARDER_CONFLICT;
+    if (visit->presence != MISSING)
+        return put_lease(visit, (struct item_lease){0, 0});
+    larder__visit_remove(visit);
+    return LARDER_OK;
+}
+
 enum larder_status larder__memory_lease_return(const struct larder_scope *scope,
                                                struct larder_slice key, struct larder_lease lease)
 {
-    struct visit visit;
-    enum larder_status status = larder__visit_begin(&visit, scope, key);
-    if (status != LARDER_OK)
-        return status;
-    if (!holds(&visit, &lease))
-        status = LARDER_CONFLICT;
-    else if (visit.presence == MISSING)
-        larder__visit_remove(&visit);
-    else
-        set_lease(&visit, 0, 0);
-    larder__visit_end(&visit, SWEPT_BY_WRITES);
-    return status;
+    return larder__visit_storing(scope, key, return_attempt, &lease);
 }

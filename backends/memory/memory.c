@@ -1,25 +1,29 @@
 /*
- * memory: a cache in the process. Entries live in shards, each a uthash table with its own lock and
- * its own time buckets; one ledger holds the byte bound for all of them.
+ * memory: a cache in the process. Items lie in segments, which are appended to, and emptied and
+ * given back as a whole; an index finds them; readers take no lock.
  *
- *   ledger.c    what counts against the bound        sweep.c     housekeeping, a step per call
- *   entry.c     key, value, views                    eviction.c  making room
- *   table.c     the index of a shard                 read.c, write.c, lease.c, keys.c, whole.c
- *   wheel.c     time buckets                                     the operations
- *   shard.c     one call on one key
+ *   item.h       the bytes of an entry              policy.c   what is evicted
+ *   index.c      from a key to its item             scan.c     emptying a segment
+ *   segment.c    the life of a segment              room.c     making room under the bound
+ *   wheel.c      segments by the time they are due  sweep.c    housekeeping, a step per call
+ *   lane.c       where threads append               visit.c    one writer's operation on one key
+ *   large.c      long values, which views hold      look.h     one reader's
+ *   space.c      namespaces                         read.c, many.c, write.c, lease.c, keys.c,
+ *   hash.h, budget.h, region.c                      whole.c    the operations
  *
- * Lock order: one shard's lock at a time, and nothing below it; fork alone takes all, in order.
+ * util/epoch.h protects readers; memory.h has the order of locks.
  */
-#include <larder/memory.h>
+#include "memory.h"
 
+#include <sched.h>
+#include <unistd.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include <larder/util/deadline.h>
+#include <larder/util/message.h>
 
 #include "operations.h"
-#include "shard.h"
-
-#define BYTES_PER_SHARD (UINT64_C(1) << 20)
-#define NS_PER_MS UINT64_C(1000000)
+#include "scan.h"
 
 /* ---- traits -------------------------------------------------------------------------------- */
 
@@ -30,26 +34,10 @@
      LARDER_CAN_STORE_VERSION | LARDER_CAN_KEYS | LARDER_CAN_FLUSH | LARDER_CAN_NAMESPACES |      \
      LARDER_CAN_MANY_READ | LARDER_CAN_MANY_WRITE)
 
-/* The longest value that fits beside a key of this length in a namespace. */
+/* The longest value is what fits beside a key of this length. */
 #define SMALL_KEY_BYTES 256u
 
-static uint64_t value_max(uint64_t capacity_bytes)
-{
-    struct key key = {.space = larder_bytes(NULL, LARDER_NAMESPACE_BYTES_MAX),
-                      .name = larder_bytes(NULL, SMALL_KEY_BYTES)};
-    struct draft draft = {0};
-    uint64_t length = capacity_bytes < ENTRY_VALUE_MAX ? capacity_bytes : ENTRY_VALUE_MAX;
-    do { /* the bound is rounded up by less than two pages: a few rounds */
-        draft.head.length = (size_t)length;
-        uint64_t bound = larder__entry_bound(&key, &draft);
-        if (bound <= capacity_bytes)
-            return length;
-        length -= bound - capacity_bytes < length ? bound - capacity_bytes : length;
-    } while (length > 0);
-    return 0;
-}
-
-static struct larder_traits make_traits(uint64_t capacity_bytes)
+static struct larder_traits make_traits(const struct memory *memory)
 {
     struct larder_traits traits = {
         .size = sizeof(struct larder_traits),
@@ -60,9 +48,10 @@ static struct larder_traits make_traits(uint64_t capacity_bytes)
         .options = LARDER_TAKES_NO_WAIT | LARDER_TAKES_NO_REPLY | LARDER_TAKES_TIMEOUT |
                    LARDER_TAKES_RECACHE | LARDER_TAKES_TOUCH | LARDER_TAKES_VERSION |
                    LARDER_TAKES_ROUTING_KEY,
-        .value_max = value_max(capacity_bytes),
+        .value_max = memory->capacity_bytes - sizeof(struct large) - SMALL_KEY_BYTES,
         .delta_max = UINT64_MAX,
         .ttl_step_ms = 1,
+        .ttl_late_ms = memory->slack_ms > 0 ? (uint32_t)(2 * memory->slack_ms) : 0,
         .key_max = LARDER_KEY_BYTES_MAX,
     };
     return traits;
@@ -74,87 +63,208 @@ static const struct larder_traits *memory_traits(const void *self)
     return &memory->traits;
 }
 
+/* ---- sizes --------------------------------------------------------------------------------- */
+
+#define SEGMENT_SHIFT_MIN 12u
+#define SEGMENT_SHIFT_MAX 20u
+#define SEGMENTS_WANTED 1024u /* at the bound: the policy works on whole segments */
+#define ARENA_BYTES_MAX ((UINT64_C(1) << 32) * ITEM_UNIT - (UINT64_C(1) << SEGMENT_SHIFT_MAX))
+#define GROWTH_FACTOR 8u /* how far the bound may be raised later: addresses are reserved for it */
+#define LARGE_FACTOR 16u
+#define HUGE_BYTES_MIN (UINT64_C(64) << 20)
+#define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
+#define STRIPE_BYTES (UINT64_C(1) << 16)
+
+struct sizes {
+    unsigned segment_shift;
+    uint64_t segments; /* at the bound */
+    uint64_t arena_bytes;
+    unsigned stripe_bits;
+    uint32_t lanes;
+    bool huge;
+};
+
+static uint64_t at_most(uint64_t value, uint64_t most)
+{
+    return value < most ? value : most;
+}
+
+static unsigned log2_of(uint64_t value)
+{
+    return 63u - (unsigned)__builtin_clzll(value | 1);
+}
+
+static struct sizes choose_sizes(const struct larder_memory_options *options)
+{
+    uint64_t max_bytes = options->max_bytes;
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t cores = online > 0 ? (uint64_t)online : 1;
+    struct sizes sizes = {.segment_shift = log2_of(max_bytes / SEGMENTS_WANTED)};
+    if (sizes.segment_shift < SEGMENT_SHIFT_MIN)
+        sizes.segment_shift = SEGMENT_SHIFT_MIN;
+    if (sizes.segment_shift > SEGMENT_SHIFT_MAX)
+        sizes.segment_shift = SEGMENT_SHIFT_MAX;
+    sizes.segments = at_most(max_bytes, ARENA_BYTES_MAX) >> sizes.segment_shift;
+    sizes.arena_bytes = max_bytes > ARENA_BYTES_MAX / GROWTH_FACTOR ? ARENA_BYTES_MAX
+                                                                    : max_bytes * GROWTH_FACTOR;
+    sizes.stripe_bits = log2_of(at_most(max_bytes / STRIPE_BYTES, STRIPES_MAX));
+    sizes.lanes = 1;
+    while (sizes.lanes < cores && sizes.lanes < LANES_MAX &&
+           sizes.lanes * 64 < sizes.segments)
+        sizes.lanes *= 2;
+    sizes.huge = options->huge_pages != 0 && max_bytes >= HUGE_BYTES_MIN;
+    return sizes;
+}
+
 /* ---- open ---------------------------------------------------------------------------------- */
 
-static uint32_t choose_shard_count(uint64_t max_bytes)
+static size_t stripes_size(unsigned stripe_bits)
 {
-    uint32_t count = 1;
-    while (count < SHARDS_MAX && max_bytes / BYTES_PER_SHARD >= 2 * (uint64_t)count)
-        count *= 2;
-    return count;
+    return sizeof(struct stripe) << stripe_bits;
 }
 
-static size_t memory_size(uint32_t shard_count)
+static void *new_lines(size_t bytes)
 {
-    return sizeof(struct memory) + shard_count * sizeof(struct shard);
+    void *lines = aligned_alloc(2 * LARDER_LINE_BYTES,
+                                larder__round_up(bytes, (size_t)2 * LARDER_LINE_BYTES));
+    if (lines != NULL)
+        memset(lines, 0, bytes);
+    return lines;
 }
 
-static size_t heads_size(uint32_t shard_count, uint32_t buckets)
+static void init_stripes(struct memory *memory)
 {
-    return shard_count * larder__wheel_heads(buckets) * sizeof(struct entry *);
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
+        pthread_mutex_init(&memory->stripes[i].lock, NULL);
+        /* a version read from one cache must not fit an entry of the one that follows it */
+        memory->stripes[i].guarded.version = (uint32_t)larder_random();
+    }
 }
 
-/* What is charged whether or not there are entries. aligned_alloc() may lose an alignment's worth.
- */
-static uint64_t fixed_bytes_of(uint32_t shard_count, uint32_t buckets)
+static void init_lanes(struct memory *memory, const struct sizes *sizes, uint64_t max_bytes)
 {
-    return larder__heap_bound(memory_size(shard_count) + alignof(struct memory)) +
-           larder__heap_bound(heads_size(shard_count, buckets));
+    uint64_t classes = sizes->segments / (sizes->lanes * 16);
+    for (uint32_t i = 0; i <= memory->lane_mask; i++) {
+        struct lane *lane = &memory->lanes[i];
+        pthread_mutex_init(&lane->lock, NULL);
+        lane->number = (uint16_t)i;
+        lane->classes = (uint16_t)at_most(classes > 0 ? classes : 1, LANE_CLASSES_MAX);
+        lane->weight_max = max_bytes / 64;
+    }
 }
 
-static void init_shard(struct memory *memory, uint32_t number,
+static void init_times(struct memory *memory, const struct larder_host *host,
                        const struct larder_memory_options *options)
 {
-    struct shard *shard = &memory->shards[number];
-    uint32_t buckets = (uint32_t)options->buckets;
-    uint64_t now_ns = larder__memory_now_ns(memory);
-    pthread_mutex_init(&shard->lock, NULL);
-    atomic_init(&shard->due_ns, LARDER_NEVER_NS);
-    shard->guarded.now_ns = now_ns;
-    shard->guarded.table.ledger = memory->ledger;
-    larder__wheel_init(&shard->guarded.wheel, memory->heads + number * larder__wheel_heads(buckets),
-                       buckets, options->bucket_interval_ms * NS_PER_MS, now_ns);
+    memory->clock = host->coarse_clock.now_ns != NULL ? host->coarse_clock : host->clock;
+    memory->slack_ms = host->coarse_ms;
+    memory->interval_ms = options->bucket_interval_ms;
+    /* the first time is 2: what expired at EXPIRY_PAST always has */
+    memory->birth_ms = memory->clock.now_ns(memory->clock.context) / 1000000 - 2;
 }
 
-static bool allocate_parts(struct memory *memory, uint64_t max_bytes, uint32_t buckets)
+/* What a cache takes before anything is in it, but for its index. */
+static uint64_t fixed_bytes_of(const struct sizes *sizes,
+                               const struct larder_memory_options *options)
 {
-    memory->heads = calloc(1, heads_size(memory->shard_count, buckets));
-    memory->ledger = larder__ledger_open(max_bytes, memory->fixed_bytes);
-    if (memory->heads != NULL && memory->ledger != NULL)
-        return true;
-    free(memory->heads);
-    free(memory->ledger);
-    return false;
+    return sizeof(struct memory) + sizeof(struct scan) + sizeof(struct large_store) +
+           stripes_size(sizes->stripe_bits) + sizes->lanes * sizeof(struct lane) +
+           larder__wheel_heads((uint32_t)options->buckets) * sizeof(uint32_t);
+}
+
+static bool allocate_parts(struct memory *memory, const struct sizes *sizes,
+                           const struct larder_memory_options *options)
+{
+    memory->sweep = calloc(1, sizeof(*memory->sweep));
+    memory->stripes = new_lines(stripes_size(sizes->stripe_bits));
+    memory->lanes = new_lines(sizes->lanes * sizeof(struct lane));
+    memory->wheel_heads = malloc(larder__wheel_heads((uint32_t)options->buckets) *
+                                 sizeof(uint32_t));
+    memory->large = larder__large_store_open(
+        options->max_bytes, at_most(options->max_bytes, UINT64_C(1) << 40) * LARGE_FACTOR,
+        &memory->epoch);
+    return memory->sweep != NULL && memory->stripes != NULL && memory->lanes != NULL &&
+           memory->wheel_heads != NULL && memory->large != NULL;
+}
+
+static void free_parts(struct memory *memory)
+{
+    if (memory->large != NULL)
+        larder__large_store_close(memory->large);
+    free(memory->wheel_heads);
+    free(memory->lanes);
+    free(memory->stripes);
+    free(memory->sweep);
+    free(memory);
+}
+
+/* Index and segments, and what is left for entries when they are as small as can be. */
+static bool open_parts(struct memory *memory, const struct sizes *sizes,
+                       const struct larder_memory_options *options)
+{
+    memory->budget = &memory->large->budget;
+    memory->first_level = sizes->stripe_bits;
+    memory->huge = sizes->huge;
+    memory->index_reserved_bytes = (size_t)(sizes->arena_bytes / 2);
+    memory->index_step_bytes =
+        sizes->huge ? HUGE_PAGE_BYTES : (size_t)at_most(UINT64_C(1) << sizes->segment_shift, 65536);
+    memory->fixed_bytes = fixed_bytes_of(sizes, options);
+    if (!larder__budget_take(memory->budget, memory->fixed_bytes) ||
+        !larder__arena_open(&memory->arena, memory->budget, &memory->epoch,
+                            (size_t)sizes->arena_bytes, sizes->segment_shift, sizes->huge))
+        return false;
+    struct index *index = larder__index_new(memory);
+    if (index == NULL) {
+        larder__arena_close(&memory->arena);
+        return false;
+    }
+    atomic_init(&memory->index, index);
+    larder__wheel_init(&memory->arena.guarded.wheel, memory->wheel_heads,
+                       (uint32_t)options->buckets, memory->interval_ms,
+                       &memory->arena.segments[0].link, sizeof(struct segment));
+    return true;
+}
+
+static void init_rest(struct memory *memory, const struct sizes *sizes,
+                      const struct larder_memory_options *options)
+{
+    uint64_t needed = 4 * larder__segment_bytes(&memory->arena) + 4 * memory->index_step_bytes;
+    uint64_t left = options->max_bytes - larder__budget_used(memory->budget);
+    memory->capacity_bytes = left > 2 * needed ? left - needed : left / 2;
+    memory->capacity_bytes -= memory->capacity_bytes % larder__page_bytes();
+    memory->inline_bytes = larder__segment_bytes(&memory->arena) / 4;
+    memory->inline_bytes = (size_t)at_most(memory->inline_bytes, 2 * VALUE_INLINE_MAX);
+    memory->evicts = options->evict != 0;
+    memory->token_mask = larder_random();
+    memory->traits = make_traits(memory);
+    init_lanes(memory, sizes, options->max_bytes);
 }
 
 static struct memory *new_memory(const struct larder_host *host,
                                  const struct larder_memory_options *options)
 {
-    uint32_t shard_count = choose_shard_count(options->max_bytes);
-    uint32_t buckets = (uint32_t)options->buckets;
-    struct memory *memory = aligned_alloc(alignof(struct memory), memory_size(shard_count));
+    struct sizes sizes = choose_sizes(options);
+    struct memory *memory = new_lines(sizeof(*memory));
     if (memory == NULL)
         return NULL;
-    memset(memory, 0, memory_size(shard_count));
-    memory->clock = host->clock;
-    memory->shard_count = shard_count;
-    memory->evicts = options->evict != 0;
-    memory->hash_key = (struct larder_hash_key){{larder_random(), larder_random()}};
-    memory->token_mask = larder_random();
-    memory->fixed_bytes = fixed_bytes_of(shard_count, buckets);
-    if (!allocate_parts(memory, options->max_bytes, buckets)) {
-        free(memory);
+    larder_epoch_init(&memory->epoch);
+    memory->stripe_bits = sizes.stripe_bits;
+    memory->stripe_mask = (UINT32_C(1) << sizes.stripe_bits) - 1;
+    memory->lane_mask = sizes.lanes - 1;
+    init_times(memory, host, options);
+    larder__hash_key_init(&memory->hash_key);
+    if (!allocate_parts(memory, &sizes, options) || !open_parts(memory, &sizes, options)) {
+        free_parts(memory);
         return NULL;
     }
-    memory->capacity_bytes =
-        options->max_bytes - larder__ledger_bytes(memory->ledger) - larder__table_least_bytes();
-    memory->traits = make_traits(memory->capacity_bytes);
-    for (uint32_t i = 0; i < shard_count; i++)
-        init_shard(memory, i, options);
+    pthread_mutex_init(&memory->growth, NULL);
+    init_stripes(memory);
+    larder__spaces_open(&memory->spaces);
+    larder__policy_open(&memory->policy, memory->budget);
+    init_rest(memory, &sizes, options);
     return memory;
 }
 
-/* The smallest max_bytes is far more than the most buckets, an index and the longest key take. */
 static enum larder_status memory_open(const struct larder_host *host, const void *options,
                                       struct larder_message *message, void **self)
 {
@@ -165,47 +275,102 @@ static enum larder_status memory_open(const struct larder_host *host, const void
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
-static void close_shard(struct shard *shard)
+#define SHUTDOWN_WAIT_NS UINT64_C(200000000) /* for calls that are inside */
+
+/* With nobody inside, whatever the readers' sections say: the bulk goes. */
+static void release_bulk(struct memory *memory)
 {
-    pthread_mutex_lock(&shard->lock);
-    while (shard->guarded.table.oldest != NULL)
-        larder__shard_unlink(shard, shard->guarded.table.oldest);
-    shard->guarded.closed = true;
-    larder__shard_unlock(shard);
+    pthread_mutex_lock(&memory->growth);
+    if (!memory->guarded.released) {
+        larder__indexes_reclaim_locked(memory, true);
+        larder__policy_close(&memory->policy);
+        larder__arena_close(&memory->arena);
+        larder__large_store_close(memory->large);
+        memory->large = NULL;
+    }
+    memory->guarded.released = true;
+    pthread_mutex_unlock(&memory->growth);
 }
 
+static bool is_quiet(struct memory *memory)
+{
+    uint32_t current = (uint32_t)atomic_load_explicit(&memory->epoch.word, memory_order_relaxed);
+    return larder_calls_are_over(&memory->epoch) &&
+           larder_epoch_oldest(&memory->epoch) == current;
+}
+
+/* Readers of before find no index any more, and calls that are inside end; then the bulk is given
+ * back. Should one of them stand still, that waits for close. */
 static void memory_shutdown(void *self)
 {
     struct memory *memory = self;
-    for (uint32_t i = 0; i < memory->shard_count; i++)
-        close_shard(&memory->shards[i]);
+    uint64_t until_ns = larder_monotonic_ns() + SHUTDOWN_WAIT_NS;
+    pthread_mutex_lock(&memory->growth);
+    larder__stripes_lock(memory);
+    bool closed = memory->stripes[0].guarded.closed;
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        memory->stripes[i].guarded.closed = true;
+    if (!closed)
+        larder__drop_all_locked(memory, NULL);
+    (void)larder_epoch_advance(&memory->epoch);
+    larder__stripes_unlock(memory);
+    pthread_mutex_unlock(&memory->growth);
+    while (!is_quiet(memory)) {
+        if (larder_monotonic_ns() > until_ns)
+            return;
+        sched_yield();
+    }
+    release_bulk(memory);
 }
 
 static void memory_close(void *self)
 {
     struct memory *memory = self;
-    struct ledger *ledger = memory->ledger;
-    uint64_t fixed_bytes = memory->fixed_bytes;
     memory_shutdown(memory);
-    for (uint32_t i = 0; i < memory->shard_count; i++)
-        pthread_mutex_destroy(&memory->shards[i].lock);
-    free(memory->heads);
-    free(memory);
-    larder__ledger_release(ledger, fixed_bytes);
-    larder__ledger_close(ledger);
+    release_bulk(memory);
+    larder__spaces_close(&memory->spaces);
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        pthread_mutex_destroy(&memory->stripes[i].lock);
+    for (uint32_t i = 0; i <= memory->lane_mask; i++)
+        pthread_mutex_destroy(&memory->lanes[i].lock);
+    pthread_mutex_destroy(&memory->growth);
+    free_parts(memory);
 }
 
-/* The child has the forking thread alone, which holds every lock: nothing is half done, and
- * unlocking is all that either side needs. */
+/* ---- fork ---------------------------------------------------------------------------------- */
+
+static void for_each_lock(struct memory *memory, int (*each)(pthread_mutex_t *))
+{
+    each(&memory->growth);
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        each(&memory->stripes[i].lock);
+    for (uint32_t i = 0; i <= memory->lane_mask; i++)
+        each(&memory->lanes[i].lock);
+    each(&memory->spaces.lock);
+    if (memory->guarded.released)
+        return;
+    each(&memory->large->lock);
+    each(&memory->arena.lock);
+}
+
+/* The child has the forking thread alone, which holds every lock: no entry is half written. What
+ * other threads had in their hands without a lock, segments that they were emptying, is begun
+ * anew. */
 static void memory_fork(void *self, enum larder_fork_step step)
 {
     struct memory *memory = self;
-    for (uint32_t i = 0; i < memory->shard_count; i++) {
-        if (step == LARDER_FORK_PREPARE)
-            pthread_mutex_lock(&memory->shards[i].lock);
-        else
-            pthread_mutex_unlock(&memory->shards[i].lock);
+    if (step == LARDER_FORK_PREPARE) {
+        for_each_lock(memory, pthread_mutex_lock);
+        return;
     }
+    if (step == LARDER_FORK_CHILD && !memory->guarded.released) {
+        larder__segments_adopt(&memory->arena, memory->sweep->segment);
+        memory->sweep->offset = 0;
+        memory->sweep->stuck = false;
+        atomic_store_explicit(&memory->sweeping, 0, memory_order_relaxed);
+        atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
+    }
+    for_each_lock(memory, pthread_mutex_unlock);
 }
 
 /* ---- the descriptor ------------------------------------------------------------------------ */
@@ -226,6 +391,7 @@ static const struct larder_ops memory_ops = {
     .lease_get = larder__memory_lease_get,
     .lease_fill = larder__memory_lease_fill,
     .lease_return = larder__memory_lease_return,
+    .many = larder__memory_many,
     .flush = larder__memory_flush,
     .keys = larder__memory_keys,
     .stats = larder__memory_stats,

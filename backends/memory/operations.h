@@ -7,12 +7,14 @@
 /* read.c */
 larder_read_fn larder__memory_read;
 larder_get_fn larder__memory_get;
-larder_touch_fn larder__memory_touch;
-larder_get_and_touch_fn larder__memory_get_and_touch;
+/* many.c */
+larder_many_fn larder__memory_many;
 /* write.c */
 larder_store_fn larder__memory_store;
 larder_remove_fn larder__memory_remove;
 larder_count_fn larder__memory_count;
+larder_touch_fn larder__memory_touch;
+larder_get_and_touch_fn larder__memory_get_and_touch;
 /* lease.c */
 larder_lease_get_fn larder__memory_lease_get;
 larder_lease_fill_fn larder__memory_lease_fill;
@@ -23,17 +25,5 @@ larder_stats_fn larder__memory_stats;
 larder_purge_fn larder__memory_purge;
 /* keys.c */
 larder_keys_fn larder__memory_keys;
-
-/** The version that a call insists on; 0: any. */
-static inline uint64_t larder__call_version(const struct larder_scope *scope)
-{
-    return scope->call != NULL ? scope->call->version : 0;
-}
-
-/** The TTL that a call gives to what it finds; LARDER_TTL_UNKNOWN: none. */
-static inline int64_t larder__call_touch(const struct larder_scope *scope)
-{
-    return scope->call != NULL ? scope->call->touch_ttl_ms : LARDER_TTL_UNKNOWN;
-}
 
 #endif

@@ -1,87 +1,150 @@
-/* Reading, and touching. */
+/*
+ * Reading: no lock, no allocation but for a view's own bytes, no system call, and nothing written
+ * that another thread writes but the counter of an item that is not hot yet.
+ */
 #include "operations.h"
 
 #include <larder/util/value.h>
 
-#include "shard.h"
+#include "look.h"
 
-static enum larder_status status_of(enum presence presence)
+enum larder_status larder__view(const struct look *look, const struct item *item,
+                                struct larder_value *value)
 {
-    switch (presence) {
-    case PRESENT:
+    struct large *large = larder__item_block(item).large;
+    larder__item_info(look->memory, item, look->now_ms, &value->info);
+    if (large != NULL && large->value_length > VALUE_INLINE_MAX) {
+        larder__large_view(large, value);
         return LARDER_OK;
-    case NEGATIVE:
-        return LARDER_ABSENT;
-    case MISSING:
-        break;
     }
-    return LARDER_MISS;
+    struct larder_slice bytes = larder__item_value(item);
+    return larder_value_copy(value, bytes.data, bytes.length);
 }
 
-enum larder_status larder__memory_read(const struct larder_scope *scope, struct larder_slice key,
-                                       void *buffer, size_t size, struct larder_info *info)
+/* Written at most four times an interval; a date that a touch set meanwhile wins. */
+void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms)
 {
-    struct visit visit;
-    enum larder_status status = larder__visit_begin(&visit, scope, key);
+    uint32_t slides_ms = larder__part_u32(item, ITEM_SLIDES);
+    uint64_t expiry_ms = larder__expiry_after(memory, now_ms, slides_ms);
+    uint32_t old = atomic_load_explicit(&item->expiry, memory_order_relaxed);
+    if ((item->marks & ITEM_FAR) != 0 || expiry_ms > UINT32_MAX ||
+        expiry_ms < old + memory->interval_ms / 4)
+        return;
+    /* relaxed: the number is all there is to see */
+    atomic_compare_exchange_strong_explicit(&item->expiry, &old, (uint32_t)expiry_ms,
+                                            memory_order_relaxed, memory_order_relaxed);
+}
+
+/* ---- options of the call -------------------------------------------------------------------- */
+
+struct touching {
+    const struct larder_scope *scope;
+    void *buffer;
+    size_t size;
+    struct larder_info *info;   /* of read */
+    struct larder_value *value; /* of get; else NULL */
+    int64_t ttl_ms;
+};
+
+static struct look look_of(const struct visit *visit)
+{
+    struct look look = {visit->memory, visit->thread, UINT64_MAX, visit->now_ms};
+    return look;
+}
+
+static enum larder_status touching_attempt(struct visit *visit, void *arguments)
+{
+    const struct touching *touching = arguments;
+    struct look look = look_of(visit);
+    if (visit->presence != PRESENT)
+        return visit->presence == NEGATIVE ? LARDER_ABSENT : LARDER_MISS;
+    larder__item_hit(visit->item);
+    enum larder_status status = larder__visit_touch(visit, touching->ttl_ms);
     if (status != LARDER_OK)
         return status;
-    status = status_of(visit.presence);
-    if (status == LARDER_OK) {
-        if (larder__call_touch(scope) != LARDER_TTL_UNKNOWN)
-            larder__visit_touch(&visit, larder__call_touch(scope));
-        struct larder_slice value = larder__entry_value(visit.entry);
-        larder__entry_info(visit.entry, visit.now_ns, info);
-        status = larder_copy_out(buffer, size, value.data, value.length, info);
-    }
-    larder__visit_end(&visit, SWEPT_BY_READS);
-    return status;
+    if (touching->value != NULL)
+        return larder__view(&look, visit->item, touching->value);
+    return larder__copy_value(&look, visit->item, touching->buffer, touching->size,
+                              touching->info);
 }
 
-/* LARDER_TTL_UNKNOWN touches nothing. */
-static enum larder_status get_with_ttl(const struct larder_scope *scope, struct larder_slice key,
-                                       int64_t ttl_ms, struct larder_value *value)
+static enum larder_status read_touching(const struct larder_scope *scope, struct larder_slice name,
+                                        struct touching *touching)
 {
-    struct visit visit;
-    enum larder_status status = larder__visit_begin(&visit, scope, key);
-    if (status != LARDER_OK)
-        return status;
-    status = status_of(visit.presence);
-    if (status == LARDER_OK) {
-        if (ttl_ms != LARDER_TTL_UNKNOWN)
-            larder__visit_touch(&visit, ttl_ms);
-        status = larder__entry_view(visit.entry, visit.now_ns, value);
-    }
-    larder__visit_end(&visit, SWEPT_BY_READS);
-    return status;
-}
-
-enum larder_status larder__memory_get(const struct larder_scope *scope, struct larder_slice key,
-                                      struct larder_value *value)
-{
-    return get_with_ttl(scope, key, larder__call_touch(scope), value);
+    touching->scope = scope;
+    return larder__visit_storing(scope, name, touching_attempt, touching);
 }
 
 enum larder_status larder__memory_get_and_touch(const struct larder_scope *scope,
-                                                struct larder_slice key, int64_t ttl_ms,
+                                                struct larder_slice name, int64_t ttl_ms,
                                                 struct larder_value *value)
 {
-    return get_with_ttl(scope, key, ttl_ms, value);
+    struct touching touching = {.value = value, .ttl_ms = ttl_ms};
+    return read_touching(scope, name, &touching);
 }
 
-enum larder_status larder__memory_touch(const struct larder_scope *scope, struct larder_slice key,
-                                        int64_t ttl_ms)
+/* ---- read and get --------------------------------------------------------------------------- */
+
+/* Enters a section and finds what lies under the key. @return false: the cache is closed, and the
+ * section was left */
+static inline bool find(struct look *look, const struct key *key, struct item **item)
 {
-    struct visit visit;
-    enum larder_status status = larder__visit_begin(&visit, scope, key);
-    if (status != LARDER_OK)
-        return status;
-    uint64_t version = larder__call_version(scope);
-    if (visit.presence != PRESENT)
-        status = LARDER_MISS;
-    else if (version != 0 && version != visit.entry->version)
-        status = LARDER_CONFLICT;
-    else
-        larder__visit_touch(&visit, ttl_ms);
-    larder__visit_end(&visit, SWEPT_BY_WRITES);
+    struct memory *memory = look->memory;
+    for (;;) {
+        larder_epoch_enter(&memory->epoch, look->thread);
+        const struct index *index = larder__index(memory);
+        if (__builtin_expect(index == NULL, 0)) {
+            larder_epoch_leave(look->thread);
+            return false;
+        }
+        *item = larder__index_find(index, &memory->arena, key);
+        if (__builtin_expect(*item == NULL || !larder__look_is_timeless(look, *item), 1))
+            return true;
+        /* no clock of anybody's is asked within a section */
+        larder_epoch_leave(look->thread);
+        look->now_ms = larder__now_ms(memory);
+    }
+}
+
+enum larder_status larder__memory_read(const struct larder_scope *scope, struct larder_slice name,
+                                       void *buffer, size_t size, struct larder_info *info)
+{
+    struct look look;
+    struct item *item;
+    if (__builtin_expect(larder__call_touch(scope) != LARDER_TTL_UNKNOWN, 0)) {
+        struct touching touching = {
+            .buffer = buffer, .size = size, .info = info, .ttl_ms = larder__call_touch(scope)};
+        return read_touching(scope, name, &touching);
+    }
+    if (!larder__look_begin(&look, scope->self))
+        return LARDER_NO_MEMORY;
+    struct key key = larder__look_key(&look, scope, name);
+    if (!find(&look, &key, &item))
+        return LARDER_CLOSED;
+    enum larder_status status = larder__look_judge(&look, item);
+    if (status == LARDER_OK)
+        status = larder__copy_value(&look, item, buffer, size, info);
+    larder_epoch_leave(look.thread);
+    larder__look_end(&look);
+    return status;
+}
+
+enum larder_status larder__memory_get(const struct larder_scope *scope, struct larder_slice name,
+                                      struct larder_value *value)
+{
+    struct look look;
+    struct item *item;
+    if (larder__call_touch(scope) != LARDER_TTL_UNKNOWN)
+        return larder__memory_get_and_touch(scope, name, larder__call_touch(scope), value);
+    if (!larder__look_begin(&look, scope->self))
+        return LARDER_NO_MEMORY;
+    struct key key = larder__look_key(&look, scope, name);
+    if (!find(&look, &key, &item))
+        return LARDER_CLOSED;
+    enum larder_status status = larder__look_judge(&look, item);
+    if (status == LARDER_OK)
+        status = larder__view(&look, item, value);
+    larder_epoch_leave(look.thread);
+    larder__look_end(&look);
     return status;
 }

@@ -1,81 +1,207 @@
 /*
- * Housekeeping without a thread: every call that is on a shard anyway takes a small step of its
- * sweep, and now and then one step for a shard that is due and that nobody visits. A sweep that is
- * late takes longer steps, so that few calls suffice.
+ * Housekeeping without a thread: every call takes a small step of what is due. What has ended is
+ * swept segment by segment, one thread at a time, a few entries a call; who comes meanwhile goes
+ * on. A sweep that is late takes longer steps, so that few calls suffice.
  */
-#include "shard.h"
+#include "scan.h"
 
-#define LATE_NS UINT64_C(500000000) /* half of the second that the documentation allows */
+#define ITEMS_PER_READ 8u
+#define ITEMS_PER_WRITE 32u
+#define LATE_MS 500u /* half of the second that the documentation allows */
 #define LATE_FACTOR 16u
-#define MOVES_MAX 1024u /* past empty buckets; a move is a few ns */
-#define PATROL_INTERVAL_NS UINT64_C(100000000)
+#define VACATED_PER_STEP 8u
+#define FREE_KEPT 16u /* a sixteenth of the segments in use, at least a few, keep their memory */
 
-static uint32_t step_size(struct shard *shard, uint32_t entries)
+/* ---- sweeping -------------------------------------------------------------------------------- */
+
+static bool sweep_begin(struct memory *memory)
 {
-    uint64_t due_ns = larder__wheel_due_ns(&shard->guarded.wheel);
-    if (due_ns > shard->guarded.now_ns)
-        return 0;
-    return shard->guarded.now_ns - due_ns > LATE_NS ? entries * LATE_FACTOR : entries;
+    uint32_t idle = 0;
+    /* acquire: pairs with the release of the last one that swept */
+    return atomic_load_explicit(&memory->sweeping, memory_order_relaxed) == 0 &&
+           atomic_compare_exchange_strong_explicit(&memory->sweeping, &idle, 1,
+                                                   memory_order_acquire, memory_order_relaxed);
 }
 
-static void expire(struct shard *shard, struct entry *entry)
+static void sweep_end(struct memory *memory)
 {
-    larder__shard_unlink(shard, entry);
-    shard->guarded.expirations++;
+    atomic_store_explicit(&memory->sweeping, 0, memory_order_release);
 }
 
-uint32_t larder__shard_sweep(struct shard *shard, uint32_t entries)
+/* One that is still open is sealed, and due again. @return false: nothing is due */
+static bool take_due(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
-    struct entry *due = NULL;
-    uint32_t freed = 0, moves = 0;
-    uint32_t left = step_size(shard, entries);
-    while (left > 0 && moves < MOVES_MAX) {
-        switch (larder__wheel_turn(&shard->guarded.wheel, shard->guarded.now_ns, &due)) {
-        case WHEEL_IDLE:
-            return freed;
-        case WHEEL_MOVED:
-            moves++;
-            break;
-        case WHEEL_CASCADED:
-            left--;
-            break;
-        case WHEEL_DUE:
-            expire(shard, due);
-            freed++;
-            left--;
-            break;
-        }
-    }
-    return freed;
-}
-
-static bool is_due(const struct shard *shard, uint64_t now_ns)
-{
-    return atomic_load_explicit(&shard->due_ns, memory_order_relaxed) <= now_ns;
-}
-
-/* A lock that is taken needs no help: its holder sweeps. */
-static bool try_sweep(struct shard *shard, uint64_t now_ns)
-{
-    if (pthread_mutex_trylock(&shard->lock) != 0)
+    bool taken;
+    struct segment *segment = larder__segment_due(&memory->arena, now_ms, &taken);
+    if (segment == NULL)
         return false;
-    if (shard->guarded.now_ns < now_ns)
-        shard->guarded.now_ns = now_ns;
-    if (!shard->guarded.closed)
-        larder__shard_sweep(shard, SWEPT_BY_WRITES);
-    larder__shard_unlock(shard);
+    if (taken)
+        larder__scan_begin(memory->sweep, memory, thread, segment, SCAN_SORT, now_ms);
+    else
+        larder__lane_seal(&memory->lanes[segment->lane], &memory->arena, segment);
     return true;
 }
 
-void larder__patrol(struct memory *memory, uint64_t now_ns)
+void larder__give_back(struct memory *memory, uint32_t most)
 {
-    if (now_ns < atomic_load_explicit(&memory->patrol_ns, memory_order_relaxed))
-        return;
-    uint32_t begin = atomic_fetch_add_explicit(&memory->patrol_shard, 1, memory_order_relaxed);
-    for (uint32_t i = 0; i < memory->shard_count; i++) {
-        struct shard *shard = &memory->shards[(begin + i) & (memory->shard_count - 1)];
-        if (is_due(shard, now_ns) && try_sweep(shard, now_ns))
-            return;
+    struct arena *arena = &memory->arena;
+    larder__large_reclaim(memory->large);
+    larder__segments_reclaim(arena);
+    pthread_mutex_lock(&arena->lock);
+    uint32_t free_count = arena->guarded.free.count;
+    uint32_t used = arena->guarded.fresh - arena->guarded.vacant.count - free_count;
+    pthread_mutex_unlock(&arena->lock);
+    uint32_t kept = used > 0 ? used / FREE_KEPT + SPARE_SEGMENTS : 0;
+    if (free_count > kept)
+        larder__segments_vacate(arena, free_count - kept < most ? free_count - kept : most);
+}
+
+/* @return false: nothing is due */
+static bool sweep_some(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                       uint32_t items)
+{
+    struct scan *sweep = memory->sweep;
+    if (sweep->segment == NULL && !take_due(memory, thread, now_ms))
+        return false;
+    if (sweep->segment == NULL)
+        return true;
+    sweep->thread = thread;
+    sweep->now_ms = now_ms;
+    if (!larder__scan_step(sweep, items))
+        return true;
+    bool stuck = sweep->stuck;
+    larder__scan_end(sweep);
+    if (stuck)
+        larder__evict_ahead(memory, thread, now_ms);
+    larder__give_back(memory, VACATED_PER_STEP);
+    return !stuck;
+}
+
+bool larder__sweep(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                   uint32_t items)
+{
+    if (!sweep_begin(memory))
+        return false;
+    bool more = sweep_some(memory, thread, now_ms, items);
+    sweep_end(memory);
+    return more;
+}
+
+uint64_t larder__sweep_due_ms(struct memory *memory)
+{
+    uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
+    if (!sweep_begin(memory))
+        return due_ms;
+    due_ms = memory->sweep->segment != NULL ? 0 : due_ms;
+    sweep_end(memory);
+    return due_ms;
+}
+
+/* ---- the index ------------------------------------------------------------------------------- */
+
+#define STEPS_MAX 2 /* a call */
+
+/* Entries a stripe has where the index is as full as it should be. */
+static uint64_t full_stripe(const struct memory *memory, uint64_t shape)
+{
+    return (uint64_t)larder__shape_buckets(shape) * BUCKETS_PER_LOAD >> memory->stripe_bits;
+}
+
+static bool split_locked(struct memory *memory, struct index *index)
+{
+    struct item_hashes hashes = {&memory->arena, &memory->hash_key};
+    struct stripe *stripe = larder__stripe_of(memory, larder__index_next_split(index));
+    pthread_mutex_lock(&stripe->lock);
+    bool split = larder__index(memory) == index && larder__index_split(index, &hashes);
+    pthread_mutex_unlock(&stripe->lock);
+    return split;
+}
+
+static bool merge_locked(struct memory *memory, struct index *index)
+{
+    uint32_t bucket;
+    if (!larder__index_next_merge(index, memory->first_level, &bucket))
+        return false;
+    struct stripe *stripe = larder__stripe_of(memory, bucket);
+    pthread_mutex_lock(&stripe->lock);
+    bool merged = larder__index(memory) == index && larder__index_merge(index);
+    pthread_mutex_unlock(&stripe->lock);
+    if (merged) {
+        memory->guarded.trim_epoch = larder_epoch_advance(&memory->epoch);
+        memory->guarded.trims = true;
     }
-    atomic_store_explicit(&memory->patrol_ns, now_ns + PATROL_INTERVAL_NS, memory_order_relaxed);
+    return merged;
+}
+
+/* Buckets that were merged lose their memory when no reader can be in them. */
+static void trim_locked(struct memory *memory, struct index *index)
+{
+    if (!memory->guarded.trims || !larder__index_is_loose(index) ||
+        !larder_epoch_passed(memory->guarded.trim_epoch, larder_epoch_oldest(&memory->epoch)))
+        return;
+    larder__index_trim(index);
+    memory->guarded.trims = false;
+}
+
+/* @return false: there was no memory to grow */
+static bool adapt_locked(struct memory *memory, const struct stripe *stripe)
+{
+    struct index *index = larder__index(memory);
+    bool grown = true;
+    for (int i = 0; i < STEPS_MAX && index != NULL; i++) {
+        uint64_t full = full_stripe(memory, larder__index_shape(index));
+        uint64_t items = larder__stripe_items(stripe);
+        if (items > full)
+            grown = split_locked(memory, index);
+        else if (items >= full / 4 || !merge_locked(memory, index))
+            break;
+    }
+    if (index != NULL)
+        trim_locked(memory, index);
+    return grown;
+}
+
+bool larder__index_adapt(struct memory *memory, struct stripe *stripe)
+{
+    const struct index *index = larder__index(memory);
+    if (index == NULL)
+        return true;
+    uint64_t shape = larder__index_shape(index);
+    uint64_t full = full_stripe(memory, shape), items = larder__stripe_items(stripe);
+    bool small = larder__shape_buckets(shape) <= UINT32_C(1) << memory->first_level;
+    if (__builtin_expect(items <= full && (items >= full / 4 || small), 1))
+        return true;
+    if (pthread_mutex_trylock(&memory->growth) != 0)
+        return true; /* somebody else is at it */
+    bool grown = adapt_locked(memory, stripe);
+    pthread_mutex_unlock(&memory->growth);
+    return grown;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void sweep_due(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                      uint32_t items)
+{
+    /* relaxed: a hint */
+    uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
+    if (__builtin_expect(now_ms >= due_ms, 0))
+        larder__sweep(memory, thread, now_ms,
+                      now_ms - due_ms > LATE_MS ? items * LATE_FACTOR : items);
+}
+
+void larder__housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
+    larder__evict_ahead(memory, thread, now_ms);
+    larder__clean(memory, thread, now_ms);
+}
+
+void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread,
+                               uint64_t now_ms)
+{
+    uint64_t outer = larder_call_begin(&memory->epoch, thread);
+    if (larder__index(memory) != NULL)
+        sweep_due(memory, thread, now_ms, ITEMS_PER_READ);
+    larder_call_end(thread, outer);
 }

@@ -1,98 +1,231 @@
-/* What concerns the whole cache: flush, statistics, purge. One shard after the other. */
+/* What concerns the whole cache: flush, statistics, purge. */
 #include "operations.h"
 
-#include "shard.h"
+#include <stdlib.h>
 
-#define NS_PER_MS UINT64_C(1000000)
-#define PURGED_PER_LOCK 256u
+#include <larder/util/deadline.h>
+
+#include "scan.h"
+
+enum larder_status larder__call_begin(struct memory *memory, struct call *call)
+{
+    call->thread = larder_thread();
+    if (call->thread == NULL)
+        return LARDER_NO_MEMORY;
+    call->outer = larder_call_begin(&memory->epoch, call->thread);
+    if (larder__index(memory) != NULL)
+        return LARDER_OK;
+    larder__call_end(call);
+    return LARDER_CLOSED;
+}
 
 /* ---- flush --------------------------------------------------------------------------------- */
 
-static void flush_shard(struct shard *shard, const struct larder_space *space)
+struct index *larder__index_new(struct memory *memory)
 {
-    struct entry *next;
-    for (struct entry *entry = shard->guarded.table.oldest; entry != NULL; entry = next) {
-        next = larder__table_next(entry);
-        if (space == NULL || larder__entry_is_in(entry, space->name))
-            larder__shard_unlink(shard, entry);
+    struct index *index = aligned_alloc(alignof(struct index), sizeof(*index));
+    if (index == NULL)
+        return NULL;
+    if (larder__index_open(index, memory->budget, memory->index_reserved_bytes,
+                           memory->first_level, memory->index_step_bytes, memory->huge))
+        return index;
+    free(index);
+    return NULL;
+}
+
+static void index_free(struct index *index)
+{
+    larder__index_close(index);
+    free(index);
+}
+
+void larder__indexes_reclaim_locked(struct memory *memory, bool all)
+{
+    struct index **link = &memory->guarded.retired;
+    uint32_t oldest = *link != NULL ? larder_epoch_oldest(&memory->epoch) : 0;
+    while (*link != NULL) {
+        struct index *index = *link;
+        if (!all && !larder_epoch_passed(index->retired_epoch, oldest)) {
+            link = &index->next;
+            continue;
+        }
+        *link = index->next;
+        index_free(index);
     }
+}
+
+void larder__stripes_lock(struct memory *memory)
+{
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        pthread_mutex_lock(&memory->stripes[i].lock);
+}
+
+void larder__stripes_unlock(struct memory *memory)
+{
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        pthread_mutex_unlock(&memory->stripes[i].lock);
+}
+
+/* Puts an empty index in the place of the one that is there: nothing is found any more. With all
+ * stripes locked. */
+void larder__drop_all_locked(struct memory *memory, struct index *fresh)
+{
+    struct index *old = larder__index(memory);
+    /* release: pairs with the acquire of larder__index() */
+    atomic_store_explicit(&memory->index, fresh, memory_order_release);
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        atomic_store_explicit(&memory->stripes[i].items, 0, memory_order_relaxed);
+    for (uint32_t i = 0; i <= memory->lane_mask; i++)
+        larder__lane_seal_all(&memory->lanes[i], &memory->arena);
+    for (int i = 0; i < QUEUES; i++)
+        atomic_store_explicit(&memory->arena.heavy_bytes[i], 0, memory_order_relaxed);
+    larder__segments_retire_all(&memory->arena);
+    larder__large_retire_all(memory->large);
+    if (old != NULL) {
+        old->retired_epoch = larder_epoch_advance(&memory->epoch);
+        old->next = memory->guarded.retired;
+        memory->guarded.retired = old;
+    }
+}
+
+/* At the bound, what is to be dropped anyway makes room. */
+static struct index *fresh_index(struct memory *memory, struct larder_thread *thread)
+{
+    struct visit asking = {.memory = memory,
+                           .thread = thread,
+                           .now_ms = larder__now_ms(memory),
+                           .lacks_index = true};
+    pthread_mutex_lock(&memory->growth);
+    larder__indexes_reclaim_locked(memory, false);
+    pthread_mutex_unlock(&memory->growth);
+    struct index *fresh = larder__index_new(memory);
+    if (fresh != NULL || !larder__make_room(&asking))
+        return fresh;
+    return larder__index_new(memory);
+}
+
+static enum larder_status flush_all(struct memory *memory, struct larder_thread *thread)
+{
+    struct index *fresh = fresh_index(memory, thread);
+    if (fresh == NULL)
+        return LARDER_NO_MEMORY;
+    pthread_mutex_lock(&memory->growth);
+    larder__stripes_lock(memory);
+    bool closed = memory->stripes[0].guarded.closed;
+    if (!closed)
+        larder__drop_all_locked(memory, fresh);
+    larder__stripes_unlock(memory);
+    larder__indexes_reclaim_locked(memory, false);
+    pthread_mutex_unlock(&memory->growth);
+    if (closed)
+        index_free(fresh);
+    larder__give_back(memory, UINT32_MAX);
+    return closed ? LARDER_CLOSED : LARDER_OK;
 }
 
 enum larder_status larder__memory_flush(const struct larder_scope *scope)
 {
     struct memory *memory = scope->self;
-    for (uint32_t i = 0; i < memory->shard_count; i++) {
-        struct shard *shard = &memory->shards[i];
-        if (!larder__shard_lock(shard, larder__memory_now_ns(memory)))
-            return LARDER_CLOSED;
-        flush_shard(shard, scope->space);
-        larder__shard_unlock(shard);
-    }
-    return LARDER_OK;
+    struct call call;
+    enum larder_status status = larder__call_begin(memory, &call);
+    if (status != LARDER_OK)
+        return status;
+    if (scope->space == NULL)
+        status = flush_all(memory, call.thread);
+    else if (!larder__space_flush(&memory->spaces, scope->space->name))
+        status = LARDER_NO_MEMORY;
+    larder__call_end(&call);
+    return status;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------- */
 
+struct figures {
+    uint64_t expirations, evictions_small, evictions_main, moves;
+};
+
+static struct figures count(struct memory *memory)
+{
+    struct figures figures = {0, 0, 0, 0};
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
+        struct stripe *stripe = &memory->stripes[i];
+        pthread_mutex_lock(&stripe->lock);
+        figures.moves += stripe->guarded.moves;
+        figures.expirations += stripe->guarded.expirations;
+        figures.evictions_small += stripe->guarded.evictions[QUEUE_SMALL];
+        figures.evictions_main += stripe->guarded.evictions[QUEUE_MAIN];
+        pthread_mutex_unlock(&stripe->lock);
+    }
+    return figures;
+}
+
+static void add_arena(struct memory *memory, struct larder_stats_out *out)
+{
+    struct arena *arena = &memory->arena;
+    pthread_mutex_lock(&arena->lock);
+    uint64_t committed = arena->guarded.fresh - arena->guarded.vacant.count;
+    uint64_t free_count = arena->guarded.free.count, retired = arena->guarded.retired.count;
+    pthread_mutex_unlock(&arena->lock);
+    larder_stat_add(out, "segment_bytes", larder__segment_bytes(arena));
+    larder_stat_add(out, "segments", committed);
+    larder_stat_add(out, "segments_free", free_count);
+    larder_stat_add(out, "segments_retired", retired);
+}
+
+static void add_index(struct memory *memory, struct larder_stats_out *out)
+{
+    pthread_mutex_lock(&memory->growth);
+    struct index *index = larder__index(memory);
+    uint64_t bytes = index != NULL ? larder__index_bytes(index) : 0;
+    uint64_t ghost_bytes = larder__policy_bytes(&memory->policy);
+    pthread_mutex_unlock(&memory->growth);
+    larder_stat_add(out, "index_bytes", bytes);
+    larder_stat_add(out, "ghost_bytes", ghost_bytes);
+}
+
 void larder__memory_stats(const struct larder_scope *scope, struct larder_stats_out *out)
 {
     struct memory *memory = scope->self;
-    uint64_t items = 0, evictions = 0, expirations = 0;
-    for (uint32_t i = 0; i < memory->shard_count; i++) {
-        struct shard *shard = &memory->shards[i];
-        if (!larder__shard_lock(shard, 0))
-            continue;
-        items += larder__table_count(&shard->guarded.table);
-        evictions += shard->guarded.evictions;
-        expirations += shard->guarded.expirations;
-        larder__shard_unlock(shard);
-    }
-    larder_stat_add(out, "items", items);
-    larder_stat_add(out, "bytes", larder__ledger_bytes(memory->ledger));
-    larder_stat_add(out, "max_bytes", memory->ledger->max_bytes);
-    larder_stat_add(out, "evictions", evictions);
-    larder_stat_add(out, "expirations", expirations);
-    larder_stat_add(out, "shards", memory->shard_count);
+    struct call call;
+    if (larder__call_begin(memory, &call) != LARDER_OK)
+        return;
+    struct figures figures = count(memory);
+    larder_stat_add(out, "items", larder__memory_items(memory));
+    larder_stat_add(out, "bytes", larder__budget_used(memory->budget));
+    larder_stat_add(out, "max_bytes", larder__budget_max(memory->budget));
+    larder_stat_add(out, "evictions", figures.evictions_small + figures.evictions_main);
+    larder_stat_add(out, "evictions_new", figures.evictions_small);
+    larder_stat_add(out, "evictions_main", figures.evictions_main);
+    larder_stat_add(out, "expirations", figures.expirations);
+    larder_stat_add(out, "moves", figures.moves);
+    larder_stat_add(out, "large_bytes", larder__large_bytes(memory->large));
+    add_arena(memory, out);
+    add_index(memory, out);
+    larder__call_end(&call);
 }
 
 /* ---- purge --------------------------------------------------------------------------------- */
 
-/* @return when the shard is due next */
-static uint64_t purge_shard(struct shard *shard, uint64_t now_ns, uint64_t deadline_ns)
-{
-    uint64_t due_ns;
-    do {
-        if (!larder__shard_lock(shard, now_ns))
-            return LARDER_NEVER_NS;
-        larder__shard_sweep(shard, PURGED_PER_LOCK);
-        due_ns = larder__wheel_due_ns(&shard->guarded.wheel);
-        larder__shard_unlock(shard);
-    } while (due_ns <= now_ns && larder_deadline_left_ms(deadline_ns) > 0);
-    return due_ns;
-}
-
-static uint64_t milliseconds_until(uint64_t due_ns, uint64_t now_ns)
-{
-    if (due_ns == LARDER_NEVER_NS)
-        return UINT64_MAX;
-    if (due_ns <= now_ns)
-        return 0;
-    uint64_t left_ns = due_ns - now_ns;
-    return left_ns / NS_PER_MS + (left_ns % NS_PER_MS != 0);
-}
+#define PURGED_PER_STEP 256u
 
 enum larder_status larder__memory_purge(const struct larder_scope *scope, uint32_t budget_ms,
                                         uint64_t *next_due_ms)
 {
     struct memory *memory = scope->self;
-    uint64_t now_ns = larder__memory_now_ns(memory);
+    struct call call;
     uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), budget_ms);
-    uint64_t first_due_ns = LARDER_NEVER_NS;
-    for (uint32_t i = 0; i < memory->shard_count; i++) {
-        uint64_t due_ns = purge_shard(&memory->shards[i], now_ns, deadline_ns);
-        if (due_ns < first_due_ns)
-            first_due_ns = due_ns;
-    }
+    uint64_t now_ms = larder__now_ms(memory);
+    enum larder_status status = larder__call_begin(memory, &call);
+    if (status != LARDER_OK)
+        return status;
+    bool more = true;
+    do
+        more = larder__sweep(memory, call.thread, now_ms, PURGED_PER_STEP);
+    while (more && larder_deadline_left_ms(deadline_ns) > 0);
+    larder__give_back(memory, UINT32_MAX);
+    uint64_t due_ms = larder__sweep_due_ms(memory);
+    larder__call_end(&call);
     if (next_due_ms != NULL)
-        *next_due_ms = milliseconds_until(first_due_ns, now_ns);
+        *next_due_ms = due_ms == UINT64_MAX ? UINT64_MAX : due_ms > now_ms ? due_ms - now_ms : 0;
     return LARDER_OK;
 }

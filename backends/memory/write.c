@@ -1,13 +1,13 @@
 /*
- * Storing, deleting and counting. A store decides first and makes room afterwards, so that nothing
- * is evicted for a store that is refused. Whatever is stored is a new entry with a new version,
- * which also voids a lease.
+ * Storing, deleting, touching and counting. A store decides first and makes room afterwards, so
+ * that nothing is evicted for a store that is refused. Whatever is stored is a new item with a new
+ * version, which also voids a lease.
  */
 #include "operations.h"
 
 #include <larder/util/counter.h>
 
-#include "shard.h"
+#include "visit.h"
 
 /* ---- store --------------------------------------------------------------------------------- */
 
@@ -37,28 +37,32 @@ static enum larder_status admit(const struct visit *visit, const struct store_ar
         version = store->write->version;
     else if (joins(store->mode))
         version = larder__call_version(store->scope);
-    return version == 0 || version == visit->entry->version ? LARDER_OK : LARDER_CONFLICT;
+    return version == 0 || version == visit->item->version ? LARDER_OK : LARDER_CONFLICT;
 }
 
 static struct draft draft_of(const struct visit *visit, const struct larder_write *write)
 {
-    struct draft draft = {.head = write->value,
-                          .flags = write->flags,
-                          .absent = (write->marks & LARDER_WRITE_ABSENT) != 0,
-                          .expiry_ns = larder__expiry_after(visit->now_ns, write->ttl_ms)};
+    struct draft draft = {
+        .head = write->value.data,
+        .head_length = write->value.length,
+        .flags = write->flags,
+        .absent = (write->marks & LARDER_WRITE_ABSENT) != 0,
+        .expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, write->ttl_ms)};
     return draft;
 }
 
 static struct draft joined_draft(const struct visit *visit, const struct store_arguments *store)
 {
-    struct larder_slice old = larder__entry_value(visit->entry);
+    struct larder_slice old = larder__item_value(visit->item);
     struct larder_slice more = store->write->value;
     bool behind = store->mode == LARDER_APPEND;
-    struct draft draft = {.head = behind ? old : more,
-                          .tail = behind ? more : old,
-                          .flags = visit->entry->flags,
-                          .expiry_ns = visit->entry->expiry_ns,
-                          .appends = true};
+    struct draft draft = {.head = behind ? old.data : more.data,
+                          .head_length = behind ? old.length : more.length,
+                          .tail = behind ? more.data : old.data,
+                          .tail_length = behind ? more.length : old.length,
+                          .flags = larder__part_u32(visit->item, ITEM_FLAGS),
+                          .slides_ms = larder__part_u32(visit->item, ITEM_SLIDES),
+                          .expiry_ms = larder__item_expiry_ms(visit->item)};
     return draft;
 }
 
@@ -68,11 +72,12 @@ static enum larder_status store_attempt(struct visit *visit, void *arguments)
     enum larder_status status = admit(visit, store);
     if (status != LARDER_OK)
         return status;
+    visit->gives_up_old = store->mode == LARDER_SET;
     struct draft draft =
         joins(store->mode) ? joined_draft(visit, store) : draft_of(visit, store->write);
     status = larder__visit_put(visit, &draft);
     if (status == LARDER_OK)
-        *store->version = visit->entry->version;
+        *store->version = draft.version;
     return status;
 }
 
@@ -90,11 +95,11 @@ enum larder_status larder__memory_store(const struct larder_scope *scope, enum l
 static enum larder_status remove_found(struct visit *visit, uint64_t version)
 {
     enum larder_status status = visit->presence == PRESENT ? LARDER_OK : LARDER_MISS;
-    if (visit->entry == NULL)
+    if (visit->item == NULL)
         return LARDER_MISS;
     if (version != 0 && status == LARDER_MISS)
         return LARDER_MISS;
-    if (version != 0 && version != visit->entry->version)
+    if (version != 0 && version != visit->item->version)
         return LARDER_CONFLICT;
     larder__visit_remove(visit);
     return status;
@@ -108,8 +113,32 @@ enum larder_status larder__memory_remove(const struct larder_scope *scope, struc
     if (status != LARDER_OK)
         return status;
     status = remove_found(&visit, version);
-    larder__visit_end(&visit, SWEPT_BY_WRITES);
+    larder__visit_end(&visit);
     return status;
+}
+
+/* ---- touch --------------------------------------------------------------------------------- */
+
+struct touch_arguments {
+    uint64_t version;
+    int64_t ttl_ms;
+};
+
+static enum larder_status touch_attempt(struct visit *visit, void *arguments)
+{
+    const struct touch_arguments *touch = arguments;
+    if (visit->presence != PRESENT)
+        return LARDER_MISS;
+    if (touch->version != 0 && touch->version != visit->item->version)
+        return LARDER_CONFLICT;
+    return larder__visit_touch(visit, touch->ttl_ms);
+}
+
+enum larder_status larder__memory_touch(const struct larder_scope *scope, struct larder_slice key,
+                                        int64_t ttl_ms)
+{
+    struct touch_arguments touch = {larder__call_version(scope), ttl_ms};
+    return larder__visit_storing(scope, key, touch_attempt, &touch);
 }
 
 /* ---- count --------------------------------------------------------------------------------- */
@@ -126,7 +155,8 @@ static enum larder_status put_number(struct visit *visit, struct draft *draft, u
                                      uint64_t *result)
 {
     char text[LARDER_COUNTER_BYTES_MAX];
-    draft->head = larder_bytes(text, larder_counter_format(number, text));
+    draft->head_length = larder_counter_format(number, text);
+    draft->head = (const unsigned char *)text;
     enum larder_status status = larder__visit_put(visit, draft);
     if (status == LARDER_OK)
         *result = number;
@@ -138,8 +168,9 @@ static enum larder_status count_first(struct visit *visit, const struct count_ar
     const struct larder_initial *initial = count->initial;
     if (initial == NULL || larder__call_version(count->scope) != 0)
         return LARDER_MISS;
-    struct draft draft = {.flags = initial->flags,
-                          .expiry_ns = larder__expiry_after(visit->now_ns, initial->ttl_ms)};
+    struct draft draft = {
+        .flags = initial->flags,
+        .expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, initial->ttl_ms)};
     uint64_t number = larder_counter_step(initial->value, count->direction, count->delta);
     return put_number(visit, &draft, number, count->result);
 }
@@ -147,19 +178,21 @@ static enum larder_status count_first(struct visit *visit, const struct count_ar
 static enum larder_status count_attempt(struct visit *visit, void *arguments)
 {
     const struct count_arguments *count = arguments;
-    const struct entry *entry = visit->entry;
+    const struct item *item = visit->item;
     uint64_t version = larder__call_version(count->scope);
     int64_t touch_ms = larder__call_touch(count->scope);
     uint64_t number;
     if (visit->presence != PRESENT)
         return count_first(visit, count);
-    if (version != 0 && version != entry->version)
+    if (version != 0 && version != item->version)
         return LARDER_CONFLICT;
-    if (!larder_counter_parse(larder__entry_value(entry), &number))
+    if (!larder_counter_parse(larder__item_value(item), &number))
         return LARDER_NOT_A_NUMBER;
-    struct draft draft = {.flags = entry->flags, .expiry_ns = entry->expiry_ns};
+    struct draft draft = {.flags = larder__part_u32(item, ITEM_FLAGS),
+                          .slides_ms = larder__part_u32(item, ITEM_SLIDES),
+                          .expiry_ms = larder__item_expiry_ms(item)};
     if (touch_ms != LARDER_TTL_UNKNOWN)
-        draft.expiry_ns = larder__expiry_after(visit->now_ns, touch_ms);
+        draft.expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, touch_ms);
     number = larder_counter_step(number, count->direction, count->delta);
     return put_number(visit, &draft, number, count->result);
 }

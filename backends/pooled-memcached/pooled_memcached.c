@@ -49,13 +49,17 @@ static enum larder_status pooled_acquire(const struct larder_scope *scope,
 {
     struct edge *edge = scope->self;
     struct client *client;
+    if (!edge_enter(edge))
+        return LARDER_CLOSED;
     /* a session without a budget still waits for its member no longer than a call would */
     uint64_t deadline_ns = (session->flags & LARDER_NO_WAIT) != 0
                                ? 0
                                : larder_scope_deadline(scope, edge->config->timeout_ms);
     enum larder_status status = pool_borrow(pool_of(edge), deadline_ns, &client);
-    if (status != LARDER_OK)
+    if (status != LARDER_OK) {
+        edge_leave(edge);
         return status;
+    }
     client->link_lost = 0;
     session->owner = edge;
     session->member = client;
@@ -70,6 +74,7 @@ static void pooled_release(const struct larder_scope *scope, struct larder_sessi
     pool_give_back(pool_of(edge), session->member);
     session->owner = NULL;
     session->member = NULL;
+    edge_leave(edge);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -79,6 +84,7 @@ static void pooled_release(const struct larder_scope *scope, struct larder_sessi
 static void pooled_shutdown(void *self)
 {
     larder_pool_shutdown(pool_of(self));
+    edge_shut(self);
 }
 
 static void pooled_close(void *self)
@@ -132,6 +138,16 @@ static enum larder_status pooled_open(const struct larder_host *host, const void
     return LARDER_OK;
 }
 
+static enum larder_status pooled_succeed(const struct larder_host *host, const void *options,
+                                         void *predecessor, struct larder_message *message,
+                                         void **self)
+{
+    enum larder_status status = pooled_open(host, options, message, self);
+    if (status == LARDER_OK)
+        edge_follow(*self, predecessor);
+    return status;
+}
+
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
 static const struct larder_ops pooled_ops = {
@@ -174,4 +190,5 @@ const struct larder_backend larder_pooled_memcached_backend = {
     .options = pooled_options,
     .option_count = sizeof(pooled_options) / sizeof(pooled_options[0]),
     .options_size = sizeof(struct larder_pooled_memcached_options),
+    .succeed = pooled_succeed,
 };

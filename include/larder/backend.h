@@ -150,8 +150,10 @@ typedef uint32_t larder_servers_fn(const struct larder_scope *scope);
 /** The number (from 0) of the server that an entry under this key is placed on. */
 typedef uint32_t larder_place_fn(const struct larder_scope *scope, struct larder_slice key);
 typedef const struct larder_traits *larder_traits_fn(const void *self);
-/** Wakes running calls, lets new ones answer CLOSED, and may free the bulk under the backend's own
- * protection. Any time, any thread; once. */
+/** Wakes running calls, lets new ones answer CLOSED, and frees what it can under the backend's own
+ * protection: after a reload the rest stays until the client is closed. Any time, any thread; once.
+ * CLOSED says that the call has changed nothing: where a reload led the handle elsewhere, it is
+ * made again there. */
 typedef void larder_shutdown_fn(void *self);
 typedef void larder_close_fn(void *self);
 
@@ -223,8 +225,10 @@ enum larder_option_type {
     LARDER_OPTION_COUNT,    /* 10 */
     LARDER_OPTION_SWITCH,   /* on, off; the field is 1 or 0 */
     LARDER_OPTION_TEXT,
-    LARDER_OPTION_SECRET, /* env:NAME or file:/path, never the secret itself */
-    LARDER_OPTION_SERVERS /* what stands between "scheme:" and "?" in a URI */
+    LARDER_OPTION_SECRET,  /* env:NAME or file:/path, never the secret itself */
+    LARDER_OPTION_SERVERS, /* what stands between "scheme:" and "?" in a URI */
+    LARDER_OPTION_METADATA /* leases,negative: the core keeps these for a backend that only stores
+                              bytes; see LARDER_METADATA_OPTION */
 };
 
 struct larder_option {
@@ -237,6 +241,16 @@ struct larder_option {
     const char *text_default; /* TEXT; may be NULL */
     const char *choices;      /* TEXT: "a|b|c"; NULL: any */
 };
+
+/**
+ * The row of a backend on whose servers a keyspace may declare metadata. Where a user does, the
+ * core puts its records (docs/record-codec.md) between the backend and its callers; the backend
+ * itself needs add, cas and delete at a version, and ignores the field. One row of a table at most.
+ */
+#define LARDER_METADATA_OPTION(STRING)                                                         \
+    STRING(METADATA, metadata, metadata, NULL, NULL,                                           \
+           "what this keyspace keeps beside its values; none: bytes and flags go out as they " \
+           "are. All who share a keyspace declare the same")
 
 /* What a table becomes. */
 #define LARDER_NUMBER_FIELD(type, name, field, value, smallest, largest, sentence) uint64_t field;
@@ -272,6 +286,11 @@ struct larder_host {
     uint32_t version;          /* LARDER_BACKEND_VERSION */
     uint32_t size;             /* sizeof(struct larder_host) */
     struct larder_clock clock; /* now_ns is never NULL */
+    /* For whoever reads the time often: the same clock, or one that is behind it by at most
+     * coarse_ms milliseconds. */
+    struct larder_clock coarse_clock;
+    uint32_t coarse_ms;
+    uint32_t reserved;
 };
 
 /**
@@ -283,7 +302,17 @@ struct larder_host {
 typedef enum larder_status larder_open_fn(const struct larder_host *host, const void *options,
                                           struct larder_message *message, void **self);
 
-/** One backend: static const. */
+/**
+ * Opens a cache that follows another one of the same backend, with other options: what a reload
+ * does about a section that changed. It may take over what `predecessor` knows (which servers are
+ * down) or has; the predecessor goes on until the reload is done, then is shut down, or the new one
+ * is closed because the reload failed. Parameters and result else as larder_open_fn.
+ */
+typedef enum larder_status larder_succeed_fn(const struct larder_host *host, const void *options,
+                                             void *predecessor, struct larder_message *message,
+                                             void **self);
+
+/** One backend: static const. Grows at the end. */
 struct larder_backend {
     uint32_t version; /* LARDER_BACKEND_VERSION; first, always */
     uint32_t size;    /* sizeof(struct larder_backend) */
@@ -294,6 +323,8 @@ struct larder_backend {
     const struct larder_option *options;
     size_t option_count;
     size_t options_size; /* of the options struct, whose first member is size_t struct_size */
+    /* optional */
+    larder_succeed_fn *succeed; /* NULL: open, which knows nothing of the one before */
 };
 
 /**

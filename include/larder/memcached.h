@@ -4,7 +4,9 @@
  * `memcached:` keeps as many connections per server as threads call at once; `pooled-memcached:`
  * has a pool of a fixed size, whose members calls wait for by their deadline, and which a session
  * holds. All else is the same: text protocol (binary=on for the other), keys of any bytes, a server
- * that is down marked so and probed. Several processes see the same entries.
+ * that is down marked so and probed. Several processes see the same entries. What a keyspace keeps
+ * beside plain values (leases, negative entries) it declares with metadata=; see
+ * docs/record-codec.md.
  *
  * What memcached itself does differently, and no client can change: it counts on from anything that
  * strtoull() takes: leading white space, a sign, trailing text after a space (the trait
@@ -71,11 +73,13 @@ extern "C" {
 #define LARDER_MEMCACHED_OPTIONS_TABLE(NUMBER, STRING)                                               \
     LARDER_MEMCACHED_COMMON_TABLE(NUMBER, STRING)                                                    \
     NUMBER(COUNT, clients_max, clients_max, 1024, 1, 65536,                                        \
-           "so many threads call at once at most; the next one is answered UNAVAILABLE")
+           "so many threads call at once at most; the next one is answered UNAVAILABLE")             \
+    LARDER_METADATA_OPTION(STRING)
 
 #define LARDER_POOLED_MEMCACHED_OPTIONS_TABLE(NUMBER, STRING)                                        \
     LARDER_MEMCACHED_COMMON_TABLE(NUMBER, STRING)                                                    \
-    NUMBER(COUNT, size, size, 10, 1, 65536, "how many clients the pool has")
+    NUMBER(COUNT, size, size, 10, 1, 65536, "how many clients the pool has")                         \
+    LARDER_METADATA_OPTION(STRING)
 /* clang-format on */
 
 /** Options of larder_memcached_open(). Start from LARDER_MEMCACHED_OPTIONS_INIT. */

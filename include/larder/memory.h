@@ -42,7 +42,9 @@ extern "C" {
     NUMBER(DURATION, bucket_interval, bucket_interval_ms, 15000, 10, 86400000,                     \
            "how much time one bucket covers; memory of expired entries is back within this")       \
     NUMBER(SWITCH, evict, evict, 1, 0, 1,                                                          \
-           "off: answer NO_MEMORY at the bound instead of evicting")
+           "off: answer NO_MEMORY at the bound instead of evicting")                               \
+    NUMBER(SWITCH, huge_pages, huge_pages, 1, 0, 1,                                                \
+           "huge pages for index and entries, from 64M on, where the kernel gives them")
 /* clang-format on */
 
 /** Options of larder_memory_open(). Start from LARDER_MEMORY_OPTIONS_INIT. */
@@ -55,6 +57,12 @@ struct larder_memory_options {
     { sizeof(struct larder_memory_options) \
       LARDER_MEMORY_OPTIONS_TABLE(LARDER_NUMBER_DEFAULT, LARDER_TEXT_DEFAULT) }
 /* clang-format on */
+
+/** Told of an entry that was evicted (not of one that expired or was deleted). Called with no lock
+ * held, in the thread that needed the room; key and value are borrowed for the call. It may use any
+ * cache but must not close the one that calls. */
+typedef void larder_memory_evicted_fn(void *context, struct larder_slice key,
+                                      struct larder_slice value);
 
 /** Opens a memory cache. Parameters and result as larder_open(). */
 LARDER_API LARDER_MUST_USE enum larder_status

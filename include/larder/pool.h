@@ -96,8 +96,9 @@ LARDER_API enum larder_status larder_pool_release(struct larder_pool *pool, void
 /** Any time, any thread: one consistent picture. All 0 for a pool that is NULL. */
 LARDER_API void larder_pool_stats(struct larder_pool *pool, struct larder_pool_figures *stats);
 
-/** Wakes all waiters and lets acquire answer CLOSED; objects on loan can still be released, which
- * destroys them. Any time, any thread, any number of times. NULL does nothing. */
+/** Wakes all waiters, lets acquire answer CLOSED and destroys the idle objects; those on loan can
+ * still be released, which destroys them. Any time, any thread, any number of times. NULL does
+ * nothing. */
 LARDER_API void larder_pool_shutdown(struct larder_pool *pool);
 
 /** Destroys the idle objects and the pool. Last and alone, with nobody in line and nothing on loan

@@ -26,6 +26,21 @@ static void set_state_locked(struct larder_markdown *markdown, enum larder_markd
     atomic_store_explicit(&markdown->state, state, memory_order_relaxed);
 }
 
+/* A prober of the older one reports to that one: here the next is chosen after a period at most. */
+void larder_markdown_follow(struct larder_markdown *markdown, struct larder_markdown *older,
+                            uint64_t now_ns)
+{
+    pthread_mutex_lock(&older->mutex);
+    set_state_locked(markdown, state_of(older));
+    markdown->guarded.timeouts = older->guarded.timeouts;
+    markdown->guarded.markdowns = older->guarded.markdowns;
+    markdown->guarded.probes = older->guarded.probes;
+    markdown->guarded.due_ns = older->guarded.due_ns;
+    pthread_mutex_unlock(&older->mutex);
+    if (markdown->guarded.due_ns > now_ns + markdown->period_ns)
+        markdown->guarded.due_ns = now_ns + markdown->period_ns;
+}
+
 enum larder_markdown_answer larder_markdown_ask(struct larder_markdown *markdown, uint64_t now_ns,
                                                 uint64_t *ticket)
 {

@@ -222,6 +222,18 @@ static void empty(struct larder_pool *pool, struct slot *slot)
     pthread_mutex_lock(&pool->mutex);
 }
 
+/* With the mutex, which is let go meanwhile, of a pool that is closed: what comes back from now on
+ * is destroyed by whoever brings it. */
+static void empty_idle(struct larder_pool *pool)
+{
+    for (size_t left = pool->stats.idle; left > 0 && pool->idle != NULL; left--) {
+        struct slot *slot = take_idle(pool);
+        if (slot->object != NULL)
+            empty(pool, slot);
+        append_idle(pool, slot);
+    }
+}
+
 /* ---- acquire and release ------------------------------------------------------------------- */
 
 enum larder_status larder_pool_acquire_until(struct larder_pool *pool, uint64_t deadline_ns,
@@ -377,6 +389,7 @@ void larder_pool_shutdown(struct larder_pool *pool)
     pool->closed = 1;
     while (pool->waiters != NULL)
         call_up(pool, pool->waiters, NULL);
+    empty_idle(pool);
     pthread_mutex_unlock(&pool->mutex);
 }
 

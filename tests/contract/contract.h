@@ -24,7 +24,10 @@ enum leaf {
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,
     LEAF_POOLED_TEXT,
-    LEAF_POOLED_BINARY
+    LEAF_POOLED_BINARY,
+    LEAF_MEMCACHED_TEXT_RECORDS, /* this and what follows: with metadata=leases,negative */
+    LEAF_MEMCACHED_BINARY_RECORDS,
+    LEAF_POOLED_TEXT_RECORDS
 };
 
 enum shape {

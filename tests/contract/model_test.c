@@ -133,8 +133,7 @@ static void random_many(struct lockstep *lockstep, unsigned side, struct dice *d
         steps[i].does = first->does;
         if (steps[i].value.data == NULL)
             steps[i].value = larder_text("m");
-        if (steps[i].ttl_ms < 0)
-            steps[i].ttl_ms = 0;
+        steps[i].ttl_ms = random_ttl(lockstep, dice); /* what an ADVANCE drew is none */
         if (lockstep->pads)
             steps[i].size = MODEL_BYTES;
     }

@@ -33,6 +33,9 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("memcached_binary", LEAF_MEMCACHED_BINARY),
     EVERY_SHAPE("pooled_text", LEAF_POOLED_TEXT),
     EVERY_SHAPE("pooled_binary", LEAF_POOLED_BINARY),
+    EVERY_SHAPE("memcached_text_records", LEAF_MEMCACHED_TEXT_RECORDS),
+    EVERY_SHAPE("memcached_binary_records", LEAF_MEMCACHED_BINARY_RECORDS),
+    EVERY_SHAPE("pooled_text_records", LEAF_POOLED_TEXT_RECORDS),
 #endif
 };
 const size_t contract_subject_count = sizeof(contract_subjects) / sizeof(contract_subjects[0]);
@@ -90,12 +93,15 @@ static struct larder_cache *open_on_server(enum leaf leaf, struct server_use use
 {
     struct larder_cache *cache = NULL;
     char message[256] = "", uri[512];
-    int binary = leaf == LEAF_MEMCACHED_BINARY || leaf == LEAF_POOLED_BINARY;
-    int pooled = leaf == LEAF_POOLED_TEXT || leaf == LEAF_POOLED_BINARY;
-    snprintf(uri, sizeof(uri), "%s://%s?binary=%s&exclusive=%s&timeout=5s%s",
+    int binary = leaf == LEAF_MEMCACHED_BINARY || leaf == LEAF_POOLED_BINARY ||
+                 leaf == LEAF_MEMCACHED_BINARY_RECORDS;
+    int pooled =
+        leaf == LEAF_POOLED_TEXT || leaf == LEAF_POOLED_BINARY || leaf == LEAF_POOLED_TEXT_RECORDS;
+    snprintf(uri, sizeof(uri), "%s://%s?binary=%s&exclusive=%s&timeout=5s%s%s",
              pooled ? "pooled-memcached" : "memcached",
              use.path != NULL ? use.path : shared_server_path(), binary ? "on" : "off",
-             use.shared ? "off" : "on", pooled ? "&size=3" : "");
+             use.shared ? "off" : "on", pooled ? "&size=3" : "",
+             leaf >= LEAF_MEMCACHED_TEXT_RECORDS ? "&metadata=leases,negative" : "");
     must_open(larder_open(uri, options, &cache, message, sizeof(message)), uri, message);
     return cache;
 }

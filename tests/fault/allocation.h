@@ -69,6 +69,8 @@ int kind_is_remote(const struct cache_kind *kind);
 void cache_uri(enum leaf leaf, const char *options, char *uri, size_t size);
 /** A configuration file with a cache of every kind. */
 const char *cache_file(void);
+/** Another one, in which every cache is another. */
+const char *changed_file(void);
 
 /* ---- calls --------------------------------------------------------------------------------- */
 

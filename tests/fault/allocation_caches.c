@@ -31,6 +31,8 @@ const struct cache_kind cache_kinds[] = {
     {"memcached binary namespace", LEAF_MEMCACHED, 1, 0, "&binary=on"},
     {"pooled binary session", LEAF_POOLED, 0, 1, "&binary=on"},
     {"pooled namespace", LEAF_POOLED, 1, 0, ""},
+    {"memcached records", LEAF_MEMCACHED, 0, 0, "&metadata=leases,negative"},
+    {"pooled records namespace", LEAF_POOLED, 1, 0, "&metadata=leases,negative"},
 #endif
 };
 /* clang-format on */
@@ -53,9 +55,16 @@ static void must(enum larder_status status, const char *what)
 
 static char file_path[] = "/tmp/larder-allocation-XXXXXX";
 
+static char changed_path[] = "/tmp/larder-allocation-XXXXXX";
+
 const char *cache_file(void)
 {
     return file_path;
+}
+
+const char *changed_file(void)
+{
+    return changed_path;
 }
 
 #ifdef LARDER_WITH_MEMCACHED
@@ -99,34 +108,43 @@ void cache_uri(enum leaf leaf, const char *options, char *uri, size_t size)
 }
 #endif
 
-static void file_write(void)
+static void file_write(char *path, const char *options, const char *lines, const char *map)
 {
     char memcached[512], pooled[512];
-    cache_uri(LEAF_MEMCACHED, "", memcached, sizeof(memcached));
-    cache_uri(LEAF_POOLED, "", pooled, sizeof(pooled));
-    int descriptor = mkstemp(file_path);
+    cache_uri(LEAF_MEMCACHED, options, memcached, sizeof(memcached));
+    cache_uri(LEAF_POOLED, options, pooled, sizeof(pooled));
+    int descriptor = mkstemp(path);
     FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
     if (file == NULL)
-        must(LARDER_UNAVAILABLE, file_path);
+        must(LARDER_UNAVAILABLE, path);
     fprintf(file,
-            "[client]\ndefault_ttl = 1h\n"
-            "[hot]\nuri = memory:?max_bytes=1M\nbuckets = 7\n"
-            "[one]\nuri = %s\n[two]\nuri = %s\n"
-            "[namespaces]\nmain = @hot\none = @one  default_ttl=5m\ntwo = @two\noff = null:\n"
-            "* = @hot\n",
-            memcached, pooled);
+            "%s[hot]\nuri = memory:?max_bytes=1M\n[one]\nuri = %s\n[two]\nuri = %s\n"
+            "[namespaces]\n%s",
+            lines, memcached, pooled, map);
     fclose(file);
+}
+
+static void files_write(void)
+{
+    file_write(file_path, "", "[client]\ndefault_ttl = 1h\n[kept]\nuri = memory:\nbuckets = 7\n",
+               "main = @hot\none = @one  default_ttl=5m\ntwo = @two\noff = null:\nkept = @kept\n"
+               "* = @hot\n");
+    file_write(changed_path, "&connect_timeout=4s",
+               "[client]\ndefault_namespace = first\nnamespace_poll = 2s\n"
+               "[kept]\nuri = memory:?buckets=7\n",
+               "first = @one\none = @two\ntwo = @hot\nmain = null:\nkept = @kept max_ttl=1m\n");
 }
 
 void caches_start(void)
 {
     servers_start();
-    file_write();
+    files_write();
 }
 
 void caches_stop(void)
 {
     unlink(file_path);
+    unlink(changed_path);
     servers_stop();
 }
 
@@ -172,7 +190,9 @@ static struct larder_cache *open_sparse(void)
     static struct manual_clock clock;
     manual_clock_init(&clock);
     static struct larder_host host;
-    host = (struct larder_host){LARDER_BACKEND_VERSION, sizeof(host), manual_clock_of(&clock)};
+    host = (struct larder_host){.version = LARDER_BACKEND_VERSION,
+                                .size = sizeof(host),
+                                .clock = manual_clock_of(&clock)};
     struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
     struct larder_cache *cache = NULL;
     void *self = NULL;

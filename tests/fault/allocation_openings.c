@@ -81,6 +81,36 @@ static enum larder_status run_file(struct fixture *fixture)
     return closed(status, client);
 }
 
+/* Both handles lead elsewhere, or neither does. */
+static enum larder_status reload(struct larder_cache *client, struct larder_cache *kept)
+{
+    const struct larder_traits *before = larder_describe(client);
+    const struct larder_traits *kept_before = larder_describe(kept);
+    enum larder_status status = larder_reload(client, changed_file(), message, sizeof(message));
+    expect((status == LARDER_OK) == (larder_describe(client) != before), "all or nothing");
+    expect((status == LARDER_OK) == (larder_describe(kept) != kept_before), "all or nothing");
+    expect(status == LARDER_OK || message[0] != '\0', "a message");
+    return status;
+}
+
+static enum larder_status run_reload(struct fixture *fixture)
+{
+    struct larder_cache *client = NULL, *kept = NULL, *one = NULL, *off = NULL;
+    (void)fixture;
+    enum larder_status status =
+        larder_open_file(cache_file(), NULL, &client, message, sizeof(message));
+    if (status == LARDER_OK)
+        status = larder_bind(client, "kept", &kept);
+    if (status == LARDER_OK)
+        status = larder_bind(client, "one", &one);
+    if (status == LARDER_OK)
+        status = larder_bind(client, "off", &off);
+    if (status == LARDER_OK)
+        status = reload(client, kept);
+    larder_close(client);
+    return status;
+}
+
 /* On failure the caches stay ours. */
 static enum larder_status open_client_of(struct larder_cache *first, struct larder_cache *second)
 {
@@ -225,6 +255,7 @@ const struct call openings[] = {
     OPENING("null, typed", run_null_typed),
     OPENING("a backend", run_attach),
     OPENING("a file", run_file),
+    OPENING("a reload", run_reload),
     OPENING("a client", run_client),
     OPENING("register_backend", run_register),
     OPENING("a pool", run_pool),

@@ -152,6 +152,31 @@ static void every_placement_and_hash_opens_or_says_why(void **state)
         }
 }
 
+static void metadata_is_declared_by_name(void **state)
+{
+    (void)state;
+    struct larder_pooled_memcached_options options = LARDER_POOLED_MEMCACHED_OPTIONS_INIT;
+    struct larder_cache *cache;
+    options.metadata = "leases,negative";
+    assert_int_equal(larder_pooled_memcached_open(&options, NULL, &cache, text, sizeof(text)),
+                     LARDER_OK);
+    assert_true(larder_can(larder_describe(cache),
+                           LARDER_CAN_LEASE | LARDER_CAN_ABSENT | LARDER_CAN_READ_TTL));
+    larder_close(cache);
+    options.metadata = "tags";
+    assert_int_equal(larder_pooled_memcached_open(&options, NULL, &cache, text, sizeof(text)),
+                     LARDER_UNSUPPORTED);
+    assert_int_equal(larder_open("memcached:?binary=on&metadata=leases,negativ", NULL, &cache, text,
+                                 sizeof(text)),
+                     LARDER_BAD_ARGUMENT);
+    assert_string_equal(text, "column 31: metadata: 'negativ' is no metadata (did you mean "
+                              "negative?); write leases, negative; several with commas between");
+    assert_int_equal(larder_open("memcached:?metadata=codec", NULL, &cache, text, sizeof(text)),
+                     LARDER_UNSUPPORTED);
+    assert_string_equal(text, "column 21: metadata: this larder can't keep codec yet; what it can "
+                              "keep is leases, negative");
+}
+
 static void sasl_asks_for_what_it_needs(void **state)
 {
     (void)state;
@@ -238,6 +263,7 @@ int main(void)
         cmocka_unit_test(the_defaults_open_without_a_server),
         cmocka_unit_test(a_wrong_server_list_is_refused_with_a_reason),
         cmocka_unit_test(every_placement_and_hash_opens_or_says_why),
+        cmocka_unit_test(metadata_is_declared_by_name),
         cmocka_unit_test(sasl_asks_for_what_it_needs),
         cmocka_unit_test(a_secret_comes_from_a_file),
         cmocka_unit_test(a_ttl_is_rounded_up_and_one_more),

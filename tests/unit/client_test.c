@@ -296,8 +296,8 @@ static void a_namespace_bound_through_a_session_uses_its_member(void **state)
     assert_status(LARDER_BAD_ARGUMENT, larder_bind(session, "nobody", &unknown));
     struct larder_cache *second;
     assert_status(LARDER_TIMEOUT, larder_acquire(client, 0, 0, &second)); /* not for ever */
-    struct larder_session *held = session->open_scope.session;
-    assert_ptr_equal(held, inside->open_scope.session);
+    struct larder_session *held = larder__target(session)->scope.session;
+    assert_ptr_equal(held, larder__target(inside)->scope.session);
     assert_non_null(held->member);
     assert_status(LARDER_UNAVAILABLE, present(inside, "k"));
     assert_int_equal(1, figure(client, "main.pool.timeouts")); /* the acquire; nobody else waited */

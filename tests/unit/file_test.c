@@ -172,14 +172,14 @@ static void the_default_ttl_nearest_to_a_namespace_holds_and_the_least_maximum(v
                   "[a]\nuri = null:?default_ttl=2m&max_ttl=2h\n[b]\nuri = null:\nmax_ttl = 30m\n"
                   "[namespaces]\nmain = @a\none = @b\ntwo = @b default_ttl=3m max_ttl=4m\n"
                   "three = @b\tmax_ttl=40m  default_ttl=0\n");
-    assert_int_equal(bind(client, "main")->ttl.default_ms, 2 * 60000);
-    assert_int_equal(bind(client, "main")->ttl.max_ms, 60 * 60000);
-    assert_int_equal(bind(client, "one")->ttl.default_ms, 60000);
-    assert_int_equal(bind(client, "one")->ttl.max_ms, 30 * 60000);
-    assert_int_equal(bind(client, "two")->ttl.default_ms, 3 * 60000);
-    assert_int_equal(bind(client, "two")->ttl.max_ms, 4 * 60000);
-    assert_int_equal(bind(client, "three")->ttl.default_ms, 0);
-    assert_int_equal(bind(client, "three")->ttl.max_ms, 30 * 60000);
+    assert_int_equal(larder__target(bind(client, "main"))->ttl.default_ms, 2 * 60000);
+    assert_int_equal(larder__target(bind(client, "main"))->ttl.max_ms, 60 * 60000);
+    assert_int_equal(larder__target(bind(client, "one"))->ttl.default_ms, 60000);
+    assert_int_equal(larder__target(bind(client, "one"))->ttl.max_ms, 30 * 60000);
+    assert_int_equal(larder__target(bind(client, "two"))->ttl.default_ms, 3 * 60000);
+    assert_int_equal(larder__target(bind(client, "two"))->ttl.max_ms, 4 * 60000);
+    assert_int_equal(larder__target(bind(client, "three"))->ttl.default_ms, 0);
+    assert_int_equal(larder__target(bind(client, "three"))->ttl.max_ms, 30 * 60000);
     larder_close(client);
 }
 

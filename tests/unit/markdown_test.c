@@ -198,12 +198,36 @@ static void of_many_askers_one_probes(void **state)
     assert_int_equal(probers, 1);
 }
 
+static void a_follower_knows_what_the_older_one_knew(void **state)
+{
+    (void)state;
+    struct larder_markdown follower;
+    go_down();
+    uint64_t prober = become_prober(); /* whose report is the older one's alone */
+    assert_int_equal(larder_markdown_init(&follower, 2 * PERIOD_MS, CLAIM_MS), 0);
+    larder_markdown_follow(&follower, &markdown, now_ns);
+    larder_markdown_success(&markdown, prober);
+    assert_false(larder_markdown_is_up(&follower));
+    assert_int_equal(larder_markdown_ask(&follower, now_ns + 2 * PERIOD_MS * MS - 1, &ticket),
+                     LARDER_MARKDOWN_DOWN);
+    assert_int_equal(larder_markdown_ask(&follower, now_ns + 2 * PERIOD_MS * MS, &ticket),
+                     LARDER_MARKDOWN_PROBE);
+    larder_markdown_success(&follower, ticket);
+    assert_true(larder_markdown_is_up(&follower));
+    struct larder_markdown_figures figures;
+    larder_markdown_read(&follower, &figures);
+    assert_int_equal(figures.markdowns, 1);
+    assert_int_equal(figures.probes, 2);
+    larder_markdown_clean_up(&follower);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_markdown, close_markdown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_server_is_up_at_first),
+        TEST(a_follower_knows_what_the_older_one_knew),
         TEST(a_refusal_marks_it_down_at_once),
         TEST(three_timeouts_in_a_row_mark_it_down),
         TEST(a_success_between_timeouts_starts_the_row_again),

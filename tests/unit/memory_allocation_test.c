@@ -73,7 +73,9 @@ static void an_open_that_fails_leaves_nothing(void **state)
     int failures = 0;
     (void)state;
     manual_clock_init(&clock);
-    struct larder_host host = {LARDER_BACKEND_VERSION, sizeof(host), manual_clock_of(&clock)};
+    struct larder_host host = {.version = LARDER_BACKEND_VERSION,
+                               .size = sizeof(host),
+                               .clock = manual_clock_of(&clock)};
     for (; status != LARDER_OK; failures++) {
         void *self = NULL;
         fails_at = failures;

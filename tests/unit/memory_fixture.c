@@ -14,8 +14,9 @@ void cache_open(struct cache *cache, const struct larder_memory_options *options
     struct larder_message message = {text, sizeof(text)};
     memset(cache, 0, sizeof(*cache));
     manual_clock_init(&cache->clock);
-    struct larder_host host = {LARDER_BACKEND_VERSION, sizeof(host),
-                               manual_clock_of(&cache->clock)};
+    struct larder_host host = {.version = LARDER_BACKEND_VERSION,
+                               .size = sizeof(host),
+                               .clock = manual_clock_of(&cache->clock)};
     cache->scope.ops = larder_memory_backend.ops;
     assert_int_equal(larder_memory_backend.open(&host, options, &message, &cache->scope.self),
                      LARDER_OK);
@@ -111,6 +112,8 @@ enum larder_status cache_set_absent(struct cache *cache, const char *key, int64_
 
 enum larder_status cache_peek(struct cache *cache, const char *key, struct larder_info *info)
 {
+    if (info != NULL)
+        info->want = LARDER_WANT_VERSION | LARDER_WANT_TTL;
     enum larder_status status =
         cache->scope.ops->read(&cache->scope, larder_text(key), NULL, 0, info);
     return status == LARDER_PARTIAL ? LARDER_OK : status;

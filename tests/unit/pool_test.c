@@ -728,6 +728,23 @@ static void shutdown_wakes_all_waiters(void **state)
     close_pool(pool, &shop);
 }
 
+static void shutdown_destroys_what_is_idle(void **state)
+{
+    (void)state;
+    struct workshop shop;
+    struct larder_pool *pool = pool_of(&shop, 4);
+    struct thing *loan = take(pool);
+    larder_pool_shutdown(pool);
+    assert_int_equal(shop.destroyed, 3);
+    assert_int_equal(stats_of(pool).idle, 3);
+    assert_int_equal(stats_of(pool).empty, 3);
+    larder_pool_shutdown(pool);
+    assert_int_equal(shop.destroyed, 3);
+    give_back(pool, loan);
+    assert_int_equal(shop.destroyed, 4);
+    close_pool(pool, &shop);
+}
+
 static void a_pool_that_is_null_is_harmless(void **state)
 {
     (void)state;
@@ -829,6 +846,7 @@ int main(void)
         cmocka_unit_test(a_failed_replacement_goes_to_the_next_waiter),
         cmocka_unit_test(a_release_of_what_is_not_on_loan_changes_nothing),
         cmocka_unit_test(shutdown_wakes_all_waiters),
+        cmocka_unit_test(shutdown_destroys_what_is_idle),
         cmocka_unit_test(a_pool_that_is_null_is_harmless),
         cmocka_unit_test(a_forked_child_fills_the_pool_anew_and_touches_nothing_inherited),
     };

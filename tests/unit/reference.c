@@ -36,8 +36,8 @@ static void write_default(FILE *page, const struct larder_option *option)
 
 static const char *type_name(enum larder_option_type type)
 {
-    static const char *const names[] = {"size", "duration", "count",  "switch",
-                                        "text", "secret",   "servers"};
+    static const char *const names[] = {"size", "duration", "count",   "switch",
+                                        "text", "secret",   "servers", "list"};
     return names[type];
 }
 
@@ -90,6 +90,7 @@ static void write_page(FILE *page)
         "- **secret**: where the secret is, never the secret: `env:NAME` or "
         "`file:/absolute/path`.\n"
         "- **servers**: what stands between the scheme and `?` in a URI.\n"
+        "- **list**: words with commas between, as in `leases,negative`.\n"
         "\n"
         "## Every cache\n\n");
     write_table(page, larder__common_options);

@@ -1,4 +1,5 @@
-/* A backend with an option of every type that writes down what it was opened with. One thread. */
+/* A backend with an option of every type (but METADATA) that writes down what it was opened with.
+ * One thread. */
 #ifndef TESTS_SCRIPTED_BACKEND_H
 #define TESTS_SCRIPTED_BACKEND_H
 

@@ -62,7 +62,9 @@ static void a_short_buffer_gets_the_start_and_the_length_of_the_whole(void **sta
 /* ---- the page ------------------------------------------------------------------------------ */
 
 static const char *const uris[] = {
-    "memory:", "null:", "memcached:", "memcached:?binary=on", "pooled-memcached:",
+    "memory:",           "null:",
+    "memcached:",        "memcached:?binary=on",
+    "pooled-memcached:", "memcached:?metadata=leases,negative",
 };
 
 static void write_one(FILE *page, const char *name, struct larder_cache *cache)
@@ -90,12 +92,17 @@ static char *generate(size_t *length)
     char *text = NULL;
     FILE *page = open_memstream(&text, length);
     assert_non_null(page);
-    fputs("# Traits\n\n"
-          "What each cache can do, as `larder_describe()` says it beforehand. "
-          "`include/larder/traits.h` explains every word;\n"
-          "this page is written by `tests/unit/traits_test.c`, which fails when it is out of "
-          "date.\n",
-          page);
+    fputs(
+        "# Traits\n\n"
+        "What each cache can do, as `larder_describe()` says it beforehand. "
+        "`include/larder/traits.h` explains every word;\n"
+        "this page is written by `tests/unit/traits_test.c`, which fails when it is out of "
+        "date.\n\n"
+        "A keyspace with metadata has READ_TTL: whatever expires in it is a record that says when "
+        "([record codec](record-codec.md)),\n"
+        "and what is raw is for ever. A keyspace without metadata can't tell, as libmemcached's "
+        "protocols don't.\n",
+        page);
     for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
         struct larder_cache *cache;
         assert_status(LARDER_OK, larder_open(uris[i], NULL, &cache, NULL, 0));

@@ -101,15 +101,15 @@ static void options_of_every_cache_win_over_the_open_options(void **state)
     assert_int_equal(
         larder_open("null:?default_ttl=5s&errors=report", &options, &cache, text, sizeof(text)),
         LARDER_OK);
-    assert_int_equal(cache->ttl.default_ms, 5000);
-    assert_int_equal(cache->ttl.max_ms, 2);
-    assert_int_equal(cache->errors_as_miss, 0);
+    assert_int_equal(larder__target(cache)->ttl.default_ms, 5000);
+    assert_int_equal(larder__target(cache)->ttl.max_ms, 2);
+    assert_int_equal(larder__target(cache)->errors_as_miss, 0);
     larder_close(cache);
     assert_int_equal(larder_open("null:?max_ttl=0", &options, &cache, text, sizeof(text)),
                      LARDER_OK);
-    assert_int_equal(cache->ttl.default_ms, 1);
-    assert_int_equal(cache->ttl.max_ms, 0);
-    assert_int_equal(cache->errors_as_miss, 1);
+    assert_int_equal(larder__target(cache)->ttl.default_ms, 1);
+    assert_int_equal(larder__target(cache)->ttl.max_ms, 0);
+    assert_int_equal(larder__target(cache)->errors_as_miss, 1);
     larder_close(cache);
 }
 

@@ -51,6 +51,10 @@ struct larder_markdown {
 enum larder_status larder_markdown_init(struct larder_markdown *markdown, uint64_t period_ms,
                                         uint64_t claim_ms);
 void larder_markdown_clean_up(struct larder_markdown *markdown);
+/** Goes on from what `older` knows of the same server, with an own period. Before the first ask().
+ */
+void larder_markdown_follow(struct larder_markdown *markdown, struct larder_markdown *older,
+                            uint64_t now_ns);
 
 /** @param ticket  the prober's, for its report; 0 for everybody else */
 enum larder_markdown_answer larder_markdown_ask(struct larder_markdown *markdown, uint64_t now_ns,

@@ -1,0 +1,103 @@
+/*
+ * The hash of a key: keyed, so that whoever chooses keys can't choose where they go.
+ *
+ * Up to 128 bytes it is NH (Black et al., "UMAC: Fast and secure message authentication", 1999): a
+ * sum of products of 64-bit words, each with a secret word added; two different keys of one length
+ * have the same 128-bit sum with probability 2^-64, whoever chose them. The sum is folded with two
+ * more secret words, the length and the space. A multiplication per 8 bytes is about a fifth of what
+ * SipHash-1-3 costs; longer keys take that.
+ */
+#ifndef LARDER_MEMORY_HASH_H
+#define LARDER_MEMORY_HASH_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include <larder/util/random.h>
+
+#define HASH_WORDS 16u
+#define HASH_BYTES_MAX (HASH_WORDS * 8)
+
+struct hash_key {
+    uint64_t words[HASH_WORDS];
+    uint64_t last[2];
+    struct larder_hash_key long_keys;
+};
+
+static inline void larder__hash_key_init(struct hash_key *key)
+{
+    for (unsigned i = 0; i < HASH_WORDS; i++)
+        key->words[i] = larder_random();
+    for (unsigned i = 0; i < 2; i++) {
+        key->last[i] = larder_random();
+        key->long_keys.words[i] = larder_random();
+    }
+}
+
+__extension__ typedef unsigned __int128 hash_sum;
+
+static inline uint64_t larder__hash_load(const unsigned char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return word;
+}
+
+static inline hash_sum larder__hash_pair(const uint64_t *secret, uint64_t one, uint64_t other)
+{
+    return (hash_sum)(one + secret[0]) * (other + secret[1]);
+}
+
+/* Fewer than 16 bytes as two words; with the length, no two keys have the same ones. */
+static inline hash_sum larder__hash_short(const struct hash_key *key, const unsigned char *bytes,
+                                          size_t length)
+{
+    uint64_t words[2] = {0, 0};
+    if (length >= 8) {
+        words[0] = larder__hash_load(bytes);
+        words[1] = larder__hash_load(bytes + length - 8);
+    } else if (length >= 4) {
+        uint32_t first, last;
+        memcpy(&first, bytes, 4);
+        memcpy(&last, bytes + length - 4, 4);
+        words[0] = (uint64_t)first << 32 | last;
+    } else if (length > 0) {
+        words[0] = (uint64_t)bytes[0] << 16 | (uint64_t)bytes[length / 2] << 8 | bytes[length - 1];
+    }
+    return larder__hash_pair(key->words, words[0], words[1]);
+}
+
+static inline uint64_t larder__hash_fold(const struct hash_key *key, hash_sum sum, size_t length,
+                                         uint32_t space)
+{
+    uint64_t low = (uint64_t)sum + key->last[0] + length * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t high = ((uint64_t)(sum >> 64) ^ key->last[1]) + space * UINT64_C(0xd6e8feb86659fd93);
+    hash_sum product = (hash_sum)low * high;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/** @param space  the number of the namespace; 0: none */
+static inline uint64_t larder__hash(const struct hash_key *key, const void *data, size_t length,
+                                    uint32_t space)
+{
+#ifdef LARDER_CONSTANT_HASH /* for tests: every key collides with every other */
+    (void)key, (void)data, (void)length, (void)space;
+    return 0;
+#else
+    const unsigned char *bytes = data;
+    if (length < 16)
+        return larder__hash_fold(key, larder__hash_short(key, bytes, length), length, space);
+    if (length > HASH_BYTES_MAX)
+        return larder_hash(&key->long_keys, space, bytes, length);
+    /* The last pair is taken from the end and may overlap the one before it. */
+    const unsigned char *end = bytes + length - 16;
+    const uint64_t *secret = key->words;
+    hash_sum sum = 0;
+    for (; bytes < end; bytes += 16, secret += 2)
+        sum += larder__hash_pair(secret, larder__hash_load(bytes), larder__hash_load(bytes + 8));
+    sum += larder__hash_pair(secret, larder__hash_load(end), larder__hash_load(end + 8));
+    return larder__hash_fold(key, sum, length, space);
+#endif
+}
+
+#endif

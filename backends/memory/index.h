@@ -1,0 +1,221 @@
+/*
+ * The index: where the item of a key lies. Buckets of one cache line, each with 12 tags (8 bits of
+ * the hash) and 12 locations, and a chain of overflow buckets behind those that are full. It grows
+ * and shrinks a bucket at a time (linear hashing: Litwin, 1980), so nothing ever waits for it.
+ *
+ * Readers take no lock. Writers hold the lock of the key's stripe: a stripe is what has the same
+ * lowest bits in its hashes, so a bucket, what it is split into, and its chain all belong to one.
+ *
+ *          | find      | slot_*, split, merge
+ *   find   | any time  | any time
+ *   slot_* |           | under the lock of the stripe
+ *   split, merge |     | under the lock of the stripe and that of growth
+ *
+ * What makes a reader right:
+ * - A slot's item is replaced by one store, so a key that is there is never missing meanwhile.
+ * - A reader that found nothing looks whether an entry could have moved past it: entries move only
+ *   in a split or merge, from their old bucket to a new one (then the shape has changed before the
+ *   old one is cleared), or within a chain (then the first bucket's sequence has). It looks again.
+ */
+#ifndef LARDER_MEMORY_INDEX_H
+#define LARDER_MEMORY_INDEX_H
+
+#include <stdalign.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "segment.h"
+
+#define BUCKET_SLOTS 12u
+#define BUCKET_SLOTS_MASK 0xfffu
+#define BUCKETS_PER_LOAD 9u /* entries a bucket when the index grows: 3 of 4 slots are taken */
+
+struct bucket {
+    /* Bytes 0 to 7 and 8 to 11 are tags; then a byte that counts moves within the chain, and 24
+     * bits of the number of the overflow bucket behind, plus 1. Tag 0: a free slot. Stored with
+     * release, loaded with acquire: who sees a tag sees what was done before. */
+    alignas(64) _Atomic uint64_t tags[2];
+    /* 0: none. Stored with release, loaded with acquire: who sees a location sees the item. */
+    _Atomic uint32_t locations[BUCKET_SLOTS];
+};
+
+_Static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
+
+/* How many buckets there are: 2^level + split, of which the first `split` were split already. */
+#define SHAPE_LEVEL(shape) ((unsigned)((shape) >> 32))
+#define SHAPE_SPLIT(shape) ((uint32_t)(shape))
+
+struct index {
+    struct bucket *buckets;  /* set when opened, then only read */
+    struct bucket *overflow; /* likewise */
+    struct budget *budget;
+    size_t step_bytes; /* how much memory is added at a time */
+    /* Stored with release under the lock of growth, when what it says is true; loaded with
+     * acquire. */
+    alignas(LARDER_LINE_BYTES) _Atomic uint64_t shape;
+    /* The rest is touched only by writers. */
+    alignas(LARDER_LINE_BYTES) pthread_mutex_t lock; /* of the overflow pool; under a stripe's */
+    struct {                                         /* touched only while holding lock */
+        struct region overflow;
+        uint32_t overflow_fresh; /* from here on they were never used */
+        uint32_t overflow_free;  /* the first that is free again, plus 1 */
+        uint32_t overflow_used;
+    } guarded;
+    struct region region; /* of buckets; guarded by the lock of growth */
+    struct index *next;   /* of those that a flush replaced; likewise */
+    uint32_t retired_epoch;
+};
+
+static inline uint8_t larder__tag_of(uint64_t hash)
+{
+    uint8_t tag = (uint8_t)(hash >> 56);
+    return tag != 0 ? tag : 1;
+}
+
+static inline uint32_t larder__shape_bucket(uint64_t shape, uint64_t hash)
+{
+    uint64_t mask = (UINT64_C(1) << SHAPE_LEVEL(shape)) - 1;
+    uint32_t number = (uint32_t)(hash & mask);
+    return number < SHAPE_SPLIT(shape) ? (uint32_t)(hash & (mask << 1 | 1)) : number;
+}
+
+static inline uint32_t larder__shape_buckets(uint64_t shape)
+{
+    return (UINT32_C(1) << SHAPE_LEVEL(shape)) + SHAPE_SPLIT(shape);
+}
+
+static inline uint32_t larder__bucket_overflow(uint64_t tags1)
+{
+    return (uint32_t)(tags1 >> 40);
+}
+
+/* A bit for each slot with that tag. */
+static inline unsigned larder__bucket_match(uint64_t tags0, uint64_t tags1, uint8_t tag)
+{
+#if defined(__SSE2__)
+    __m128i tags = _mm_set_epi64x((long long)tags1, (long long)tags0);
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag))) &
+           BUCKET_SLOTS_MASK;
+#else
+    unsigned found = 0;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        uint64_t word = i < 8 ? tags0 >> 8 * i : tags1 >> 8 * (i - 8);
+        found |= (unsigned)((uint8_t)word == tag) << i;
+    }
+    return found;
+#endif
+}
+
+static inline struct bucket *larder__index_bucket(const struct index *index, uint64_t shape,
+                                                  uint64_t hash)
+{
+    return &index->buckets[larder__shape_bucket(shape, hash)];
+}
+
+static inline uint64_t larder__index_shape(const struct index *index)
+{
+    return atomic_load_explicit(&index->shape, memory_order_acquire);
+}
+
+/* An item's lines, but for the first, which is asked for anyway. */
+static inline void larder__prefetch_item(const struct item *item)
+{
+    __builtin_prefetch((const char *)item + 64);
+    __builtin_prefetch((const char *)item + 128);
+}
+
+/* Looks through a bucket and its chain. */
+static inline struct item *larder__chain_find(const struct index *index, const struct arena *arena,
+                                              const struct bucket *bucket, const struct key *key)
+{
+    for (;;) {
+        uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
+        uint64_t tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+        unsigned found = larder__bucket_match(tags0, tags1, larder__tag_of(key->hash));
+        for (; found != 0; found &= found - 1) {
+            uint32_t location = atomic_load_explicit(
+                &bucket->locations[__builtin_ctz(found)], memory_order_acquire);
+            struct item *item = larder__item_at(arena, location);
+            larder__prefetch_item(item);
+            if (location != 0 && larder__item_has_key(item, key))
+                return item;
+        }
+        uint32_t next = larder__bucket_overflow(tags1);
+        if (next == 0)
+            return NULL;
+        bucket = &index->overflow[next - 1];
+    }
+}
+
+/** Finds the item of a key. Within a section of the arena's epoch, or under the stripe's lock.
+ * @return NULL: there is none */
+static inline struct item *larder__index_find(const struct index *index, const struct arena *arena,
+                                              const struct key *key)
+{
+    for (;;) {
+        uint64_t shape = larder__index_shape(index);
+        const struct bucket *bucket = larder__index_bucket(index, shape, key->hash);
+        uint64_t before = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+        struct item *item = larder__chain_find(index, arena, bucket, key);
+        if (__builtin_expect(item != NULL, 1))
+            return item;
+        uint64_t after = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+        if (before >> 32 == after >> 32 && larder__index_shape(index) == shape)
+            return NULL;
+    }
+}
+
+/** A place in the index. */
+struct slot {
+    struct bucket *bucket;
+    unsigned number;
+};
+
+/** @return false: no addresses, or not within the bound */
+bool larder__index_open(struct index *index, struct budget *budget, size_t reserved_bytes,
+                        unsigned level, size_t step_bytes, bool huge);
+void larder__index_close(struct index *index);
+/** What it is charged. */
+uint64_t larder__index_bytes(struct index *index);
+
+/* Under the lock of the key's stripe. */
+/** Finds the slot of a key. @return its item; NULL: there is none */
+struct item *larder__slot_find(struct index *index, const struct arena *arena,
+                               const struct key *key, struct slot *slot);
+/** Finds the slot that holds this very location. @return false: it is found no more */
+bool larder__slot_holds(struct index *index, uint64_t hash, uint32_t location, struct slot *slot);
+/** Finds a free slot, with an overflow bucket more if need be. @return false: no memory for that */
+bool larder__slot_free(struct index *index, uint64_t hash, struct slot *slot);
+void larder__slot_fill(struct slot slot, uint64_t hash, uint32_t location);
+/** Another item of the same key. */
+static inline void larder__slot_replace(struct slot slot, uint32_t location)
+{
+    atomic_store_explicit(&slot.bucket->locations[slot.number], location, memory_order_release);
+}
+void larder__slot_clear(struct slot slot);
+
+/** What a location's hash is computed from. */
+struct item_hashes {
+    const struct arena *arena;
+    const struct hash_key *key;
+};
+
+/* Under the lock of growth, and, for the bucket that is named, of its stripe. */
+/** The bucket that would be split next. */
+uint32_t larder__index_next_split(const struct index *index);
+/** Splits it. @return false: no memory; nothing changed */
+bool larder__index_split(struct index *index, const struct item_hashes *hashes);
+/** The bucket that would take another one's entries next. @return false: it is as small as it was
+ * at first */
+bool larder__index_next_merge(const struct index *index, unsigned first_level, uint32_t *bucket);
+/** Merges it. Its memory stays until larder__index_trim(). @return false: no memory */
+bool larder__index_merge(struct index *index);
+/** Whether there is so much that it is worth it. */
+bool larder__index_is_loose(const struct index *index);
+/** Gives back the memory of buckets that were merged, once no reader can be in them.
+ * @return how many bytes */
+uint64_t larder__index_trim(struct index *index);
+
+#endif

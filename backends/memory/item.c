@@ -1,0 +1,87 @@
+/* Writing items. */
+#include "item.h"
+
+#include "large.h"
+
+static unsigned marks_of(const struct draft *draft, const struct key *key)
+{
+    unsigned marks = draft->absent ? ITEM_ABSENT : 0;
+    marks |= draft->flags != 0 ? ITEM_FLAGS : 0;
+    marks |= key->space != 0 ? ITEM_SPACE : 0;
+    marks |= draft->expiry_ms != UINT64_MAX && draft->expiry_ms > UINT32_MAX ? ITEM_FAR : 0;
+    marks |= draft->slides_ms != 0 ? ITEM_SLIDES : 0;
+    marks |= draft->lease.token != 0 ? ITEM_LEASE : 0;
+    marks |= draft->large != NULL ? ITEM_LARGE : 0;
+    return marks;
+}
+
+size_t larder__draft_size(const struct draft *draft, const struct key *key)
+{
+    size_t parts = larder__parts_bytes(marks_of(draft, key));
+    if (draft->large != NULL)
+        return larder__item_bytes(parts, 0, 0);
+    return larder__item_bytes(parts, key->length, draft->head_length + draft->tail_length);
+}
+
+static unsigned char *put(unsigned char *place, const void *bytes, size_t length)
+{
+    if (length > 0)
+        memcpy(place, bytes, length);
+    return place + length;
+}
+
+static unsigned char *put_parts(unsigned char *place, const struct draft *draft,
+                                const struct key *key, unsigned marks)
+{
+    uint32_t far = (uint32_t)(draft->expiry_ms >> 32);
+    struct item_block block = {draft->large, key->hash};
+    if ((marks & ITEM_FLAGS) != 0)
+        place = put(place, &draft->flags, sizeof(draft->flags));
+    if ((marks & ITEM_SPACE) != 0)
+        place = put(place, &key->space, sizeof(key->space));
+    if ((marks & ITEM_FAR) != 0)
+        place = put(place, &far, sizeof(far));
+    if ((marks & ITEM_SLIDES) != 0)
+        place = put(place, &draft->slides_ms, sizeof(draft->slides_ms));
+    if ((marks & ITEM_LEASE) != 0)
+        place = put(place, &draft->lease, sizeof(draft->lease));
+    if ((marks & ITEM_LARGE) != 0)
+        place = put(place, &block, sizeof(block));
+    return place;
+}
+
+void larder__draft_write(const struct draft *draft, const struct key *key, struct item *item)
+{
+    unsigned marks = marks_of(draft, key);
+    uint32_t expiry = draft->expiry_ms == UINT64_MAX ? 0 : (uint32_t)draft->expiry_ms;
+    atomic_init(&item->expiry, expiry);
+    item->version = draft->version;
+    atomic_init(&item->frequency, draft->frequency);
+    item->marks = (uint8_t)marks;
+    item->history = draft->history;
+    item->key_length = item->value_length = 0;
+    unsigned char *place = put_parts(item->parts, draft, key, marks);
+    if (draft->large != NULL)
+        return;
+    item->key_length = (uint16_t)key->length;
+    item->value_length = (uint16_t)(draft->head_length + draft->tail_length);
+    place = put(place, key->bytes, key->length);
+    place = put(place, draft->head, draft->head_length);
+    put(place, draft->tail, draft->tail_length);
+}
+
+void larder__draft_of_item(const struct item *item, struct draft *draft)
+{
+    *draft = (struct draft){
+        .expiry_ms = larder__item_expiry_ms(item),
+        .large = larder__item_block(item).large,
+        .head = larder__item_key(item) + item->key_length,
+        .head_length = item->value_length,
+        .flags = larder__part_u32(item, ITEM_FLAGS),
+        .slides_ms = larder__part_u32(item, ITEM_SLIDES),
+        .version = item->version,
+        .frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed),
+        .history = item->history,
+        .absent = (item->marks & ITEM_ABSENT) != 0,
+    };
+}

@@ -1,0 +1,210 @@
+/*
+ * An item: what lies in a segment for one entry. A header, the parts that this item has, the key,
+ * the value, in a row; nothing of it is ever changed once it is published, except where it says so.
+ * A changed entry is another item.
+ *
+ *   bytes  0       4        8           10            12         13     14       15
+ *          expiry  version  key length  value length  frequency  marks  history  parts, key, value
+ *
+ * Time is in milliseconds since the cache was opened, plus 1. An expiry of 0 is never.
+ */
+#ifndef LARDER_MEMORY_ITEM_H
+#define LARDER_MEMORY_ITEM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "hash.h"
+
+/** Items begin at multiples of this; a location counts in it. 2^32 of them are 16 GiB. */
+#define ITEM_UNIT 4u
+
+/* Parts, in the order in which they lie. */
+#define ITEM_FLAGS 1u  /* u32: the caller's flags, when they are not 0 */
+#define ITEM_SPACE 2u  /* u32: the number of its namespace */
+#define ITEM_FAR 4u    /* u32: upper half of an expiry that does not fit 32 bits (49 days) */
+#define ITEM_SLIDES 8u /* u32: each hit gives the entry this TTL anew */
+#define ITEM_LEASE 16u /* u64, u64: token and end of a lease */
+#define ITEM_LARGE 32u /* u64, u64: a block that holds key and value, and the hash */
+/* No parts. */
+#define ITEM_ABSENT 64u /* a negative entry */
+
+/** Longer values have a block of their own, which views can hold. */
+#define VALUE_INLINE_MAX 4096u
+
+/** What expired before the cache was opened: a lease without a value. */
+#define EXPIRY_PAST 1u
+
+struct item {
+    _Atomic uint32_t expiry; /* relaxed: touched in place, later only, under the stripe's lock, or
+                                by a sliding hit */
+    uint32_t version;
+    uint16_t key_length;
+    uint16_t value_length;
+    _Atomic uint8_t frequency; /* relaxed, lossy: hits since the policy last looked */
+    uint8_t marks;
+    uint8_t history; /* what the policy knows of its past, see policy.h */
+    unsigned char parts[];
+};
+
+#define ITEM_HEADER_BYTES offsetof(struct item, parts)
+
+/** What a key is found by. */
+struct key {
+    const unsigned char *bytes;
+    size_t length;
+    uint64_t hash;
+    uint32_t space; /* 0: none */
+};
+
+/** A value too long, or a key, to be copied about: see large.h. */
+struct large;
+
+/** How many bytes the parts take. */
+static inline size_t larder__parts_bytes(unsigned marks)
+{
+    static const uint8_t words_of[64] = {
+        0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  4, 5, 5, 6, 5, 6, 6, 7, 5, 6, 6, 7, 6, 7, 7, 8,
+        4, 5, 5, 6, 5, 6, 6, 7, 5, 6, 6, 7, 6, 7, 7, 8,  8, 9, 9, 10, 9, 10, 10, 11, 9, 10, 10, 11, 10, 11, 11, 12};
+    return 4u * (size_t)words_of[marks % 64];
+}
+
+/** Where a part begins. */
+static inline const unsigned char *larder__part(const struct item *item, unsigned part)
+{
+    return item->parts + larder__parts_bytes(item->marks & (part - 1));
+}
+
+static inline uint32_t larder__part_u32(const struct item *item, unsigned part)
+{
+    uint32_t number = 0;
+    if ((item->marks & part) != 0)
+        memcpy(&number, larder__part(item, part), sizeof(number));
+    return number;
+}
+
+static inline const unsigned char *larder__item_key(const struct item *item)
+{
+    return item->marks == 0 ? item->parts : item->parts + larder__parts_bytes(item->marks);
+}
+
+static inline size_t larder__item_bytes(size_t parts_bytes, size_t key_length, size_t value_length)
+{
+    size_t bytes = ITEM_HEADER_BYTES + parts_bytes + key_length + value_length;
+    return (bytes + ITEM_UNIT - 1) / ITEM_UNIT * ITEM_UNIT;
+}
+
+/** What the item takes in its segment. */
+static inline size_t larder__item_size(const struct item *item)
+{
+    return larder__item_bytes(larder__parts_bytes(item->marks), item->key_length,
+                              item->value_length);
+}
+
+/** When its value ends; UINT64_MAX: never. */
+static inline uint64_t larder__item_expiry_ms(const struct item *item)
+{
+    uint32_t low = atomic_load_explicit(&item->expiry, memory_order_relaxed);
+    if ((item->marks & ITEM_FAR) != 0)
+        return (uint64_t)larder__part_u32(item, ITEM_FAR) << 32 | low;
+    return low != 0 ? low : UINT64_MAX;
+}
+
+/** A lease: token 0: none. */
+struct item_lease {
+    uint64_t token;
+    uint64_t end_ms;
+};
+
+static inline struct item_lease larder__item_lease(const struct item *item)
+{
+    struct item_lease lease = {0, 0};
+    if ((item->marks & ITEM_LEASE) != 0)
+        memcpy(&lease, larder__part(item, ITEM_LEASE), sizeof(lease));
+    return lease;
+}
+
+/** When nothing is left of it, neither value nor lease. */
+static inline uint64_t larder__item_end_ms(const struct item *item)
+{
+    uint64_t expiry_ms = larder__item_expiry_ms(item);
+    if ((item->marks & ITEM_LEASE) == 0)
+        return expiry_ms;
+    struct item_lease lease = larder__item_lease(item);
+    return lease.end_ms > expiry_ms ? lease.end_ms : expiry_ms;
+}
+
+struct item_block {
+    struct large *large;
+    uint64_t hash;
+};
+
+static inline struct item_block larder__item_block(const struct item *item)
+{
+    struct item_block block = {NULL, 0};
+    if ((item->marks & ITEM_LARGE) != 0)
+        memcpy(&block, larder__part(item, ITEM_LARGE), sizeof(block));
+    return block;
+}
+
+/** The hash of its key. */
+static inline uint64_t larder__item_hash(const struct hash_key *key, const struct item *item)
+{
+    if ((item->marks & ITEM_LARGE) != 0)
+        return larder__item_block(item).hash;
+    return larder__hash(key, larder__item_key(item), item->key_length,
+                        larder__part_u32(item, ITEM_SPACE));
+}
+
+/** What an item is made of. */
+struct draft {
+    struct item_lease lease; /* token 0: none */
+    uint64_t expiry_ms;      /* UINT64_MAX: never */
+    struct large *large;     /* NULL: key and value lie in the item */
+    const unsigned char *head, *tail; /* the value: both, one behind the other */
+    size_t head_length, tail_length;
+    uint32_t flags;
+    uint32_t slides_ms; /* 0: it doesn't */
+    uint32_t version;
+    uint8_t frequency;
+    uint8_t history;
+    bool absent;
+};
+
+/** What such an item takes. */
+size_t larder__draft_size(const struct draft *draft, const struct key *key);
+/** Writes it at `place`, which has that many bytes. */
+void larder__draft_write(const struct draft *draft, const struct key *key, struct item *place);
+/** A draft that makes the same item again, all but its lease as it is; key and value stay where
+ * they are. */
+void larder__draft_of_item(const struct item *item, struct draft *draft);
+
+/** Bytes are equal; quick for the lengths that keys have. */
+static inline bool larder__bytes_equal(const unsigned char *one, const unsigned char *other,
+                                       size_t length)
+{
+    if (length < 8)
+        return memcmp(one, other, length) == 0;
+    const unsigned char *end = one + length - 8;
+    uint64_t difference = 0;
+    size_t i = 0;
+    for (; one + i < end; i += 8)
+        difference |= larder__hash_load(one + i) ^ larder__hash_load(other + i);
+    difference |= larder__hash_load(end) ^ larder__hash_load(other + length - 8);
+    return difference == 0;
+}
+
+bool larder__large_has_key(const struct item *item, const struct key *key);
+
+static inline bool larder__item_has_key(const struct item *item, const struct key *key)
+{
+    if (__builtin_expect((item->marks & ITEM_LARGE) != 0, 0))
+        return larder__large_has_key(item, key);
+    return item->key_length == key->length && larder__part_u32(item, ITEM_SPACE) == key->space &&
+           larder__bytes_equal(larder__item_key(item), key->bytes, key->length);
+}
+
+#endif

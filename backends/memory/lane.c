@@ -1,0 +1,106 @@
+/* Appending. */
+#include "lane.h"
+
+/*
+ * The time class of what ends at `end_ms`: a stretch of time whose length is a quarter of what is
+ * left until then, in powers of 4 of the interval, at least one. So there are some 16 classes at a
+ * time for each factor of 4, and what is far off waits in long ones; when a long one comes due its
+ * segments are looked through and what is left moves into shorter ones, at most once per factor.
+ *
+ * A class's number says its length, too: two classes of different lengths are different.
+ */
+static uint64_t class_of(const struct append *append, uint64_t *begin_ms)
+{
+    uint64_t left_ms = append->end_ms > append->now_ms ? append->end_ms - append->now_ms : 0;
+    uint64_t length_ms = append->interval_ms, factor = 0;
+    while (length_ms <= left_ms / 16) {
+        length_ms *= 4;
+        factor++;
+    }
+    uint64_t number = append->end_ms / length_ms;
+    *begin_ms = number * length_ms;
+    return number << 6 | factor;
+}
+
+static void seal(struct arena *arena, struct open_segment *open)
+{
+    if (open->segment != NULL)
+        larder__segment_seal(arena, open->segment);
+    open->segment = NULL;
+}
+
+static bool has_room(const struct lane *lane, const struct arena *arena,
+                     const struct open_segment *open, const struct append *append)
+{
+    return larder__segment_used(open->segment) + append->bytes <= larder__segment_bytes(arena) &&
+           (open->weight + append->weight <= lane->weight_max || open->weight == 0);
+}
+
+/* Another class's segment is taken along while it is not half full: what is mixed is sorted when it
+ * comes due, but segments with next to nothing in them would use up the cache. */
+static bool may_mix(const struct arena *arena, const struct open_segment *open, uint64_t class)
+{
+    return open->class == class || larder__segment_used(open->segment) < larder__segment_bytes(arena) / 2;
+}
+
+static struct item *append_to(struct arena *arena, struct open_segment *open,
+                              const struct append *append)
+{
+    struct segment *segment = open->segment;
+    unsigned char *begin =
+        larder__segment_begin(arena, larder__segment_number(arena, segment));
+    uint32_t used_bytes = larder__segment_used(segment);
+    struct item *item = (struct item *)(void *)(begin + used_bytes);
+    atomic_store_explicit(&segment->used_bytes, used_bytes + (uint32_t)append->bytes,
+                          memory_order_relaxed);
+    open->weight += append->bytes + append->weight;
+    if (append->end_ms < segment->first_end_ms)
+        segment->first_end_ms = append->end_ms;
+    if (append->end_ms < open->due_ms) {
+        open->due_ms = append->end_ms;
+        larder__segment_hurry(arena, segment, append->end_ms);
+    }
+    if (append->end_ms != UINT64_MAX && append->end_ms > segment->last_end_ms)
+        segment->last_end_ms = append->end_ms;
+    return item;
+}
+
+struct item *larder__lane_append(struct lane *lane, struct arena *arena,
+                                 const struct append *append)
+{
+    uint64_t due_ms = UINT64_MAX, class = 0;
+    struct open_segment *open = &lane->guarded.open[append->queue][0];
+    if (append->end_ms != UINT64_MAX) {
+        class = class_of(append, &due_ms);
+        open += 1 + (class >> 6) % lane->classes;
+    }
+    if (open->segment != NULL && (!may_mix(arena, open, class) || !has_room(lane, arena, open, append)))
+        seal(arena, open);
+    if (open->segment == NULL) {
+        open->segment = larder__segment_open(arena, append->queue, lane->number, due_ms,
+                                             append->reserve);
+        open->class = class;
+        open->due_ms = due_ms;
+        open->weight = 0;
+    }
+    return open->segment != NULL ? append_to(arena, open, append) : NULL;
+}
+
+void larder__lane_seal(struct lane *lane, struct arena *arena, const struct segment *segment)
+{
+    pthread_mutex_lock(&lane->lock);
+    for (unsigned queue = 0; queue < QUEUES; queue++)
+        for (unsigned i = 0; i <= lane->classes; i++)
+            if (lane->guarded.open[queue][i].segment == segment)
+                seal(arena, &lane->guarded.open[queue][i]);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void larder__lane_seal_all(struct lane *lane, struct arena *arena)
+{
+    pthread_mutex_lock(&lane->lock);
+    for (unsigned queue = 0; queue < QUEUES; queue++)
+        for (unsigned i = 0; i <= lane->classes; i++)
+            seal(arena, &lane->guarded.open[queue][i]);
+    pthread_mutex_unlock(&lane->lock);
+}

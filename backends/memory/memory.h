@@ -1,0 +1,186 @@
+/*
+ * A memory cache: its parts, and who may touch them.
+ *
+ * Lock order: growth, then a stripe, then a lane, then the innermost ones (the arena's, the large
+ * store's, the index's, the ghost's), of which one is held at a time. Two stripes or two lanes are
+ * never held at once, but for fork, which takes growth and all stripes: lanes and the rest are only
+ * ever taken under these, or for a few instructions by a thread that then holds nothing else.
+ */
+#ifndef LARDER_MEMORY_MEMORY_H
+#define LARDER_MEMORY_MEMORY_H
+
+#include <pthread.h>
+
+#include <larder/backend.h>
+#include <larder/memory.h>
+
+#include "budget.h"
+#include "index.h"
+#include "lane.h"
+#include "large.h"
+#include "policy.h"
+#include "space.h"
+
+/* fork takes all of them, and ThreadSanitizer follows no more than 64 locks in one thread's hands. */
+#if LARDER_EPOCH_SYMMETRIC
+#define STRIPES_MAX 8u
+#define LANES_MAX 4u
+#else
+#define STRIPES_MAX 256u
+#define LANES_MAX 16u
+#endif
+
+/** What holds for the keys whose hashes end in the same bits. */
+struct stripe {
+    alignas(2 * LARDER_LINE_BYTES) pthread_mutex_t lock;
+    struct {              /* touched only while holding lock */
+        uint32_t version; /* the last one given; 0 is never given */
+        uint64_t expirations;
+        uint64_t evictions[QUEUES];
+        uint64_t moves; /* of entries that a scan kept */
+        bool closed;
+    } guarded;
+    /* Relaxed: changed under lock, read by whoever wants to know about how many there are. */
+    _Atomic uint64_t items;
+};
+
+static inline uint64_t larder__stripe_items(const struct stripe *stripe)
+{
+    return atomic_load_explicit(&stripe->items, memory_order_relaxed);
+}
+
+static inline void larder__stripe_count(struct stripe *stripe, int more)
+{
+    atomic_store_explicit(&stripe->items, larder__stripe_items(stripe) + (uint64_t)(int64_t)more,
+                          memory_order_relaxed);
+}
+
+struct memory {
+    /* What every call reads. Set when opened, then only read. */
+    struct larder_clock clock;
+    uint64_t birth_ms;
+    uint64_t slack_ms; /* how far the clock may be behind: expiries are put off by so much */
+    uint32_t stripe_mask;
+    uint32_t lane_mask;
+    unsigned stripe_bits;
+    uint64_t interval_ms;
+    struct large_store *large;
+    struct budget *budget; /* the large store's */
+    struct hash_key hash_key;
+    struct larder_traits traits;
+    size_t inline_bytes; /* the most that an item takes in a segment */
+    uint64_t capacity_bytes; /* the most that one entry may be charged */
+    uint64_t token_mask;     /* makes lease tokens out of versions */
+    bool evicts;
+    uint64_t fixed_bytes;
+    unsigned first_level; /* of the index */
+    size_t index_reserved_bytes, index_step_bytes;
+    bool huge;
+
+    /* Read by every call, written now and then. */
+    alignas(LARDER_LINE_BYTES) struct larder_epoch epoch;
+    /* Swapped by a flush with every stripe's lock held: release, paired with the acquire of every
+     * call. The old one is freed when its readers have left. */
+    _Atomic(struct index *) index;
+
+    struct arena arena;
+    struct spaces spaces;
+    struct policy policy;
+    uint32_t *wheel_heads;
+
+    pthread_mutex_t growth; /* of the index; see index.h */
+    struct {                /* touched only while holding growth */
+        struct index *retired; /* those that were flushed */
+        uint32_t trim_epoch;   /* of the latest merge */
+        bool trims;
+        bool released; /* the bulk is gone */
+    } guarded;
+
+    _Atomic uint32_t evicting; /* 1: somebody evicts ahead; a hint */
+    _Atomic uint32_t sweeping; /* 1: somebody sweeps. Taken with acquire, given with release: what
+                                  the last one left is seen by the next */
+    struct scan *sweep;        /* whose `sweeping` is 1: what is being swept */
+
+    struct {
+        _Atomic(larder_memory_evicted_fn *) evicted; /* release and acquire: its context is there */
+        void *context;
+    } listener;
+
+    struct lane *lanes;
+    struct stripe *stripes;
+};
+
+static inline const struct memory *larder__memory_of(const struct larder_scope *scope)
+{
+    return scope->self;
+}
+
+/** Milliseconds since the cache was opened, plus 1. */
+static inline uint64_t larder__now_ms(const struct memory *memory)
+{
+    return memory->clock.now_ns(memory->clock.context) / 1000000 - memory->birth_ms;
+}
+
+static inline struct index *larder__index(const struct memory *memory)
+{
+    return atomic_load_explicit(&memory->index, memory_order_acquire);
+}
+
+static inline struct stripe *larder__stripe_of(const struct memory *memory, uint64_t hash)
+{
+    return &memory->stripes[hash & memory->stripe_mask];
+}
+
+/** The lane in which a thread appends. */
+static inline struct lane *larder__lane_of(const struct memory *memory,
+                                           const struct larder_thread *thread)
+{
+    return &memory->lanes[thread->number & memory->lane_mask];
+}
+
+/** 0 in no namespace. */
+static inline uint32_t larder__scope_space(const struct memory *memory,
+                                           const struct larder_scope *scope)
+{
+    if (__builtin_expect(scope->space == NULL, 1))
+        return 0;
+    return larder__space_number(&memory->spaces, scope->space->name);
+}
+
+/** A call that may write, other than a visit. */
+struct call {
+    struct larder_thread *thread;
+    uint64_t outer;
+};
+
+/** @return OK; CLOSED or NO_MEMORY, and there is nothing to end */
+enum larder_status larder__call_begin(struct memory *memory, struct call *call);
+static inline void larder__call_end(const struct call *call)
+{
+    larder_call_end(call->thread, call->outer);
+}
+
+/* whole.c */
+struct index *larder__index_new(struct memory *memory); /* NULL: no memory, or over the bound */
+void larder__stripes_lock(struct memory *memory);
+void larder__stripes_unlock(struct memory *memory);
+/** Puts `fresh`, which may be NULL, in the place of the index, and retires everything. Under growth
+ * and with all stripes locked. */
+void larder__drop_all_locked(struct memory *memory, struct index *fresh);
+/** Frees indexes that were replaced and that no reader is in; or all. Under growth. */
+void larder__indexes_reclaim_locked(struct memory *memory, bool all);
+
+/** About how many entries there are, with those that ended and were not swept. */
+uint64_t larder__memory_items(const struct memory *memory);
+
+/** What a write does now and then for the whole cache, holding no lock and no section: a bounded
+ * step of what is due. Within its call. */
+void larder__housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
+/** Likewise a read, which only sweeps. */
+void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread,
+                               uint64_t now_ms);
+/** Lets the index follow the number of entries: a stripe has got more, or fewer.
+ * @return false: it should grow, and there is no room */
+bool larder__index_adapt(struct memory *memory, struct stripe *stripe);
+
+#endif

@@ -1,0 +1,240 @@
+/* The eviction policy. */
+#include "policy.h"
+
+#define FINGERPRINT_BITS 11u
+#define SHARE_START 0.10
+#define SHARE_MIN 0.01
+#define SHARE_MAX 0.30
+#define LEVEL_MAX 1.5
+#define LEVEL_STEP 10.0   /* entries' worth of a returning ghost */
+#define GUARD_WEIGHT 256.0
+#define NEW_SLOTS 3u      /* of 31: ghosts of about the last tenth tell about the share */
+#define LEFT_HALVED 0.2   /* of all entries */
+#define PROMOTION 2u      /* hits in the small queue that make a candidate for the main one */
+
+static double load(const _Atomic double *number)
+{
+    return atomic_load_explicit(number, memory_order_relaxed);
+}
+
+static void store(_Atomic double *number, double value)
+{
+    atomic_store_explicit(number, value, memory_order_relaxed);
+}
+
+static double clamp(double value, double least, double most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+void larder__policy_open(struct policy *policy, struct budget *budget)
+{
+    policy->budget = budget;
+    atomic_init(&policy->ghosts, NULL);
+    atomic_init(&policy->items, 1.0);
+    atomic_init(&policy->share, SHARE_START);
+    atomic_init(&policy->level, 1.0);
+    atomic_init(&policy->guard, 0.0);
+    for (int i = 0; i < GHOST_KINDS; i++)
+        atomic_init(&policy->left[i], 1.0);
+}
+
+void larder__policy_close(struct policy *policy)
+{
+    larder__region_release(&policy->region);
+}
+
+/* Twice as many slots as entries, at least half of that, in a power of two of buckets. */
+static uint32_t ghost_buckets(uint64_t items)
+{
+    uint32_t buckets = 1;
+    while ((uint64_t)buckets * GHOST_SLOTS * 3 < items * 4 && buckets < UINT32_C(1) << 30)
+        buckets *= 2;
+    return buckets;
+}
+
+uint64_t larder__policy_ghost_bytes(uint64_t items)
+{
+    return larder__round_up(ghost_buckets(items) * sizeof(struct ghost_bucket),
+                            larder__page_bytes());
+}
+
+bool larder__policy_make_ghost(struct policy *policy, uint64_t items)
+{
+    uint64_t bytes = larder__policy_ghost_bytes(items);
+    if (policy->region.base != NULL)
+        return true;
+    if (!larder__budget_take(policy->budget, bytes))
+        return false;
+    if (!larder__region_reserve(&policy->region, bytes, false) ||
+        !larder__region_commit(&policy->region, bytes)) {
+        larder__region_release(&policy->region);
+        larder__budget_give(policy->budget, bytes);
+        return false;
+    }
+    policy->charged_bytes = bytes;
+    policy->ghost_mask = ghost_buckets(items) - 1;
+    /* release: pairs with the acquire of whoever looks for a ghost */
+    atomic_store_explicit(&policy->ghosts, (struct ghost_bucket *)(void *)policy->region.base,
+                          memory_order_release);
+    return true;
+}
+
+uint64_t larder__policy_bytes(const struct policy *policy)
+{
+    return policy->charged_bytes;
+}
+
+/* ---- the ghost ------------------------------------------------------------------------------ */
+
+static struct ghost_bucket *bucket_of(const struct policy *policy, uint64_t hash)
+{
+    struct ghost_bucket *ghosts = atomic_load_explicit(&policy->ghosts, memory_order_acquire);
+    /* other bits than the index takes */
+    return ghosts != NULL ? &ghosts[(uint32_t)(hash >> 24) & policy->ghost_mask] : NULL;
+}
+
+static uint16_t fingerprint_of(uint64_t hash)
+{
+    return (uint16_t)(hash >> (64 - FINGERPRINT_BITS)) << 5;
+}
+
+static unsigned cursor_of(const struct ghost_bucket *bucket)
+{
+    return atomic_load_explicit(&bucket->cursor, memory_order_relaxed) % GHOST_SLOTS;
+}
+
+static void ghost_put(struct policy *policy, uint64_t hash, enum ghost_kind kind, unsigned history)
+{
+    struct ghost_bucket *bucket = bucket_of(policy, hash);
+    if (bucket == NULL)
+        return;
+    unsigned cursor = cursor_of(bucket);
+    uint16_t slot = (uint16_t)(fingerprint_of(hash) | history << 2 | kind);
+    atomic_store_explicit(&bucket->slots[cursor], slot, memory_order_relaxed);
+    atomic_store_explicit(&bucket->cursor, (uint16_t)((cursor + 1) % GHOST_SLOTS),
+                          memory_order_relaxed);
+}
+
+struct ghost {
+    enum ghost_kind kind;
+    unsigned history;
+    unsigned age; /* in slots of its bucket: 0 is the newest */
+};
+
+/* Finds the newest, and takes it out. */
+static bool ghost_take(const struct policy *policy, uint64_t hash, struct ghost *ghost)
+{
+    struct ghost_bucket *bucket = bucket_of(policy, hash);
+    if (bucket == NULL)
+        return false;
+    unsigned cursor = cursor_of(bucket);
+    for (unsigned age = 0; age < GHOST_SLOTS; age++) {
+        _Atomic uint16_t *place = &bucket->slots[(cursor + GHOST_SLOTS - 1 - age) % GHOST_SLOTS];
+        uint16_t slot = atomic_load_explicit(place, memory_order_relaxed);
+        if (slot == 0 || (slot & ~31u) != fingerprint_of(hash))
+            continue;
+        atomic_store_explicit(place, 0, memory_order_relaxed);
+        *ghost = (struct ghost){(enum ghost_kind)(slot & 3), slot >> 2 & HISTORY_MAX, age};
+        return ghost->kind < GHOST_KINDS;
+    }
+    return false;
+}
+
+/* ---- what ghosts that come back tell -------------------------------------------------------- */
+
+/* Refused too much: admit more. Came back from the main queue: something better was pushed out. */
+static void adjust_level(struct policy *policy, enum ghost_kind kind)
+{
+    double step = LEVEL_STEP / load(&policy->items);
+    if (kind == GHOST_REFUSED)
+        store(&policy->level, clamp(load(&policy->level) - step, 0, LEVEL_MAX));
+    else if (kind == GHOST_FROM_MAIN)
+        store(&policy->level, clamp(load(&policy->level) + step, 0, LEVEL_MAX));
+}
+
+static void adjust_share(struct policy *policy, const struct ghost *ghost, double weight)
+{
+    double small = load(&policy->left[GHOST_COLD]) + load(&policy->left[GHOST_REFUSED]);
+    double from_main = load(&policy->left[GHOST_FROM_MAIN]);
+    double step = ghost->kind == GHOST_FROM_MAIN ? -weight * clamp(small / from_main, 1, 50)
+                                                 : weight * clamp(from_main / small, 1, 50);
+    if (ghost->age < NEW_SLOTS)
+        store(&policy->share, clamp(load(&policy->share) + step, SHARE_MIN, SHARE_MAX));
+}
+
+static bool is_admitted(const struct policy *policy, unsigned history)
+{
+    return history >= load(&policy->level) * load(&policy->guard);
+}
+
+static unsigned more_history(unsigned history, unsigned hits)
+{
+    history = (history & HISTORY_MAX) + hits;
+    return history < HISTORY_MAX ? history : HISTORY_MAX;
+}
+
+enum queue larder__policy_admit(struct policy *policy, uint64_t hash, double weight,
+                                uint8_t *history)
+{
+    struct ghost ghost;
+    *history = 1;
+    if (!ghost_take(policy, hash, &ghost))
+        return QUEUE_SMALL;
+    *history = (uint8_t)more_history(ghost.history, 1);
+    adjust_level(policy, ghost.kind);
+    adjust_share(policy, &ghost, weight);
+    if (is_admitted(policy, *history))
+        return QUEUE_MAIN;
+    *history |= HISTORY_REFUSED;
+    return QUEUE_SMALL;
+}
+
+/* ---- looking through the oldest ------------------------------------------------------------- */
+
+bool larder__policy_keeps(struct policy *policy, enum queue queue, uint8_t *frequency,
+                          uint8_t *history)
+{
+    if (queue == QUEUE_MAIN) {
+        if (*frequency == 0)
+            return false;
+        (*frequency)--;
+        *history = (uint8_t)more_history(*history, 1);
+        return true;
+    }
+    unsigned more = more_history(*history, *frequency);
+    if (*frequency < PROMOTION || !is_admitted(policy, more)) {
+        *history = (uint8_t)(more | (*history & HISTORY_REFUSED));
+        return false;
+    }
+    *frequency = 0;
+    *history = (uint8_t)more;
+    return true;
+}
+
+static void count_left(struct policy *policy, enum ghost_kind kind)
+{
+    double sum = 0;
+    store(&policy->left[kind], load(&policy->left[kind]) + 1);
+    for (int i = 0; i < GHOST_KINDS; i++)
+        sum += load(&policy->left[i]);
+    if (sum <= load(&policy->items) * LEFT_HALVED)
+        return;
+    for (int i = 0; i < GHOST_KINDS; i++)
+        store(&policy->left[i], load(&policy->left[i]) / 2);
+}
+
+void larder__policy_forgets(struct policy *policy, enum queue queue, uint64_t hash,
+                            uint8_t frequency, uint8_t history)
+{
+    enum ghost_kind kind = GHOST_FROM_MAIN;
+    unsigned number = history & HISTORY_MAX;
+    if (queue == QUEUE_SMALL)
+        kind = frequency >= PROMOTION || (history & HISTORY_REFUSED) != 0 ? GHOST_REFUSED
+                                                                          : GHOST_COLD;
+    else if (frequency == 0)
+        store(&policy->guard,
+              load(&policy->guard) + (number - load(&policy->guard)) / GUARD_WEIGHT);
+    ghost_put(policy, hash, kind, number > 0 ? number : 1);
+    count_left(policy, kind);
+}

@@ -1,0 +1,315 @@
+/*
+ * Making room: from what nobody reads any more, from what has ended, from what the policy gives up;
+ * each in bounded pieces, by the threads that need it. Nothing of it is done under a lock of the
+ * thread that asks.
+ */
+#include "scan.h"
+
+#include <sched.h>
+
+#include <larder/util/deadline.h>
+
+#define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
+#define SMALL_FIRST_SCANS 8u    /* from this one on the small queue is looked at whatever its share */
+#define WAIT_NS UINT64_C(20000000) /* for readers that stand still */
+#define SURVIVORS_PERCENT 75u
+
+uint64_t larder__memory_items(const struct memory *memory)
+{
+    uint64_t items = 0;
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        items += larder__stripe_items(&memory->stripes[i]);
+    return items;
+}
+
+/* ---- evicting a segment ---------------------------------------------------------------------- */
+
+static uint64_t queue_bytes(struct memory *memory, enum queue queue)
+{
+    struct arena *arena = &memory->arena;
+    pthread_mutex_lock(&arena->lock);
+    uint64_t segments = arena->guarded.queues[queue].count + arena->guarded.open[queue];
+    pthread_mutex_unlock(&arena->lock);
+    return (segments << arena->shift) +
+           atomic_load_explicit(&arena->heavy_bytes[queue], memory_order_relaxed);
+}
+
+static enum queue queue_to_scan(struct memory *memory, uint32_t scans)
+{
+    double small = (double)queue_bytes(memory, QUEUE_SMALL);
+    double main = (double)queue_bytes(memory, QUEUE_MAIN);
+    double share = atomic_load_explicit(&memory->policy.share, memory_order_relaxed);
+    return scans >= SMALL_FIRST_SCANS || small >= share * (small + main) ? QUEUE_SMALL : QUEUE_MAIN;
+}
+
+static void seal_all(struct memory *memory)
+{
+    for (uint32_t lane = 0; lane <= memory->lane_mask; lane++)
+        larder__lane_seal_all(&memory->lanes[lane], &memory->arena);
+}
+
+/* The oldest of the queue that is to shrink; else of the other; else, where everything is open, of
+ * what the lanes now seal. */
+static struct segment *choose(struct memory *memory, uint32_t scans)
+{
+    enum queue queue = queue_to_scan(memory, scans);
+    for (int i = 0; i < 2; i++) {
+        struct segment *segment = larder__segment_scan(&memory->arena, queue);
+        if (segment == NULL)
+            segment = larder__segment_scan(&memory->arena,
+                                           queue == QUEUE_SMALL ? QUEUE_MAIN : QUEUE_SMALL);
+        if (segment != NULL || i == 1)
+            return segment;
+        seal_all(memory);
+    }
+    return NULL;
+}
+
+
+/* @return false: there is nothing to evict */
+static bool evict_segment(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                          uint32_t scans, const uint64_t *spared_hash)
+{
+    struct scan scan;
+    uint64_t items = larder__memory_items(memory);
+    atomic_store_explicit(&memory->policy.items, items > 0 ? (double)items : 1.0,
+                          memory_order_relaxed);
+    struct segment *segment = choose(memory, scans);
+    if (segment == NULL)
+        return false;
+    larder__scan_begin(&scan, memory, thread, segment, SCAN_EVICT, now_ms);
+    if (scans >= SMALL_FIRST_SCANS)
+        scan.survivors_max_bytes = larder__segment_used(segment) / 100 * SURVIVORS_PERCENT;
+    if (spared_hash != NULL) {
+        scan.spares = true;
+        scan.spared_hash = *spared_hash;
+    }
+    while (!larder__scan_step(&scan, UINT32_MAX))
+        continue;
+    larder__scan_end(&scan);
+    return !scan.stuck;
+}
+
+static uint32_t reclaim(struct memory *memory)
+{
+    return larder__segments_reclaim(&memory->arena) + larder__large_reclaim(memory->large);
+}
+
+/* Frees so much that could be taken, for whoever is first. @return false when that does not go */
+static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                       uint64_t bytes)
+{
+    uint64_t most = (bytes >> memory->arena.shift) * 2 + SMALL_FIRST_SCANS;
+    for (uint64_t scans = 0; scans < most; scans++) {
+        reclaim(memory);
+        while (!larder__budget_has(memory->budget, bytes))
+            if (larder__segments_vacate(&memory->arena, 1) == 0)
+                break;
+        if (larder__budget_has(memory->budget, bytes))
+            return true;
+        if (!memory->evicts || !evict_segment(memory, thread, now_ms, 0, NULL))
+            return false;
+    }
+    return false;
+}
+
+/* The first eviction is when the ghost is made: until then nothing is to be remembered. */
+static void make_ghost(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    uint64_t items = larder__memory_items(memory);
+    if (atomic_load_explicit(&memory->policy.ghosts, memory_order_acquire) != NULL ||
+        !free_bytes(memory, thread, now_ms, larder__policy_ghost_bytes(items)))
+        return;
+    pthread_mutex_lock(&memory->growth);
+    (void)larder__policy_make_ghost(&memory->policy, items);
+    pthread_mutex_unlock(&memory->growth);
+}
+
+/* ---- where nothing may be evicted: what has ended, and what is dead --------------------------- */
+
+static bool has_dead(const struct segment *segment, uint64_t now_ms)
+{
+    return segment->first_end_ms <= now_ms ||
+           atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) <
+               larder__segment_used(segment);
+}
+
+/* One in which something has ended, or else the emptiest: what is left moves. */
+static struct segment *choose_emptiest(struct memory *memory, uint64_t now_ms)
+{
+    struct arena *arena = &memory->arena;
+    struct segment *emptiest = NULL;
+    uint32_t least = UINT32_MAX;
+    pthread_mutex_lock(&arena->lock);
+    for (int queue = 0; queue < QUEUES; queue++)
+        for (uint32_t number = arena->guarded.queues[queue].first; number != NO_SEGMENT;
+             number = arena->segments[number].next) {
+            struct segment *segment = &arena->segments[number];
+            uint32_t live = segment->first_end_ms <= now_ms
+                                ? 0
+                                : atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
+            if (live < least && has_dead(segment, now_ms)) {
+                least = live;
+                emptiest = segment;
+            }
+        }
+    pthread_mutex_unlock(&arena->lock);
+    return emptiest;
+}
+
+static bool sort_segment(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                         struct segment *segment)
+{
+    struct scan scan;
+    if (segment == NULL || !larder__segment_scan_this(&memory->arena, segment))
+        return false;
+    larder__scan_begin(&scan, memory, thread, segment, SCAN_SORT, now_ms);
+    while (!larder__scan_step(&scan, UINT32_MAX))
+        continue;
+    larder__scan_end(&scan);
+    return !scan.stuck;
+}
+
+static bool tidy_segment(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    struct segment *segment = choose_emptiest(memory, now_ms);
+    if (segment == NULL) {
+        seal_all(memory); /* what is open may have something */
+        segment = choose_emptiest(memory, now_ms);
+    }
+    return sort_segment(memory, thread, now_ms, segment);
+}
+
+/* ---- for one visit --------------------------------------------------------------------------- */
+
+/* For the index; whoever takes it first has it. */
+static bool has_index_step(struct memory *memory)
+{
+    while (!larder__budget_has(memory->budget, memory->index_step_bytes))
+        if (larder__segments_vacate(&memory->arena, 1) == 0)
+            return false;
+    return true;
+}
+
+/* For a large value. */
+static bool take_lacking(struct visit *visit)
+{
+    while (!larder__budget_take(visit->memory->budget, visit->lacking_bytes))
+        if (larder__segments_vacate(&visit->memory->arena, 1) == 0)
+            return false;
+    visit->reserved_bytes += visit->lacking_bytes;
+    visit->lacking_bytes = 0;
+    return true;
+}
+
+static bool is_there(struct visit *visit)
+{
+    struct memory *memory = visit->memory;
+    if (visit->lacking_bytes > 0 && !take_lacking(visit))
+        return false;
+    if (visit->lacks_index && !has_index_step(memory))
+        return false;
+    return !visit->lacks_segment ||
+           larder__arena_has_room(&memory->arena, visit->item != NULL ? RESERVE_FOR_OVERWRITE
+                                                                      : RESERVE_FOR_NEW);
+}
+
+static uint32_t scans_max(struct memory *memory)
+{
+    struct arena *arena = &memory->arena;
+    pthread_mutex_lock(&arena->lock);
+    uint32_t segments = arena->guarded.fresh;
+    pthread_mutex_unlock(&arena->lock);
+    return segments + SCANS_MAX;
+}
+
+/* Readers that are on their way, or were stopped in the middle, keep what is retired. */
+static bool wait_for_readers(struct visit *visit)
+{
+    uint64_t until_ns = larder_monotonic_ns() + WAIT_NS;
+    while (larder_monotonic_ns() < until_ns) {
+        sched_yield();
+        if (reclaim(visit->memory) > 0 && is_there(visit))
+            return true;
+    }
+    return false;
+}
+
+static bool give_up_something(struct visit *visit, uint32_t scans, const uint64_t *spared_hash)
+{
+    struct memory *memory = visit->memory;
+    return memory->evicts
+               ? evict_segment(memory, visit->thread, visit->now_ms, scans, spared_hash)
+               : tidy_segment(memory, visit->thread, visit->now_ms);
+}
+
+static bool try_to_make_room(struct visit *visit, const uint64_t *spared_hash)
+{
+    uint32_t most = scans_max(visit->memory);
+    for (uint32_t scans = 0; scans < most; scans++) {
+        reclaim(visit->memory);
+        if (is_there(visit))
+            return true;
+        if (!give_up_something(visit, scans, spared_hash))
+            break;
+    }
+    return wait_for_readers(visit);
+}
+
+/* The entry itself is the last to go, and only for a plain store. */
+bool larder__make_room(struct visit *visit)
+{
+    const uint64_t *spared_hash = visit->item != NULL ? &visit->key.hash : NULL;
+    if (visit->memory->evicts)
+        make_ghost(visit->memory, visit->thread, visit->now_ms);
+    if (try_to_make_room(visit, spared_hash))
+        return true;
+    return spared_hash != NULL && visit->gives_up_old && try_to_make_room(visit, NULL);
+}
+
+bool larder__make_room_for_index(struct memory *memory, struct larder_thread *thread,
+                                 uint64_t now_ms)
+{
+    return free_bytes(memory, thread, now_ms, memory->index_step_bytes);
+}
+
+/* ---- ahead of need --------------------------------------------------------------------------- */
+
+/* Some segments are kept free, so that a thread that needs one finds it while another evicts. */
+static bool is_short(struct memory *memory)
+{
+    struct budget *budget = memory->budget;
+    uint64_t room_bytes = larder__segment_bytes(&memory->arena) * SPARE_SEGMENTS;
+    return larder__budget_used(budget) + room_bytes > larder__budget_max(budget) &&
+           atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) < SPARE_SEGMENTS;
+}
+
+void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    uint32_t idle = 0;
+    bool over = larder__budget_is_over(memory->budget);
+    if (!memory->evicts || (!over && !is_short(memory)))
+        return;
+    /* relaxed: only keeps two threads from doing the same */
+    if (!atomic_compare_exchange_strong_explicit(&memory->evicting, &idle, 1, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return;
+    make_ghost(memory, thread, now_ms);
+    reclaim(memory);
+    if (over)
+        larder__segments_vacate(&memory->arena, 4);
+    if (over || is_short(memory))
+        (void)evict_segment(memory, thread, now_ms, 0, NULL);
+    atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
+}
+
+/* ---- dead bytes ------------------------------------------------------------------------------ */
+
+void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    struct segment *segment = larder__segment_to_clean(&memory->arena);
+    if (segment == NULL)
+        return;
+    reclaim(memory);
+    (void)sort_segment(memory, thread, now_ms, segment);
+}

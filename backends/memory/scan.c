@@ -1,0 +1,195 @@
+/*
+ * Scans go in groups: the headers of a group are read in a row, the buckets of all are asked for,
+ * and then each entry is judged under the lock of its stripe.
+ */
+#include "scan.h"
+
+#define GROUP 16u
+
+/* In place of the frequency of an item that nobody finds any more. */
+#define EVICTED_MARK 0xffu
+
+struct scanned {
+    struct item *item;
+    uint64_t hash;
+};
+
+void larder__scan_begin(struct scan *scan, struct memory *memory, struct larder_thread *thread,
+                        struct segment *segment, enum scan_reason reason, uint64_t now_ms)
+{
+    *scan = (struct scan){.memory = memory,
+                          .thread = thread,
+                          .segment = segment,
+                          .reason = reason,
+                          .now_ms = now_ms,
+                          .survivors_max_bytes = UINT32_MAX};
+}
+
+static uint32_t gather(struct scan *scan, struct scanned group[GROUP], uint32_t most)
+{
+    struct memory *memory = scan->memory;
+    const struct index *index = larder__index(memory);
+    uint64_t shape = larder__index_shape(index);
+    unsigned char *begin = larder__segment_begin(
+        &memory->arena, larder__segment_number(&memory->arena, scan->segment));
+    uint32_t count = 0;
+    for (; count < most && scan->offset < larder__segment_used(scan->segment); count++) {
+        struct item *item = (struct item *)(void *)(begin + scan->offset);
+        group[count] = (struct scanned){item, larder__item_hash(&memory->hash_key, item)};
+        __builtin_prefetch(larder__index_bucket(index, shape, group[count].hash));
+        scan->offset += (uint32_t)larder__item_size(item);
+    }
+    return count;
+}
+
+/* ---- one entry, under its stripe's lock ------------------------------------------------------ */
+
+static struct key key_of(const struct item *item, uint64_t hash)
+{
+    const struct large *large = larder__item_block(item).large;
+    struct key key = {larder__item_key(item), item->key_length, hash,
+                      larder__part_u32(item, ITEM_SPACE)};
+    if (large != NULL) {
+        key.bytes = large->bytes;
+        key.length = large->key_length;
+    }
+    return key;
+}
+
+static bool relocate(struct scan *scan, const struct slot *slot, struct item *item, uint64_t hash,
+                     enum queue queue, uint8_t frequency, uint8_t history)
+{
+    struct memory *memory = scan->memory;
+    struct lane *lane = larder__lane_of(memory, scan->thread);
+    struct key key = key_of(item, hash);
+    struct draft draft;
+    larder__draft_of_item(item, &draft);
+    if (scan->now_ms < larder__item_lease(item).end_ms)
+        draft.lease = larder__item_lease(item);
+    draft.frequency = frequency;
+    draft.history = history;
+    struct item *copy =
+        larder__append_locked(memory, lane, queue, &draft, &key, scan->now_ms,
+                              RESERVE_FOR_SCAN);
+    if (copy == NULL)
+        return false;
+    larder__slot_replace(*slot, larder__location_of(&memory->arena, copy));
+    pthread_mutex_unlock(&lane->lock);
+    larder__item_dies(memory, item);
+    scan->survived_bytes += (uint32_t)larder__item_size(item);
+    larder__stripe_of(memory, hash)->guarded.moves++;
+    return true;
+}
+
+static void drop(struct scan *scan, struct stripe *stripe, const struct slot *slot,
+                 struct item *item, bool evicted)
+{
+    struct large *large = larder__item_block(item).large;
+    larder__slot_clear(*slot);
+    larder__item_dies(scan->memory, item);
+    if (large != NULL)
+        larder__large_unlist(large);
+    larder__stripe_count(stripe, -1);
+    if (evicted)
+        stripe->guarded.evictions[scan->segment->queue]++;
+    else
+        stripe->guarded.expirations++;
+    /* relaxed: readers may raise it meanwhile, but not from here */
+    atomic_store_explicit(&item->frequency, EVICTED_MARK, memory_order_relaxed);
+}
+
+static bool survives(struct scan *scan, uint8_t *frequency, uint8_t *history)
+{
+    if (scan->survived_bytes > scan->survivors_max_bytes && *frequency < 2)
+        return false;
+    return larder__policy_keeps(&scan->memory->policy, scan->segment->queue, frequency, history);
+}
+
+/* @return false: it should move, and can't */
+static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned *scanned)
+{
+    struct memory *memory = scan->memory;
+    struct item *item = scanned->item;
+    uint8_t frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
+    uint8_t history = item->history;
+    enum queue queue = scan->segment->queue;
+    struct slot slot;
+    uint32_t location = larder__location_of(&memory->arena, item);
+    if (!larder__slot_holds(larder__index(memory), scanned->hash, location, &slot))
+        return true;
+    if (larder__item_end_ms(item) <= scan->now_ms ||
+        larder__space_is_stale(&memory->spaces, larder__part_u32(item, ITEM_SPACE))) {
+        drop(scan, stripe, &slot, item, false);
+        return true;
+    }
+    if (scan->reason == SCAN_SORT || (scan->spares && scanned->hash == scan->spared_hash))
+        return relocate(scan, &slot, item, scanned->hash, queue, frequency, history);
+    if (survives(scan, &frequency, &history) &&
+        relocate(scan, &slot, item, scanned->hash, QUEUE_MAIN, frequency, history))
+        return true;
+    drop(scan, stripe, &slot, item, true);
+    larder__policy_forgets(&memory->policy, queue, scanned->hash, frequency, history);
+    return true;
+}
+
+bool larder__scan_step(struct scan *scan, uint32_t items)
+{
+    struct scanned group[GROUP];
+    while (items > 0 && !scan->stuck) {
+        uint32_t count = gather(scan, group, items < GROUP ? items : GROUP);
+        if (count == 0)
+            return true;
+        for (uint32_t i = 0; i < count && !scan->stuck; i++) {
+            struct stripe *stripe = larder__stripe_of(scan->memory, group[i].hash);
+            pthread_mutex_lock(&stripe->lock);
+            scan->stuck = !judge(scan, stripe, &group[i]);
+            pthread_mutex_unlock(&stripe->lock);
+        }
+        items -= count;
+    }
+    return scan->stuck;
+}
+
+/* ---- afterwards ------------------------------------------------------------------------------ */
+
+static void tell(const struct memory *memory, larder_memory_evicted_fn *evicted,
+                 const struct item *item)
+{
+    struct key key = key_of(item, 0);
+    struct larder_slice value = larder__item_value(item);
+    evicted(memory->listener.context, larder_bytes(key.bytes, key.length), value);
+}
+
+/* What was dropped: the listener is told, and blocks go. No lock is held, and the segment is still
+ * this thread's. */
+static void tell_of_dropped(struct scan *scan)
+{
+    struct memory *memory = scan->memory;
+    larder_memory_evicted_fn *evicted =
+        atomic_load_explicit(&memory->listener.evicted, memory_order_acquire);
+    unsigned char *begin = larder__segment_begin(
+        &memory->arena, larder__segment_number(&memory->arena, scan->segment));
+    for (uint32_t offset = 0; offset < scan->offset;) {
+        struct item *item = (struct item *)(void *)(begin + offset);
+        offset += (uint32_t)larder__item_size(item);
+        if (atomic_load_explicit(&item->frequency, memory_order_relaxed) != EVICTED_MARK)
+            continue;
+        if (evicted != NULL)
+            tell(memory, evicted, item);
+        struct large *large = larder__item_block(item).large;
+        if (large != NULL)
+            larder__large_retire(large);
+        atomic_store_explicit(&item->frequency, 0, memory_order_relaxed);
+    }
+}
+
+void larder__scan_end(struct scan *scan)
+{
+    struct arena *arena = &scan->memory->arena;
+    tell_of_dropped(scan);
+    if (scan->stuck)
+        larder__segment_unscan(arena, scan->segment, scan->segment->first_end_ms);
+    else
+        larder__segment_retire(arena, scan->segment);
+    scan->segment = NULL;
+}

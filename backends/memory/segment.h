@@ -1,0 +1,177 @@
+/*
+ * Segments: equal parts of one range of addresses, each filled with items from its beginning to its
+ * end and given back as a whole.
+ *
+ *   vacant ──> open ──> sealed ──> scanned ──> retired ──> free ──> open …
+ *     ^        (a lane    (waits     (one        (readers     |
+ *     |         appends)   in a       thread       may still  |
+ *     |                    queue)     empties it)  look)      |
+ *     └──────────────────────────────────────────────────────┘ when there are more than are needed
+ *
+ * Free ones have memory and are charged for it; vacant ones have none.
+ */
+#ifndef LARDER_MEMORY_SEGMENT_H
+#define LARDER_MEMORY_SEGMENT_H
+
+#include <pthread.h>
+
+#include <larder/util/epoch.h>
+
+#include "budget.h"
+#include "item.h"
+#include "region.h"
+#include "wheel.h"
+
+/** The policy's queues, see policy.h: new entries, and those that were hit. */
+enum queue { QUEUE_SMALL, QUEUE_MAIN, QUEUES };
+
+enum segment_state {
+    SEGMENT_VACANT,
+    SEGMENT_FREE,
+    SEGMENT_OPEN,
+    SEGMENT_SEALED,
+    SEGMENT_SCANNED,
+    SEGMENT_RETIRED
+};
+
+#define NO_SEGMENT UINT32_MAX
+#define CLEAN_RING 64u
+
+struct segment {
+    uint32_t next, previous; /* in its queue or list; guarded by the arena's lock */
+    struct wheel_link link;  /* likewise */
+    uint32_t used_bytes;     /* while open guarded by its lane's lock, then constant */
+    _Atomic uint32_t live_bytes; /* relaxed: of items that are still found; changed under the locks
+                                    of their stripes */
+    uint64_t first_end_ms;   /* of its items, the earliest and the latest that ever ends; guarded */
+    uint64_t last_end_ms;    /* as used_bytes */
+    uint32_t retired_epoch;  /* guarded by the arena's lock */
+    uint8_t state;           /* likewise */
+    uint8_t queue;           /* set when it is opened */
+    uint16_t lane;           /* likewise: which lane's it is */
+    bool swept;              /* guarded by the arena's lock: taken because it was due */
+};
+
+/** A list of segments, first in, first out. */
+struct segment_list {
+    uint32_t first, last;
+    uint32_t count;
+};
+
+struct arena {
+    /* set when opened, then only read */
+    unsigned char *base;
+    unsigned char *items; /* where location 0 would be: base less a unit, since 0 is no location */
+    struct segment *segments;
+    unsigned shift; /* log2 of a segment's bytes */
+    uint32_t capacity;
+    struct budget *budget;
+    struct larder_epoch *epoch;
+
+    pthread_mutex_t lock; /* the innermost: nothing is taken under it */
+    struct {              /* touched only while holding lock */
+        struct region items, headers;
+        struct segment_list queues[QUEUES];
+        struct segment_list free, vacant, retired;
+        struct wheel wheel;
+        uint32_t fresh;          /* segments from here on never had memory */
+        uint32_t open[QUEUES];   /* how many are open */
+        uint32_t scanned;
+        uint64_t swept_due_ms; /* of the one that is being swept; UINT64_MAX: none is */
+        /* Those that have much dead in them, a ring: a few more than anybody gets to. */
+        uint32_t to_clean[CLEAN_RING];
+        uint32_t clean_first, clean_count;
+    } guarded;
+    _Atomic uint32_t clean_hint; /* relaxed: clean_count */
+    /* relaxed: when the wheel wants a visit, in ms; UINT64_MAX: nothing waits. A hint that every
+     * call reads; stored under the lock. */
+    alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
+    _Atomic uint32_t spare; /* relaxed: how many are free or soon will be; a hint */
+    _Atomic uint64_t heavy_bytes[QUEUES]; /* relaxed: of the large values that a queue's items have */
+    uint64_t header_bytes;  /* what the headers are charged; guarded by lock */
+};
+
+static inline size_t larder__segment_bytes(const struct arena *arena)
+{
+    return (size_t)1 << arena->shift;
+}
+
+static inline struct item *larder__item_at(const struct arena *arena, uint32_t location)
+{
+    return (struct item *)(void *)(arena->items + (size_t)location * ITEM_UNIT);
+}
+
+static inline uint32_t larder__location_of(const struct arena *arena, const struct item *item)
+{
+    return (uint32_t)((size_t)((const unsigned char *)item - arena->items) / ITEM_UNIT);
+}
+
+static inline struct segment *larder__segment_of(const struct arena *arena, const struct item *item)
+{
+    return &arena->segments[(size_t)((const unsigned char *)item - arena->base) >> arena->shift];
+}
+
+static inline uint32_t larder__segment_used(const struct segment *segment)
+{
+    return atomic_load_explicit(&segment->used_bytes, memory_order_relaxed);
+}
+
+static inline uint32_t larder__segment_number(const struct arena *arena,
+                                              const struct segment *segment)
+{
+    return (uint32_t)(segment - arena->segments);
+}
+
+static inline unsigned char *larder__segment_begin(const struct arena *arena, uint32_t number)
+{
+    return arena->base + ((size_t)number << arena->shift);
+}
+
+/** @param heads  for the wheel @return false: no addresses, or not even the bound for one */
+bool larder__arena_open(struct arena *arena, struct budget *budget, struct larder_epoch *epoch,
+                        size_t reserved_bytes, unsigned shift, bool huge);
+void larder__arena_close(struct arena *arena);
+
+/** Opens a segment for a lane. @param reserve  how many free ones are left for others
+ * @return NULL when no more are free and none may be had */
+struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint16_t lane,
+                                     uint64_t due_ms, uint32_t reserve);
+/** Whether that would go. */
+bool larder__arena_has_room(struct arena *arena, uint32_t reserve);
+/** How many free segments make evicting ahead of need stop. */
+#define SPARE_SEGMENTS 4u
+/** Something in it ends at `end_ms`: it is due by then. */
+void larder__segment_hurry(struct arena *arena, struct segment *segment, uint64_t end_ms);
+/** The lane appends no more: it waits at the end of its queue. */
+void larder__segment_seal(struct arena *arena, struct segment *segment);
+
+/** Takes the oldest of a queue, for one thread to empty. @return NULL: none is sealed */
+struct segment *larder__segment_scan(struct arena *arena, enum queue queue);
+/** Takes this one, if it is sealed. */
+bool larder__segment_scan_this(struct arena *arena, struct segment *segment);
+/** Puts one that could not be emptied back, to be looked at first again. */
+void larder__segment_unscan(struct arena *arena, struct segment *segment, uint64_t due_ms);
+/** Nothing in it is found any more: free when the last reader has left. */
+void larder__segment_retire(struct arena *arena, struct segment *segment);
+
+/** In the child of a fork, which has the arena's lock: what threads that are no more had taken goes
+ * back to its queue, but for the one that is being swept. */
+void larder__segments_adopt(struct arena *arena, const struct segment *swept);
+/** Retires all that are sealed. */
+void larder__segments_retire_all(struct arena *arena);
+/** Frees what no reader looks at any more. @return how many became free */
+uint32_t larder__segments_reclaim(struct arena *arena);
+/** Takes memory from up to `count` free segments. @return the bytes that are no longer charged */
+uint64_t larder__segments_vacate(struct arena *arena, uint32_t count);
+
+/** Bytes in it died: it may have become worth cleaning. Under the stripe's lock. */
+void larder__segment_lost(struct arena *arena, struct segment *segment, uint32_t bytes);
+/** @return the next one that is worth cleaning; NULL: none */
+struct segment *larder__segment_to_clean(struct arena *arena);
+
+/** Takes the first segment that is due by now, for the calling thread to empty. One that is still
+ * open is not taken, only named.
+ * @return NULL: none is due */
+struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, bool *taken);
+
+#endif

@@ -1,0 +1,164 @@
+/* Namespaces: a small table that readers go through without a lock. */
+#include "space.h"
+
+#include <stdlib.h>
+
+#define TABLE_ENTRIES_MIN 16u
+#define NUMBER_LAST (UINT32_MAX - 1)
+
+static struct space_table *table_new(uint32_t entries)
+{
+    struct space_table *table =
+        calloc(1, sizeof(*table) + entries * sizeof(table->entries[0]));
+    if (table != NULL)
+        table->mask = entries - 1;
+    return table;
+}
+
+void larder__spaces_open(struct spaces *spaces)
+{
+    larder__hash_key_init(&spaces->hash_key);
+    atomic_init(&spaces->table, NULL);
+    pthread_mutex_init(&spaces->lock, NULL);
+}
+
+void larder__spaces_close(struct spaces *spaces)
+{
+    struct space_table *table = atomic_load_explicit(&spaces->table, memory_order_relaxed);
+    while (table != NULL) {
+        struct space_table *older = table->older;
+        free(table);
+        table = older;
+    }
+    struct space *space = atomic_load_explicit(&spaces->first, memory_order_relaxed);
+    while (space != NULL) {
+        struct space *next = space->next;
+        free(space);
+        space = next;
+    }
+    pthread_mutex_destroy(&spaces->lock);
+}
+
+static uint64_t hash_of(const struct spaces *spaces, struct larder_slice name)
+{
+    return larder__hash(&spaces->hash_key, name.data, name.length, 0);
+}
+
+static struct space *find(const struct spaces *spaces, struct larder_slice name, uint64_t hash)
+{
+    /* acquire: pairs with the release of whoever added a name or a larger table */
+    struct space_table *table = atomic_load_explicit(&spaces->table, memory_order_acquire);
+    if (table == NULL)
+        return NULL;
+    for (uint32_t i = (uint32_t)hash;; i++) {
+        struct space *space =
+            atomic_load_explicit(&table->entries[i & table->mask], memory_order_acquire);
+        if (space == NULL || (space->hash == hash && space->length == name.length &&
+                              memcmp(space->name, name.data, name.length) == 0))
+            return space;
+    }
+}
+
+uint32_t larder__space_number(const struct spaces *spaces, struct larder_slice name)
+{
+    const struct space *space = find(spaces, name, hash_of(spaces, name));
+    return space != NULL ? atomic_load_explicit(&space->number, memory_order_acquire)
+                         : SPACE_UNKNOWN;
+}
+
+static void table_add(struct space_table *table, struct space *space)
+{
+    uint32_t i = (uint32_t)space->hash;
+    while (atomic_load_explicit(&table->entries[i & table->mask], memory_order_relaxed) != NULL)
+        i++;
+    /* release: pairs with the acquire of find() */
+    atomic_store_explicit(&table->entries[i & table->mask], space, memory_order_release);
+}
+
+/* Half of the table is always empty. @return NULL: no memory */
+static struct space_table *table_for_one_more_locked(struct spaces *spaces)
+{
+    struct space_table *table = atomic_load_explicit(&spaces->table, memory_order_relaxed);
+    if (table != NULL && spaces->guarded.count * 2 < table->mask)
+        return table;
+    struct space_table *larger = table_new(table != NULL ? (table->mask + 1) * 2 : TABLE_ENTRIES_MIN);
+    if (larger == NULL)
+        return NULL;
+    larger->older = table;
+    struct space *space = atomic_load_explicit(&spaces->first, memory_order_relaxed);
+    for (; space != NULL; space = space->next)
+        table_add(larger, space);
+    atomic_store_explicit(&spaces->table, larger, memory_order_release);
+    return larger;
+}
+
+static bool next_number_locked(struct spaces *spaces, uint32_t *number)
+{
+    if (spaces->guarded.last_number == NUMBER_LAST)
+        return false;
+    *number = ++spaces->guarded.last_number;
+    return true;
+}
+
+static uint32_t add_locked(struct spaces *spaces, struct larder_slice name, uint64_t hash)
+{
+    uint32_t number;
+    struct space *space = find(spaces, name, hash); /* somebody may have been faster */
+    if (space != NULL)
+        return atomic_load_explicit(&space->number, memory_order_relaxed);
+    struct space_table *table = table_for_one_more_locked(spaces);
+    space = table != NULL ? malloc(sizeof(*space)) : NULL;
+    if (space == NULL || !next_number_locked(spaces, &number)) {
+        free(space);
+        return SPACE_UNKNOWN;
+    }
+    space->hash = hash;
+    space->length = name.length;
+    memcpy(space->name, name.data, name.length);
+    atomic_init(&space->number, number);
+    space->next = atomic_load_explicit(&spaces->first, memory_order_relaxed);
+    atomic_store_explicit(&spaces->first, space, memory_order_release);
+    spaces->guarded.count++;
+    table_add(table, space);
+    return number;
+}
+
+uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name)
+{
+    uint64_t hash = hash_of(spaces, name);
+    const struct space *space = find(spaces, name, hash);
+    if (space != NULL)
+        return atomic_load_explicit(&space->number, memory_order_acquire);
+    pthread_mutex_lock(&spaces->lock);
+    uint32_t number = add_locked(spaces, name, hash);
+    pthread_mutex_unlock(&spaces->lock);
+    return number;
+}
+
+bool larder__space_flush(struct spaces *spaces, struct larder_slice name)
+{
+    uint32_t number = 0;
+    struct space *space = find(spaces, name, hash_of(spaces, name));
+    if (space == NULL)
+        return true; /* nothing was ever stored */
+    pthread_mutex_lock(&spaces->lock);
+    bool numbered = next_number_locked(spaces, &number);
+    if (numbered) /* release: pairs with the acquire of every call */
+        atomic_store_explicit(&space->number, number, memory_order_release);
+    pthread_mutex_unlock(&spaces->lock);
+    atomic_fetch_add_explicit(&spaces->flushes, 1, memory_order_relaxed);
+    return numbered;
+}
+
+#define LOOKED_AT_MAX 64
+
+bool larder__space_is_stale(const struct spaces *spaces, uint32_t number)
+{
+    if (number == SPACE_NONE || atomic_load_explicit(&spaces->flushes, memory_order_relaxed) == 0)
+        return false;
+    const struct space *space = atomic_load_explicit(&spaces->first, memory_order_acquire);
+    for (int i = 0; i < LOOKED_AT_MAX && space != NULL; i++, space = space->next)
+        if (atomic_load_explicit(&space->number, memory_order_relaxed) == number)
+            return false;
+    return space == NULL;
+}

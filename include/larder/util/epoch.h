@@ -1,0 +1,115 @@
+/*
+ * Epochs: what readers without locks are protected by (Fraser, "Practical lock-freedom", 2004;
+ * asymmetric as in liburcu, Desnoyers et al., "User-level implementations of read-copy update",
+ * 2012).
+ *
+ * A reader writes the number of the current epoch into its thread's record, reads, and clears the
+ * record. A writer unlinks something, then advances the epoch: what it unlinked carries the number
+ * of the epoch that ended, and may be reused once no reader's record shows that number or an older
+ * one. One domain of epochs a cache: a reader that stands still in one cache keeps nothing in any
+ * other.
+ *
+ * Any number of threads may enter, advance and ask for the oldest epoch at once.
+ *
+ * The one delicate point: a reader's store of its record must come before its loads, as the writer
+ * sees it. On x86 that takes a full fence a read; here the writer pays instead, with membarrier(2),
+ * which makes every running thread of the process execute one. All of it is in this file and
+ * src/util/epoch.c. Where ThreadSanitizer watches, or the kernel has no membarrier, the reader's
+ * store is sequentially consistent instead.
+ */
+#ifndef LARDER_UTIL_EPOCH_H
+#define LARDER_UTIL_EPOCH_H
+
+#include <stdbool.h>
+
+#include <larder/util/thread.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define LARDER_EPOCH_SYMMETRIC 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LARDER_EPOCH_SYMMETRIC 1
+#endif
+#endif
+#ifndef LARDER_EPOCH_SYMMETRIC
+#define LARDER_EPOCH_SYMMETRIC 0
+#endif
+
+struct larder_epoch {
+    /* The domain's number in the upper half, the epoch's in the lower. Stored with release by
+     * advance (what was unlinked comes before), loaded with acquire by enter. */
+    _Atomic uint64_t word;
+};
+
+/** 1 when readers need no fence. Set before the first domain is there, then only read. */
+extern bool larder__epoch_asymmetric;
+
+void larder_epoch_init(struct larder_epoch *epoch);
+
+/** Begins a section: what is found from now on stays until larder_epoch_leave(). Sections do not
+ * nest, are short, and hold no call to anybody else's code. */
+static inline void larder_epoch_enter(const struct larder_epoch *epoch,
+                                      struct larder_thread *thread)
+{
+    /* acquire: pairs with the release of advance */
+    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire);
+    if (LARDER_EPOCH_SYMMETRIC || __builtin_expect(!larder__epoch_asymmetric, 0)) {
+        /* seq_cst: pairs with the seq_cst loads of larder_epoch_oldest() */
+        atomic_store_explicit(&thread->section, word, memory_order_seq_cst);
+        return;
+    }
+    /* release: whoever sees this section sees that the one before is over */
+    atomic_store_explicit(&thread->section, word, memory_order_release);
+    /* Only the compiler is held back; pairs with the membarrier of larder_epoch_oldest(). */
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void larder_epoch_leave(struct larder_thread *thread)
+{
+    /* release: our reads come before; pairs with the acquire of larder_epoch_oldest() */
+    atomic_store_explicit(&thread->section, 0, memory_order_release);
+}
+
+/*
+ * Calls: how it is known that no writer is inside any more. A call may be long, wait, and contain
+ * others; nothing is reclaimed by it but the whole domain.
+ */
+/** @return what the thread was in before, for larder_call_end() */
+static inline uint64_t larder_call_begin(const struct larder_epoch *epoch,
+                                         struct larder_thread *thread)
+{
+    /* relaxed: the domain's number never changes; only the thread itself stores its call */
+    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_relaxed) >> 32;
+    uint64_t outer = atomic_load_explicit(&thread->call, memory_order_relaxed);
+    if (LARDER_EPOCH_SYMMETRIC || __builtin_expect(!larder__epoch_asymmetric, 0))
+        atomic_store_explicit(&thread->call, word, memory_order_seq_cst); /* as in enter */
+    else
+        atomic_store_explicit(&thread->call, word, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* as in enter */
+    return outer;
+}
+
+static inline void larder_call_end(struct larder_thread *thread, uint64_t outer)
+{
+    /* release: what the call did comes before; pairs with larder_calls_are_over() */
+    atomic_store_explicit(&thread->call, outer, memory_order_release);
+}
+
+/** Whether no other thread's call is in this domain. Right once new calls are turned away. */
+bool larder_calls_are_over(const struct larder_epoch *epoch);
+
+/** Ends the current epoch. @return its number: what was unlinked before carries it */
+uint32_t larder_epoch_advance(struct larder_epoch *epoch);
+
+/** The oldest epoch in which somebody may still read; the current one when nobody does. What
+ * carries an older number may be reused: see larder_epoch_passed(). */
+uint32_t larder_epoch_oldest(const struct larder_epoch *epoch);
+
+/** Whether nobody can see any more what was unlinked in `number`. Right for numbers less than 2^31
+ * apart: that many epochs need more memory retired at once than there is. */
+static inline bool larder_epoch_passed(uint32_t number, uint32_t oldest)
+{
+    return (int32_t)(number - oldest) < 0;
+}
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * A record for each thread that calls, so that it can say what it is reading and count what it does
+ * without writing a line that another thread writes. Found by one thread-local pointer; handed on to
+ * a new thread when its owner exits; all of them live until the library is unloaded.
+ *
+ * The first 64 records lie in the library, so that the first call of a thread allocates only when
+ * more threads than that are alive. 10^5 threads one after the other use one record.
+ */
+#ifndef LARDER_UTIL_THREAD_H
+#define LARDER_UTIL_THREAD_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LARDER_LINE_BYTES 64
+
+struct larder_thread {
+    /* What the thread reads at the moment (util/epoch.h); 0: nothing. Written by the thread alone. */
+    alignas(LARDER_LINE_BYTES) _Atomic uint64_t section;
+    /* Which domain of epochs the thread's call belongs to, while it writes; 0: none. Likewise. */
+    _Atomic uint64_t call;
+    uint32_t number;            /* from 0, small: of the record. Constant. */
+    uint32_t ticks;             /* the owner's: how many calls it made, for work done now and then */
+    struct larder_thread *next; /* constant once the record is in the list */
+    _Atomic uint32_t taken;     /* 1: has an owner. Taken with acquire, given with release, so that
+                                   the next owner sees what the last one did */
+};
+
+extern _Thread_local struct larder_thread *larder__own_thread
+    __attribute__((tls_model("initial-exec")));
+
+/** Takes a record for the calling thread. @return NULL when memory ran out */
+struct larder_thread *larder__thread_take(void);
+
+/** The calling thread's record. @return NULL when there is none and memory ran out */
+static inline struct larder_thread *larder_thread(void)
+{
+    struct larder_thread *own = larder__own_thread;
+    return __builtin_expect(own != NULL, 1) ? own : larder__thread_take();
+}
+
+/** All records, those without an owner included. */
+struct larder_thread *larder_threads(void);
+
+#endif

@@ -1,0 +1,301 @@
+#include "graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <larder/util/growth.h>
+#include <larder/util/message.h>
+
+#include "attach.h"
+#include "namespace.h"
+
+/* ---- names --------------------------------------------------------------------------------- */
+
+int larder__namespace_is_valid(const char *name)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789_-");
+    return length > 0 && length <= LARDER_NAMESPACE_BYTES_MAX && name[length] == '\0';
+}
+
+const struct route *larder__graph_line(const struct graph *graph, const char *name)
+{
+    struct route *route;
+    HASH_FIND_STR(graph->routes, name, route);
+    return route;
+}
+
+const struct route *larder__graph_route(const struct graph *graph, const char *name)
+{
+    const struct route *route = larder__graph_line(graph, name);
+    return route != NULL ? route : larder__graph_line(graph, "*");
+}
+
+/* ---- caches -------------------------------------------------------------------------------- */
+
+int larder__graph_has_leaf(const struct graph *graph, const struct larder_cache *leaf)
+{
+    for (size_t i = 0; i < graph->part_count; i++)
+        if (graph->parts[i].backing->leaf == leaf)
+            return 1;
+    return 0;
+}
+
+int larder__graph_has_backing(const struct graph *graph, const struct backing *backing)
+{
+    for (size_t i = 0; i < graph->part_count; i++)
+        if (graph->parts[i].backing == backing)
+            return 1;
+    return 0;
+}
+
+static struct backing *backing_new(struct larder_cache *leaf,
+                                   const struct larder_client_options *options)
+{
+    const struct target *target = larder__last_target(leaf);
+    struct backing *backing = calloc(1, sizeof(*backing));
+    if (backing == NULL)
+        return NULL;
+    backing->leaf = leaf;
+    backing->closes_leaf = 1;
+    backing->poll_ms = options->namespace_poll_ms;
+    backing->generation = options->generation;
+    backing->scope = target->scope;
+    backing->traits = target->traits;
+    if (larder_can(target->traits, LARDER_CAN_NAMESPACES))
+        return backing;
+    backing->namespaced =
+        larder__namespaced_new(&target->scope, target->traits, larder__leaf_clock(leaf),
+                               options->namespace_poll_ms, options->generation != 0);
+    if (backing->namespaced == NULL) {
+        free(backing);
+        return NULL;
+    }
+    backing->scope = larder__namespaced_scope(backing->namespaced);
+    backing->traits = larder__namespaced_traits(backing->namespaced);
+    return backing;
+}
+
+void larder__backing_retire(struct backing *backing, const struct graph *graph)
+{
+    backing->closes_leaf = !larder__graph_has_leaf(graph, backing->leaf);
+    if (backing->closes_leaf)
+        larder__leaf_retire(backing->leaf);
+    larder__namespaced_retire(backing->namespaced);
+}
+
+static void backing_free(struct backing *backing)
+{
+    larder__namespaced_free(backing->namespaced);
+    free(backing);
+}
+
+void larder__backing_close(struct backing *backing)
+{
+    if (backing->closes_leaf)
+        larder__leaf_close(backing->leaf);
+    backing_free(backing);
+}
+
+/* The backing of a leaf that the graph before had as well, if it would be made the same. */
+static struct backing *backing_kept(const struct graph *before, const struct larder_cache *leaf,
+                                    const struct larder_client_options *options)
+{
+    for (size_t i = 0; before != NULL && i < before->part_count; i++) {
+        struct backing *backing = before->parts[i].backing;
+        if (backing->leaf == leaf &&
+            (backing->namespaced == NULL || (backing->poll_ms == options->namespace_poll_ms &&
+                                             backing->generation == options->generation)))
+            return backing;
+    }
+    return NULL;
+}
+
+static enum larder_status part_add(struct graph *graph, const struct graph *before,
+                                   const struct larder_route *route,
+                                   const struct larder_message *message)
+{
+    struct larder_cache *leaf = route->cache;
+    struct part part = {backing_kept(before, leaf, &graph->options), route->name, 0, 0};
+    part.has_new_leaf = before == NULL || !larder__graph_has_leaf(before, leaf);
+    part.has_new_backing = part.backing == NULL;
+    if (part.has_new_leaf && !larder__leaf_own(leaf))
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "namespace %s: its cache belongs to another client", route->name);
+    if (part.has_new_backing)
+        part.backing = backing_new(leaf, &graph->options);
+    if (part.backing == NULL) {
+        if (part.has_new_leaf)
+            larder__leaf_disown(leaf);
+        return LARDER_NO_MEMORY;
+    }
+    graph->parts[graph->part_count++] = part;
+    return LARDER_OK;
+}
+
+static enum larder_status part_of(struct graph *graph, const struct graph *before,
+                                  const struct larder_route *route,
+                                  const struct larder_message *message, const struct part **part)
+{
+    for (size_t i = 0; i < graph->part_count; i++)
+        if (graph->parts[i].backing->leaf == route->cache) {
+            *part = &graph->parts[i];
+            return LARDER_OK;
+        }
+    enum larder_status status = part_add(graph, before, route, message);
+    if (status == LARDER_OK)
+        *part = &graph->parts[graph->part_count - 1];
+    return status;
+}
+
+/* ---- the map ------------------------------------------------------------------------------- */
+
+static enum larder_status route_check(const struct graph *graph, const struct larder_route *route,
+                                      const struct larder_message *message)
+{
+    if (route->name == NULL ||
+        (strcmp(route->name, "*") != 0 && !larder__namespace_is_valid(route->name)))
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "namespace \"%.40s\": a name is 1 to 32 of [A-Za-z0-9_-], or *",
+                           route->name != NULL ? route->name : "");
+    if (larder__graph_line(graph, route->name) != NULL)
+        return larder_fail(message, LARDER_BAD_ARGUMENT, "namespace %s is mapped twice",
+                           route->name);
+    if (route->cache == NULL || route->cache->kind != HANDLE_LEAF)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "namespace %s: not a cache that a client can route to", route->name);
+    if (larder__is_closed(route->cache))
+        return larder_fail(message, LARDER_BAD_ARGUMENT, "namespace %s: its cache is shut down",
+                           route->name);
+    if (larder__hides_errors(route->cache))
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "namespace %s: errors=miss belongs to the client, not to its caches",
+                           route->name);
+    if ((route->default_ttl_ms < 0 && route->default_ttl_ms != LARDER_TTL_DEFAULT) ||
+        route->max_ttl_ms < 0)
+        return larder_fail(message, LARDER_BAD_ARGUMENT, "namespace %s: a TTL is 0 or more",
+                           route->name);
+    return LARDER_OK;
+}
+
+static enum larder_status route_add(struct graph *graph, const struct graph *before,
+                                    const struct larder_route *given,
+                                    const struct larder_message *message)
+{
+    enum larder_status status = route_check(graph, given, message);
+    if (status != LARDER_OK)
+        return status;
+    struct route *route = calloc(1, sizeof(*route));
+    if (route == NULL)
+        return LARDER_NO_MEMORY;
+    memcpy(route->name, given->name, strlen(given->name) + 1);
+    route->default_ttl_ms = given->default_ttl_ms;
+    route->max_ttl_ms = given->max_ttl_ms;
+    status = part_of(graph, before, given, message, &route->part);
+    if (status == LARDER_OK) {
+        HASH_ADD_STR(graph->routes, name, route);
+        status = larder_hash_added(route) ? LARDER_OK : LARDER_NO_MEMORY;
+    }
+    if (status != LARDER_OK)
+        free(route);
+    return status;
+}
+
+static enum larder_status routes_add(struct graph *graph, const struct graph *before,
+                                     const struct larder_route *routes, size_t count,
+                                     const struct larder_message *message)
+{
+    if ((routes == NULL && count > 0) || count > LARDER_NAMESPACES_MAX)
+        return larder_fail(message, LARDER_BAD_ARGUMENT, "routes: an array of at most %u",
+                           LARDER_NAMESPACES_MAX);
+    graph->parts = calloc(count + 1, sizeof(*graph->parts));
+    if (graph->parts == NULL)
+        return LARDER_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        enum larder_status status = route_add(graph, before, &routes[i], message);
+        if (status != LARDER_OK)
+            return status;
+    }
+    for (size_t i = 0; i < graph->part_count; i++) /* names of our own, not the caller's */
+        graph->parts[i].name = larder__graph_line(graph, graph->parts[i].name)->name;
+    if (larder__graph_route(graph, graph->default_namespace) == NULL)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "the default namespace \"%s\" is not in the map",
+                           graph->default_namespace);
+    return LARDER_OK;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static enum larder_status options_read(struct graph *graph,
+                                       const struct larder_client_options *given,
+                                       const struct larder_open_options *open_options,
+                                       const struct larder_message *message)
+{
+    struct larder_client_options *options = &graph->options;
+    struct larder_client_options defaults = LARDER_CLIENT_OPTIONS_INIT;
+    *options = defaults;
+    if (given != NULL &&
+        !larder_struct_read(given, given->struct_size,
+                            LARDER_SIZE_UP_TO(struct larder_client_options, generation), options,
+                            sizeof(*options)))
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "client options: start from LARDER_CLIENT_OPTIONS_INIT");
+    if (options->default_namespace == NULL ||
+        !larder__namespace_is_valid(options->default_namespace))
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "default_namespace: a name is 1 to 32 of [A-Za-z0-9_-]");
+    if (options->namespace_poll_ms < 1 || options->namespace_poll_ms > 3600000 ||
+        options->generation > 1)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "client options: namespace_poll is 1ms to 1h, generation on or off");
+    memcpy(graph->default_namespace, options->default_namespace,
+           strlen(options->default_namespace) + 1);
+    options->default_namespace = graph->default_namespace;
+    return larder__open_options_read(open_options, &graph->open_options, message);
+}
+
+void larder__graph_free(struct graph *graph)
+{
+    struct route *route, *next;
+    HASH_ITER(hh, graph->routes, route, next)
+    {
+        HASH_DEL(graph->routes, route);
+        free(route);
+    }
+    free(graph->parts);
+    free(graph);
+}
+
+void larder__graph_drop(struct graph *graph)
+{
+    for (size_t i = 0; i < graph->part_count; i++) {
+        struct part *part = &graph->parts[i];
+        if (part->has_new_leaf)
+            larder__leaf_disown(part->backing->leaf);
+        if (part->has_new_backing)
+            backing_free(part->backing);
+    }
+    larder__graph_free(graph);
+}
+
+enum larder_status larder__graph_open(const struct graph *before,
+                                      const struct larder_client_options *options,
+                                      const struct larder_open_options *open_options,
+                                      const struct larder_route *routes, size_t count,
+                                      struct graph **graph, const struct larder_message *message)
+{
+    struct graph *opened = calloc(1, sizeof(*opened));
+    if (opened == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    enum larder_status status = options_read(opened, options, open_options, message);
+    if (status == LARDER_OK)
+        status = routes_add(opened, before, routes, count, message);
+    if (status != LARDER_OK) {
+        larder__graph_drop(opened);
+        return status;
+    }
+    *graph = opened;
+    return LARDER_OK;
+}

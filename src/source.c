@@ -1,0 +1,328 @@
+/* Opens what a configuration names: first all caches, then the client that owns them. */
+#include "source.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <larder/util/message.h>
+
+#define WHY_BYTES 512
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+/*
+ * TTLs, listener and errors=miss are about what the program sees, so they belong to the client,
+ * through whose handles calls come, and to its routes: a cache is opened without them, and goes on
+ * when a new file changes nothing else.
+ */
+static struct larder_open_options parts_options(const struct larder_open_options *options)
+{
+    struct larder_open_options parts = *options;
+    parts.listener = NULL;
+    parts.listener_context = NULL;
+    parts.errors_as_miss = 0;
+    parts.default_ttl_ms = 0;
+    parts.max_ttl_ms = 0;
+    return parts;
+}
+
+/* The options of [client] over those of the caller. */
+static struct larder_open_options client_options(const struct larder__config *config,
+                                                 const struct larder_open_options *options)
+{
+    struct larder_open_options open = *options;
+    open.struct_size = sizeof(open);
+    larder__common_apply(&config->common, config->common_given, &open);
+    return open;
+}
+
+static int64_t smaller_maximum(int64_t one, int64_t other)
+{
+    if (one == 0 || other == 0)
+        return one + other;
+    return one < other ? one : other;
+}
+
+/* The default TTL that is nearest to the namespace counts, and the smallest maximum. */
+static struct larder_route route_of(const struct larder__planned_route *planned,
+                                    struct larder_cache *cache,
+                                    const struct larder_open_options *options)
+{
+    const struct larder__spec *spec = &planned->cache->spec;
+    struct larder_open_options section = *options;
+    section.max_ttl_ms = 0;
+    larder__common_apply(&spec->common, spec->common_given, &section);
+    struct larder_route route = {planned->name, cache, planned->default_ttl_ms,
+                                 smaller_maximum(planned->max_ttl_ms, section.max_ttl_ms)};
+    if (route.default_ttl_ms == LARDER_TTL_DEFAULT)
+        route.default_ttl_ms = section.default_ttl_ms;
+    return route;
+}
+
+/* @return one for each of the configuration's, or NULL */
+static struct larder_route *routes_of(const struct larder__config *config,
+                                      struct larder_cache *const *caches,
+                                      const struct larder_open_options *options)
+{
+    struct larder_route *routes = calloc(config->route_count + 1, sizeof(*routes));
+    for (size_t i = 0; routes != NULL && i < config->route_count; i++) {
+        const struct larder__planned_route *planned = &config->routes[i];
+        routes[i] = route_of(planned, caches[planned->cache - config->caches], options);
+    }
+    return routes;
+}
+
+/* ---- what an older source has of it -------------------------------------------------------- */
+
+/* A cache without a section goes by the namespace whose line it stands in. */
+static const char *line_of(const struct larder__config *config,
+                           const struct larder__planned_cache *cache)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config->routes[i].cache == cache)
+            return config->routes[i].name;
+    return "";
+}
+
+static int is_section(const struct larder__planned_cache *cache)
+{
+    return cache->name.length > 0;
+}
+
+static int is_same_place(const struct larder__config *config,
+                         const struct larder__planned_cache *cache,
+                         const struct larder__config *other_config,
+                         const struct larder__planned_cache *other)
+{
+    if (is_section(cache) != is_section(other))
+        return 0;
+    if (is_section(cache))
+        return cache->name.length == other->name.length &&
+               memcmp(cache->name.start, other->name.start, cache->name.length) == 0;
+    return strcmp(line_of(config, cache), line_of(other_config, other)) == 0;
+}
+
+/* What stood in the same place. @return its number in `before`, or that of its caches */
+static size_t counterpart(const struct larder__config *config,
+                          const struct larder__planned_cache *cache,
+                          const struct larder_source *before)
+{
+    size_t count = before != NULL ? before->config.cache_count : 0;
+    for (size_t i = 0; i < count; i++)
+        if (before->caches[i] != NULL &&
+            is_same_place(config, cache, &before->config, &before->config.caches[i]))
+            return i;
+    return count;
+}
+
+static int is_kept(const struct larder_cache *cache, const struct larder_source *before)
+{
+    for (size_t i = 0; before != NULL && i < before->config.cache_count; i++)
+        if (before->caches[i] == cache)
+            return 1;
+    return 0;
+}
+
+/* ---- caches -------------------------------------------------------------------------------- */
+
+static enum larder_status
+cache_open(const struct larder__config *config, const struct larder__planned_cache *planned,
+           const struct larder_open_options *options, const struct larder_source *before,
+           struct larder_cache **cache, const struct larder_message *message)
+{
+    struct larder_cache *predecessor = NULL;
+    size_t at = counterpart(config, planned, before);
+    if (before != NULL && at < before->config.cache_count) {
+        const struct larder__spec *old = &before->config.caches[at].spec;
+        if (larder__spec_equals(&planned->spec, old)) {
+            *cache = before->caches[at];
+            return LARDER_OK;
+        }
+        if (planned->spec.backend == old->backend)
+            predecessor = before->caches[at];
+    }
+    struct larder__spec spec = planned->spec;
+    spec.common_given = 0;
+    return larder__spec_open(&spec, options, planned->uri, predecessor, cache, message);
+}
+
+static void caches_close(const struct larder__config *config, const struct larder_source *before,
+                         struct larder_cache **caches)
+{
+    for (size_t i = 0; i < config->cache_count; i++)
+        if (!is_kept(caches[i], before))
+            larder_close(caches[i]);
+}
+
+/* @param caches  all NULL; on failure none is left open that was not before */
+static enum larder_status caches_open(const struct larder__config *config,
+                                      const struct larder_open_options *options,
+                                      const struct larder_source *before,
+                                      struct larder_cache **caches,
+                                      const struct larder_message *message)
+{
+    enum larder_status status = LARDER_OK;
+    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
+        if (config->caches[i].alias == NULL)
+            status = cache_open(config, &config->caches[i], options, before, &caches[i], message);
+    if (status != LARDER_OK)
+        caches_close(config, before, caches);
+    return status;
+}
+
+/* ---- the client ---------------------------------------------------------------------------- */
+
+static enum larder_status client_open(const struct larder__config *config,
+                                      const struct larder_open_options *options,
+                                      struct larder_cache *const *caches,
+                                      struct larder_cache **client,
+                                      const struct larder_message *message)
+{
+    char text[WHY_BYTES] = "";
+    struct larder_route *routes = routes_of(config, caches, options);
+    if (routes == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    struct larder_open_options own = *options;
+    own.default_ttl_ms = 0; /* every route has one */
+    enum larder_status status = larder_client_open(&config->client, &own, routes,
+                                                   config->route_count, client, text, sizeof(text));
+    free(routes);
+    return status == LARDER_OK ? status : larder__refuse(config->map, message, status, "%s", text);
+}
+
+static enum larder_status config_open(const struct larder__config *config,
+                                      const struct larder_open_options *options,
+                                      struct larder_cache **caches, struct larder_cache **client,
+                                      const struct larder_message *message)
+{
+    struct larder_open_options open = client_options(config, options);
+    struct larder_open_options parts = parts_options(&open);
+    enum larder_status status = caches_open(config, &parts, NULL, caches, message);
+    if (status != LARDER_OK)
+        return status;
+    status = client_open(config, &open, caches, client, message);
+    if (status != LARDER_OK)
+        caches_close(config, NULL, caches);
+    return status;
+}
+
+enum larder_status larder__config_open(const struct larder__config *config,
+                                       const struct larder_open_options *options,
+                                       struct larder_cache **client,
+                                       const struct larder_message *message)
+{
+    struct larder_open_options open;
+    enum larder_status status = larder__open_options_read(options, &open, message);
+    if (status != LARDER_OK)
+        return status;
+    struct larder_cache **caches = calloc(config->cache_count + 1, sizeof(*caches));
+    if (caches == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    status = config_open(config, &open, caches, client, message);
+    free(caches);
+    return status;
+}
+
+/* ---- sources ------------------------------------------------------------------------------- */
+
+/* Of what the caller may have given relative to a folder that he leaves later. */
+static char *absolute(const char *path)
+{
+    char *folder = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+    if (folder == NULL)
+        return strdup(path);
+    size_t length = strlen(folder);
+    char *whole = malloc(length + strlen(path) + 2);
+    if (whole != NULL) {
+        memcpy(whole, folder, length);
+        whole[length] = '/';
+        memcpy(whole + length + 1, path, strlen(path) + 1);
+    }
+    free(folder);
+    return whole;
+}
+
+struct larder_source *larder__source_new(const char *path, const struct larder_source *before)
+{
+    struct larder_source *source = calloc(1, sizeof(*source));
+    if (source == NULL)
+        return NULL;
+    source->name = strdup(path != NULL ? path : before->name);
+    source->path = path != NULL ? absolute(path) : strdup(before->path);
+    if (before != NULL)
+        source->options = before->options;
+    if (source->name != NULL && source->path != NULL)
+        return source;
+    larder__source_free(source);
+    return NULL;
+}
+
+void larder__source_free(struct larder_source *source)
+{
+    if (source == NULL)
+        return;
+    larder__config_clean_up(&source->config);
+    free(source->caches);
+    free(source->path);
+    free(source->name);
+    free(source);
+}
+
+static enum larder_status caches_new(struct larder_source *source,
+                                     const struct larder_message *message)
+{
+    source->caches = calloc(source->config.cache_count + 1, sizeof(struct larder_cache *));
+    return source->caches != NULL ? LARDER_OK : larder_fail(message, LARDER_NO_MEMORY, "no memory");
+}
+
+enum larder_status larder__source_open(struct larder_source *source, struct larder_cache **client,
+                                       const struct larder_message *message)
+{
+    enum larder_status status = caches_new(source, message);
+    if (status == LARDER_OK)
+        status = config_open(&source->config, &source->options, source->caches, client, message);
+    if (status == LARDER_OK)
+        larder__client_keep_source(*client, source);
+    return status;
+}
+
+static enum larder_status reload(struct larder_source *source, struct larder_client *client,
+                                 const struct larder_open_options *options,
+                                 const struct larder_message *message)
+{
+    char text[WHY_BYTES] = "";
+    const struct larder_message why = {text, sizeof(text)};
+    const struct larder__config *config = &source->config;
+    struct larder_route *routes = routes_of(config, source->caches, options);
+    if (routes == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    struct larder_open_options own = *options;
+    own.default_ttl_ms = 0; /* every route has one */
+    enum larder_status status = larder__client_reload(client, &config->client, &own, routes,
+                                                      config->route_count, source, &why);
+    free(routes);
+    if (status == LARDER_OK || text[0] == '\0')
+        return status;
+    return larder__refuse(config->map, message, status, "%s", text);
+}
+
+enum larder_status larder__source_enforce(struct larder_source *source,
+                                          struct larder_client *client,
+                                          const struct larder_message *message)
+{
+    struct larder_source *before = larder__client_source(client);
+    struct larder_open_options open = client_options(&source->config, &source->options);
+    struct larder_open_options parts = parts_options(&open);
+    enum larder_status status = caches_new(source, message);
+    if (status == LARDER_OK)
+        status = caches_open(&source->config, &parts, before, source->caches, message);
+    if (status != LARDER_OK)
+        return status;
+    status = reload(source, client, &open, message);
+    if (status == LARDER_OK)
+        larder__source_free(before);
+    else
+        caches_close(&source->config, before, source->caches);
+    return status;
+}

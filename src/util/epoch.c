@@ -1,0 +1,80 @@
+/* The writers' side of epochs. */
+#include <larder/util/epoch.h>
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+bool larder__epoch_asymmetric;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Atomic uint32_t domains; /* relaxed: only has to give each number once */
+static _Atomic uint32_t turns;   /* where there is no membarrier: see order_readers() */
+
+static long membarrier(int command)
+{
+    return syscall(SYS_membarrier, command, 0, 0);
+}
+
+static void start(void)
+{
+    larder__epoch_asymmetric = !LARDER_EPOCH_SYMMETRIC &&
+                               membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}
+
+void larder_epoch_init(struct larder_epoch *epoch)
+{
+    pthread_once(&once, start);
+    uint64_t domain = atomic_fetch_add_explicit(&domains, 1, memory_order_relaxed) + UINT64_C(1);
+    atomic_init(&epoch->word, domain << 32 | 1);
+}
+
+uint32_t larder_epoch_advance(struct larder_epoch *epoch)
+{
+    uint64_t next, word = atomic_load_explicit(&epoch->word, memory_order_relaxed);
+    do
+        next = (word & ~(uint64_t)UINT32_MAX) | (uint32_t)(word + 1);
+    /* release: pairs with the acquire of enter. A reader of the new epoch can't find what was
+     * unlinked in the old one. acquire, so that what others unlinked before stays before. */
+    while (!atomic_compare_exchange_weak_explicit(&epoch->word, &word, next, memory_order_acq_rel,
+                                                  memory_order_relaxed));
+    return (uint32_t)word;
+}
+
+/* After this every reader has either shown its section or will find nothing that was unlinked
+ * before. A child of fork() is registered as its parent was. */
+static void order_readers(void)
+{
+    if (larder__epoch_asymmetric)
+        (void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    else /* seq_cst: a full barrier between what was unlinked and the look at the sections; pairs
+            with the seq_cst store of enter */
+        atomic_fetch_add_explicit(&turns, 1, memory_order_seq_cst);
+}
+
+uint32_t larder_epoch_oldest(const struct larder_epoch *epoch)
+{
+    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_relaxed);
+    uint32_t oldest = (uint32_t)word;
+    order_readers();
+    for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next) {
+        /* seq_cst: acquire to see that a section's reads are over; and, where there is no
+         * membarrier, to be ordered with the seq_cst store of enter */
+        uint64_t section = atomic_load_explicit(&thread->section, memory_order_seq_cst);
+        if (section >> 32 == word >> 32 && larder_epoch_passed((uint32_t)section, oldest))
+            oldest = (uint32_t)section;
+    }
+    return oldest;
+}
+
+bool larder_calls_are_over(const struct larder_epoch *epoch)
+{
+    uint64_t domain = atomic_load_explicit(&epoch->word, memory_order_relaxed) >> 32;
+    order_readers();
+    for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next)
+        if (thread != larder__own_thread &&
+            atomic_load_explicit(&thread->call, memory_order_seq_cst) == domain)
+            return false;
+    return true;
+}

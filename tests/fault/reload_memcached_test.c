@@ -1,0 +1,283 @@
+/* Reloads of caches on servers: what is known of a server stays, connections don't pile up. */
+#include "support.h"
+
+#include <dirent.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "memcached_server.h"
+#include "sanitizer.h"
+
+struct fixture {
+    char path[64];
+    struct memcached_server *server;
+    struct larder_cache *client;
+};
+
+static void write_file(struct fixture *fixture, const char *text)
+{
+    FILE *file = fopen(fixture->path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+    assert_int_equal(fclose(file), 0);
+}
+
+/* One section, to which main leads: "scheme:" server "rest". */
+static void write_uri(struct fixture *fixture, const char *scheme, const char *rest)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "[pool]\nuri = %s:%s\n    %s\n[namespaces]\nmain = @pool\n",
+             scheme, memcached_server_path(fixture->server), rest);
+    write_file(fixture, text);
+}
+
+static void open_uri(struct fixture *fixture, const char *scheme, const char *rest)
+{
+    char message[256];
+    write_uri(fixture, scheme, rest);
+    if (larder_open_file(fixture->path, NULL, &fixture->client, message, sizeof(message)) !=
+        LARDER_OK)
+        fail_msg("%s", message);
+}
+
+static void reload_as_it_is(struct fixture *fixture)
+{
+    char message[256];
+    if (larder_reload(fixture->client, NULL, message, sizeof(message)) != LARDER_OK)
+        fail_msg("%s", message);
+}
+
+static void reload_uri(struct fixture *fixture, const char *scheme, const char *rest)
+{
+    write_uri(fixture, scheme, rest);
+    reload_as_it_is(fixture);
+}
+
+static uint64_t figure(struct fixture *fixture, const char *name)
+{
+    struct larder_stat rows[128];
+    size_t count;
+    assert_status(LARDER_OK, larder_stats(fixture->client, rows, 128, &count));
+    for (size_t i = 0; i < count && i < 128; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].value;
+    return UINT64_MAX;
+}
+
+static void set(struct larder_cache *cache, const char *key, const char *value)
+{
+    assert_status(LARDER_OK, larder_set(cache, larder_text(key), larder_text(value), 0));
+}
+
+static enum larder_status look(struct larder_cache *cache, const char *key)
+{
+    char buffer[64];
+    return larder_read(cache, larder_text(key), buffer, sizeof(buffer), NULL);
+}
+
+static int descriptors(void)
+{
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    if (fixture == NULL)
+        return 1;
+    snprintf(fixture->path, sizeof(fixture->path), "/tmp/larder-reload-XXXXXX");
+    int descriptor = mkstemp(fixture->path);
+    if (descriptor < 0)
+        return 1;
+    close(descriptor);
+    fixture->server = memcached_server_start(NULL);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    larder_close(fixture->client);
+    memcached_server_stop(fixture->server);
+    int failed = unlink(fixture->path);
+    free(fixture);
+    return failed;
+}
+
+static const char *const schemes[] = {"memcached", "pooled-memcached"};
+
+static void entries_stay_on_the_servers_that_stay(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < 2; i++) {
+        open_uri(fixture, schemes[i], "?timeout=1s");
+        set(fixture->client, "k", "v");
+        reload_uri(fixture, schemes[i], "?timeout=2s");
+        assert_int_equal(larder_describe(fixture->client)->timeout_ms, 2000);
+        assert_status(LARDER_OK, look(fixture->client, "k"));
+        larder_close(fixture->client);
+    }
+    fixture->client = NULL;
+}
+
+/* Which of two servers a key is on is the ring's business: some of these are on the dead one. */
+static void ask_for_many(struct fixture *fixture)
+{
+    char key[16];
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        enum larder_status status =
+            larder_set(fixture->client, larder_text(key), larder_text("v"), 0);
+        assert_true(status == LARDER_OK || status == LARDER_UNAVAILABLE);
+    }
+}
+
+static void a_server_that_is_down_stays_so_when_the_list_changes(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < 2; i++) {
+        open_uri(fixture, schemes[i], ",/nowhere/one.sock?probe=1h");
+        ask_for_many(fixture);
+        assert_int_equal(figure(fixture, "main.server.0.down"), 0);
+        assert_int_equal(figure(fixture, "main.server.1.down"), 1);
+        uint64_t failed = figure(fixture, "main.dials_failed");
+        assert_int_not_equal(failed, 0);
+        reload_uri(fixture, schemes[i], ",/nowhere/two.sock,/nowhere/one.sock?probe=1h");
+        assert_int_equal(figure(fixture, "main.server.0.down"), 0);
+        assert_int_equal(figure(fixture, "main.server.1.down"), 0);
+        assert_int_equal(figure(fixture, "main.server.2.down"), 1);
+        ask_for_many(fixture);
+        /* the new one was dialled, once; the known one was not */
+        assert_int_equal(figure(fixture, "main.dials_failed"), 1);
+        reload_uri(fixture, schemes[i], "");
+        ask_for_many(fixture);
+        assert_int_equal(figure(fixture, "main.server.0.down"), 0);
+        assert_int_equal(figure(fixture, "main.server.1.down"), UINT64_MAX);
+        larder_close(fixture->client);
+    }
+    fixture->client = NULL;
+}
+
+static void a_session_keeps_its_connection_over_a_reload(void **state)
+{
+    struct fixture *fixture = *state;
+    struct larder_cache *session, *next;
+    open_uri(fixture, "pooled-memcached", "?size=1");
+    int before = descriptors();
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &session));
+    set(session, "k", "v");
+    assert_int_equal(descriptors(), before + 1);
+    reload_uri(fixture, "pooled-memcached", "?size=2");
+    assert_status(LARDER_OK, look(session, "k"));
+    assert_int_equal(descriptors(), before + 1);
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &next));
+    assert_status(LARDER_OK, look(next, "k"));
+    assert_int_equal(descriptors(), before + 2);
+    larder_release(session); /* to a pool that is over: the connection goes */
+    assert_int_equal(descriptors(), before + 1);
+    larder_release(next);
+    assert_int_equal(descriptors(), before + 1);
+}
+
+static void a_session_keeps_its_connection_until_a_shutdown(void **state)
+{
+    struct fixture *fixture = *state;
+    struct larder_cache *session;
+    open_uri(fixture, "pooled-memcached", "?size=1");
+    int before = descriptors();
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &session));
+    set(session, "k", "v");
+    reload_uri(fixture, "pooled-memcached", "?size=2");
+    larder_shutdown(fixture->client);
+    assert_status(LARDER_CLOSED, look(session, "k"));
+    larder_release(session);
+    assert_int_equal(descriptors(), before);
+}
+
+static void connections_of_what_was_replaced_are_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < 2; i++) {
+        open_uri(fixture, schemes[i], "?timeout=1s");
+        set(fixture->client, "k", "v");
+        int before = descriptors();
+        for (int j = 0; j < 20; j++) {
+            reload_uri(fixture, schemes[i], j % 2 ? "?timeout=1s" : "?timeout=2s");
+            assert_status(LARDER_OK, look(fixture->client, "k"));
+        }
+        assert_int_equal(descriptors(), before);
+        larder_close(fixture->client);
+    }
+    fixture->client = NULL;
+}
+
+/* ---- what is left behind --------------------------------------------------------------------- */
+
+static void reload_section(struct fixture *fixture, const char *uri)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "[a]\nuri = %s\n[namespaces]\nmain = @a\n", uri);
+    write_file(fixture, text);
+    reload_as_it_is(fixture);
+    set(fixture->client, "k", "v");
+}
+
+/* Source of the bounds: what a 64-bit glibc 2.36 needed, and a quarter more. */
+static void a_replaced_cache_leaves_little_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    char pooled[2][128], plain[2][128];
+    for (int i = 0; i < 2; i++) {
+        const char *server = memcached_server_path(fixture->server);
+        snprintf(pooled[i], sizeof(pooled[i]), "pooled-memcached:%s?size=%d", server, 10 - i);
+        snprintf(plain[i], sizeof(plain[i]), "memcached:%s?timeout=%ds", server, i + 1);
+    }
+    const struct {
+        const char *name, *uris[2];
+        size_t most_bytes;
+    } kinds[] = {
+        {"a TTL alone", {"null:", "null:?default_ttl=1s"}, 280},
+        {"memory", {"memory:?max_bytes=1M", "memory:?max_bytes=1M&buckets=61"}, 2000},
+        {"memory, 64M", {"memory:?max_bytes=64M", "memory:?max_bytes=64M&buckets=61"}, 14400},
+        {"memcached", {plain[0], plain[1]}, 2400},
+        {"pooled-memcached", {pooled[0], pooled[1]}, 3000},
+    };
+    open_uri(fixture, "memcached", "");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        enum { TIMES = 200 };
+        reload_section(fixture, kinds[i].uris[0]);
+        reload_section(fixture, kinds[i].uris[1]);
+        size_t before = mallinfo2().uordblks;
+        for (int j = 0; j < TIMES; j++)
+            reload_section(fixture, kinds[i].uris[j % 2]);
+        size_t after = mallinfo2().uordblks;
+        size_t bytes = after > before ? (after - before) / TIMES : 0;
+        print_message("%-18s %6zu bytes left by each reload\n", kinds[i].name, bytes);
+        if (!HAS_ADDRESS_SANITIZER)
+            assert_in_range(bytes, 0, kinds[i].most_bytes);
+    }
+}
+
+#define RELOAD_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RELOAD_TEST(entries_stay_on_the_servers_that_stay),
+        RELOAD_TEST(a_server_that_is_down_stays_so_when_the_list_changes),
+        RELOAD_TEST(a_session_keeps_its_connection_over_a_reload),
+        RELOAD_TEST(a_session_keeps_its_connection_until_a_shutdown),
+        RELOAD_TEST(connections_of_what_was_replaced_are_closed),
+        RELOAD_TEST(a_replaced_cache_leaves_little_behind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
