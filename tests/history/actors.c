@@ -290,6 +290,7 @@ static void act_once(struct actor *actor, struct event *event)
 {
     *event = next_event(actor);
     call_fn *call = form_of(actor, event);
+    event->now_ms = now_ms();
     event->began = atomic_fetch_add(&actor->stage->stamp, 1);
     event->status = call(actor, event);
     event->ended = atomic_fetch_add(&actor->stage->stamp, 1);

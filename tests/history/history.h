@@ -53,6 +53,7 @@ struct event {
     uint64_t number;       /* of a count: the result, counted from 0 in steps of 1 */
     uint64_t token;        /* of a lease; 0: none was given */
     int64_t ttl_ms;        /* of the write, touch, lease or advance */
+    uint64_t now_ms;       /* the clock before it began: TTLs count from a moment within the call */
 };
 
 /** The fingerprint of a value of one number. */

@@ -102,9 +102,28 @@ static void an_eviction_explains_a_miss_where_there_may_be_one(void **state)
     assert_int_equal(VERDICT(back, 1), NOT_LINEARIZABLE);
 }
 
+static void a_ttl_counts_from_a_moment_within_its_call(void **state)
+{
+    const struct event set = {
+        .act = ACT_SET, .written = 1, .ttl_ms = 2, .now_ms = 1000, .ended = 8};
+    const struct event early[] = {set, ADVANCE_OF(2, 1, 2), READ_OF(1, 3, 4), MISS_OF(9, 10)};
+    const struct event back[] = {set, ADVANCE_OF(2, 1, 2), MISS_OF(9, 10), READ_OF(1, 11, 12)};
+    const struct event touched[] = {
+        {.act = ACT_SET, .written = 1, .ttl_ms = 2, .now_ms = 1000, .ended = 1},
+        {.act = ACT_TOUCH, .now_ms = 1000, .began = 2, .ended = 9},
+        ADVANCE_OF(2, 3, 4),
+        MISS_OF(5, 6),
+        READ_OF(1, 10, 11)};
+    (void)state;
+    assert_int_equal(VERDICT(early, 0), LINEARIZABLE);
+    assert_int_equal(VERDICT(back, 0), NOT_LINEARIZABLE);
+    assert_int_equal(VERDICT(touched, 0), NOT_LINEARIZABLE);
+}
+
 static void an_entry_ends_at_its_deadline_and_not_before(void **state)
 {
-    const struct event set = {.act = ACT_SET, .written = 1, .ttl_ms = 2, .began = 0, .ended = 1};
+    const struct event set = {
+        .act = ACT_SET, .written = 1, .ttl_ms = 2, .now_ms = 1000, .ended = 1};
     const struct event early[] = {set, ADVANCE_OF(1, 2, 3), MISS_OF(4, 5)};
     const struct event late[] = {set, ADVANCE_OF(2, 2, 3), READ_OF(1, 4, 5)};
     const struct event meanwhile[] = {set, ADVANCE_OF(2, 2, 9), READ_OF(1, 3, 8), MISS_OF(4, 7)};
@@ -116,16 +135,25 @@ static void an_entry_ends_at_its_deadline_and_not_before(void **state)
 
 static void a_lease_is_given_once(void **state)
 {
-    const struct event twice[] = {
-        {.act = ACT_LEASE_GET, .status = LARDER_MISS, .token = 7, .ttl_ms = 5, .ended = 1},
+    const struct event twice[] = {{.act = ACT_LEASE_GET,
+                                   .status = LARDER_MISS,
+                                   .token = 7,
+                                   .ttl_ms = 5,
+                                   .now_ms = 1000,
+                                   .ended = 1},
+                                  {.act = ACT_LEASE_GET,
+                                   .status = LARDER_MISS,
+                                   .token = 8,
+                                   .ttl_ms = 5,
+                                   .began = 2,
+                                   .ended = 3}};
+    const struct event late_fill[] = {
         {.act = ACT_LEASE_GET,
          .status = LARDER_MISS,
-         .token = 8,
+         .token = 7,
          .ttl_ms = 5,
-         .began = 2,
-         .ended = 3}};
-    const struct event late_fill[] = {
-        {.act = ACT_LEASE_GET, .status = LARDER_MISS, .token = 7, .ttl_ms = 5, .ended = 1},
+         .now_ms = 1000,
+         .ended = 1},
         {.act = ACT_DELETE, .status = LARDER_MISS, .began = 2, .ended = 3},
         {.act = ACT_LEASE_FILL, .token = 7, .written = 1, .began = 4, .ended = 5}};
     (void)state;
@@ -234,19 +262,19 @@ static void try_sound(const char *name, const char *uri, struct cast cast, int e
 static void histories_without_evictions_are_linearizable(void **state)
 {
     (void)state;
-    try_sound("2 actors", "memory:?max_bytes=64M", (struct cast){2, 8, 8, 4, 0}, 0, 20000);
-    try_sound("4 actors", "memory:?max_bytes=64M", (struct cast){4, 8, 64, 4, 0}, 0, 20000);
+    try_sound("2 actors", "memory:?max_bytes=64M", (struct cast){2, 8, 8, 4, 0}, 0, 10000);
+    try_sound("4 actors", "memory:?max_bytes=64M", (struct cast){4, 8, 64, 4, 0}, 0, 10000);
     try_sound("8 actors", "memory:?max_bytes=64M&bucket_interval=10ms",
-              (struct cast){8, 7, 8, 4, 0}, 0, 10000);
+              (struct cast){8, 7, 8, 4, 0}, 0, 6000);
 }
 
 /* Room for one to three values, so that those in play are evicted and not those of rounds past. */
 static void histories_with_evictions_are_linearizable(void **state)
 {
     (void)state;
-    try_sound("1 value fits", "memory:?max_bytes=1M", (struct cast){4, 8, 600000, 0, 0}, 1, 2000);
-    try_sound("2 values fit", "memory:?max_bytes=1M", (struct cast){4, 8, 400000, 0, 0}, 1, 3000);
-    try_sound("3 values fit", "memory:?max_bytes=1M", (struct cast){8, 7, 300000, 40, 0}, 1, 3000);
+    try_sound("1 value fits", "memory:?max_bytes=1M", (struct cast){4, 8, 600000, 0, 0}, 1, 1000);
+    try_sound("2 values fit", "memory:?max_bytes=1M", (struct cast){4, 8, 400000, 0, 0}, 1, 1500);
+    try_sound("3 values fit", "memory:?max_bytes=1M", (struct cast){8, 7, 300000, 40, 0}, 1, 1500);
 }
 
 static void try_flaw(enum flaw flaw, uint64_t histories)
@@ -289,6 +317,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(what_comes_back_after_its_delete_is_rejected),
         cmocka_unit_test(an_eviction_explains_a_miss_where_there_may_be_one),
         cmocka_unit_test(an_entry_ends_at_its_deadline_and_not_before),
+        cmocka_unit_test(a_ttl_counts_from_a_moment_within_its_call),
         cmocka_unit_test(a_lease_is_given_once),
         cmocka_unit_test(more_events_than_it_can_hold_are_undecided),
         cmocka_unit_test(histories_without_evictions_are_linearizable),

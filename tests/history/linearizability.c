@@ -11,11 +11,13 @@
 /* What is under the key. All zero but for now_ms: nothing. No padding: states are compared bytewise
  */
 struct state {
-    uint64_t content; /* fingerprint; 0: no value */
-    uint64_t number;  /* of a counter */
-    uint64_t expiry_ms;
-    uint64_t touched; /* 1: since it was written; whether that made a new version is left open */
-    uint64_t lease;   /* token; 0: none */
+    uint64_t content;   /* fingerprint; 0: no value */
+    uint64_t number;    /* of a counter */
+    uint64_t early_ms;  /* it may be dead from here on, ... */
+    uint64_t expiry_ms; /* ... and is from here on */
+    uint64_t touched;   /* 1: since it was written; whether that made a new version is left open */
+    uint64_t lease;     /* token; 0: none */
+    uint64_t lease_early_ms;
     uint64_t lease_end_ms;
     uint64_t now_ms;
 };
@@ -30,9 +32,23 @@ static int is_leased(const struct state *state)
     return state->lease != 0 && state->now_ms < state->lease_end_ms;
 }
 
-static uint64_t end_of(const struct state *state, int64_t ttl_ms)
+static uint64_t end_of(uint64_t now_ms, int64_t ttl_ms)
 {
-    return ttl_ms == LARDER_TTL_FOREVER ? NEVER : state->now_ms + (uint64_t)ttl_ms;
+    return ttl_ms == LARDER_TTL_FOREVER ? NEVER : now_ms + (uint64_t)ttl_ms;
+}
+
+/* From when the call began at the earliest, from now at the latest. */
+static void set_expiry(struct state *state, const struct event *event)
+{
+    state->early_ms = end_of(event->now_ms, event->ttl_ms);
+    state->expiry_ms = end_of(state->now_ms, event->ttl_ms);
+}
+
+/* Whether value or lease may be over already. */
+static int may_be_over(const struct state *state)
+{
+    return (state->content != FINGERPRINT_NONE && state->now_ms >= state->early_ms) ||
+           (state->lease != 0 && state->now_ms >= state->lease_early_ms);
 }
 
 static void empty(struct state *state)
@@ -41,12 +57,11 @@ static void empty(struct state *state)
     *state = nothing;
 }
 
-static void write_state(struct state *state, uint64_t content, int64_t ttl_ms)
+static void write_state(struct state *state, uint64_t content, const struct event *event)
 {
-    uint64_t end_ms = end_of(state, ttl_ms);
     empty(state);
     state->content = content;
-    state->expiry_ms = end_ms;
+    set_expiry(state, event);
 }
 
 static int happens_read(struct state *state, const struct event *event)
@@ -56,7 +71,7 @@ static int happens_read(struct state *state, const struct event *event)
     if (event->status != LARDER_OK || event->seen != state->content)
         return 0;
     if (event->act == ACT_GET_AND_TOUCH) {
-        state->expiry_ms = end_of(state, event->ttl_ms);
+        set_expiry(state, event);
         state->touched = 1;
     }
     return 1;
@@ -66,7 +81,7 @@ static int happens_touch(struct state *state, const struct event *event)
 {
     if (!is_live(state))
         return event->status == LARDER_MISS;
-    state->expiry_ms = end_of(state, event->ttl_ms);
+    set_expiry(state, event);
     state->touched = 1;
     return event->status == LARDER_OK;
 }
@@ -78,7 +93,7 @@ static int happens_store(struct state *state, const struct event *event)
         return event->status == LARDER_EXISTS;
     if (event->act == ACT_REPLACE && !live)
         return event->status == LARDER_MISS;
-    write_state(state, fingerprint(FINGERPRINT_NONE, event->written), event->ttl_ms);
+    write_state(state, fingerprint(FINGERPRINT_NONE, event->written), event);
     return event->status == LARDER_OK;
 }
 
@@ -89,7 +104,7 @@ static int happens_append(struct state *state, const struct event *event)
     if (event->status == LARDER_TOO_LARGE) /* what is there stays */
         return 1;
     state->content = fingerprint(state->content, event->written);
-    state->touched = state->lease = state->lease_end_ms = 0;
+    state->touched = state->lease = state->lease_early_ms = state->lease_end_ms = 0;
     return event->status == LARDER_OK;
 }
 
@@ -104,7 +119,7 @@ static int happens_at_version(struct state *state, const struct event *event)
     if (event->status != LARDER_OK || !same)
         return 0;
     if (event->act == ACT_CAS)
-        write_state(state, fingerprint(FINGERPRINT_NONE, event->written), event->ttl_ms);
+        write_state(state, fingerprint(FINGERPRINT_NONE, event->written), event);
     else
         empty(state);
     return 1;
@@ -119,12 +134,15 @@ static int happens_delete(struct state *state, const struct event *event)
 
 static int happens_count(struct state *state, const struct event *event)
 {
+    struct state before = *state;
     int live = is_live(state);
-    uint64_t number = live ? state->number + 1 : 1;
-    uint64_t expiry_ms = live ? state->expiry_ms : end_of(state, event->ttl_ms);
-    write_state(state, counter_fingerprint(number), LARDER_TTL_FOREVER);
+    uint64_t number = live ? before.number + 1 : 1;
+    write_state(state, counter_fingerprint(number), event);
     state->number = number;
-    state->expiry_ms = expiry_ms;
+    if (live) { /* which keeps its TTL */
+        state->early_ms = before.early_ms;
+        state->expiry_ms = before.expiry_ms;
+    }
     return event->status == LARDER_OK && event->number == number;
 }
 
@@ -138,7 +156,8 @@ static int happens_lease_get(struct state *state, const struct event *event)
         return 1;
     empty(state);
     state->lease = event->token;
-    state->lease_end_ms = end_of(state, event->ttl_ms);
+    state->lease_early_ms = end_of(event->now_ms, event->ttl_ms);
+    state->lease_end_ms = end_of(state->now_ms, event->ttl_ms);
     return 1;
 }
 
@@ -147,9 +166,9 @@ static int happens_lease_end(struct state *state, const struct event *event)
     if (!is_leased(state) || state->lease != event->token)
         return event->status == LARDER_CONFLICT;
     if (event->act == ACT_LEASE_FILL)
-        write_state(state, fingerprint(FINGERPRINT_NONE, event->written), event->ttl_ms);
+        write_state(state, fingerprint(FINGERPRINT_NONE, event->written), event);
     else
-        state->lease = state->lease_end_ms = 0;
+        state->lease = state->lease_early_ms = state->lease_end_ms = 0;
     return event->status == LARDER_OK;
 }
 
@@ -290,7 +309,8 @@ static enum verdict search_from(struct search *search, const struct place *here)
     for (size_t i = 0; i < search->count; i++) {
         if ((here->happened >> i & 1) != 0 || search->events[i]->began > limit)
             continue;
-        for (int evicted = 0; evicted <= search->evicts; evicted++) {
+        int may_vanish = search->evicts || may_be_over(&here->state);
+        for (int evicted = 0; evicted <= may_vanish; evicted++) {
             enum verdict verdict = search_after(search, here, i, evicted);
             if (verdict != NOT_LINEARIZABLE)
                 return verdict;

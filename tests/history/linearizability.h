@@ -2,7 +2,9 @@
  * Whether a history of one key is linearizable: whether each call can have happened at one instant
  * between its beginning and its end, so that all answers are right one after the other. An eviction
  * is a delete that may happen at any instant, an expiry one that happens at the deadline of the
- * manual clock, whose steps are events of the history.
+ * manual clock, whose steps are events of the history. A TTL counts from some moment within its
+ * call, perhaps before the instant at which the call happens; whether an entry is dead is judged at
+ * that instant, and what was dead once stays so.
  *
  * The search is Wing's and Gong's ("Testing and verifying concurrent objects", 1993) with Lowe's
  * memory of what was tried ("Testing for linearizability", 2017): a set of events that have

@@ -45,7 +45,7 @@ static uint64_t cpu_ns(void)
 /* ---- keys that collide --------------------------------------------------------------------- */
 
 #define FLOOD (100000u / SLOWDOWN)
-#define FLOOD_ROUNDS 3
+#define FLOOD_ROUNDS_MAX 4
 /* Keys that really collide cost hundreds of times as much; the rest is for caches of the processor.
  */
 #define FLOOD_FACTOR_MAX (SANITIZED ? 10u : 3u)
@@ -84,34 +84,31 @@ static uint64_t store_keys_ns(size_t length)
     return took_ns;
 }
 
-static uint64_t best_of_rounds_ns(const struct colliding_keys *keys, size_t length)
+/* What took longer than it should is measured again: a machine has other things to do, and keys
+ * that collide do so each time. */
+static int costs_what_random_keys_do(const struct colliding_keys *keys)
 {
-    uint64_t best_ns = UINT64_MAX;
-    for (int round = 0; round < FLOOD_ROUNDS; round++) {
+    unsigned char key[COLLIDING_KEY_BYTES_MAX];
+    uint64_t chosen_ns = 0, random_ns = 0;
+    for (int round = 0; round < FLOOD_ROUNDS_MAX; round++) {
         flood = keys;
-        uint64_t took_ns = store_keys_ns(length);
-        best_ns = took_ns < best_ns ? took_ns : best_ns;
+        chosen_ns = store_keys_ns(0);
+        flood = NULL;
+        random_ns = store_keys_ns(keys->make(0, key));
+        print_message("%s: %llu ns a store, %llu with random keys\n", keys->name,
+                      (unsigned long long)(chosen_ns / FLOOD),
+                      (unsigned long long)(random_ns / FLOOD));
+        if (chosen_ns < FLOOD_FACTOR_MAX * random_ns)
+            return 1;
     }
-    return best_ns;
+    return 0;
 }
 
 static void keys_chosen_to_collide_cost_what_others_do(void **state)
 {
-    unsigned char key[COLLIDING_KEY_BYTES_MAX];
-    uint64_t random_ns = 0;
-    size_t length = 0;
     (void)state;
-    for (size_t i = 0; i < colliding_keys_count; i++) {
-        size_t last = length;
-        length = colliding_keys[i].make(0, key);
-        uint64_t chosen_ns = best_of_rounds_ns(&colliding_keys[i], length);
-        if (length != last)
-            random_ns = best_of_rounds_ns(NULL, length);
-        print_message("%s: %llu ns a store, %llu with random keys\n", colliding_keys[i].name,
-                      (unsigned long long)(chosen_ns / FLOOD),
-                      (unsigned long long)(random_ns / FLOOD));
-        assert_true(chosen_ns < FLOOD_FACTOR_MAX * random_ns);
-    }
+    for (size_t i = 0; i < colliding_keys_count; i++)
+        assert_true(costs_what_random_keys_do(&colliding_keys[i]));
 }
 
 /* ---- pinned whole -------------------------------------------------------------------------- */
@@ -292,10 +289,14 @@ static int what_fails_in_child(struct larder_cache *cache, struct larder_value *
     if (larder_read(cache, larder_text("mine"), text, sizeof(text), &info) != LARDER_OK ||
         info.length != 5 || memcmp(text, "child", 5) != 0)
         return 2;
-    for (uint32_t i = 0; i < TRAFFIC_KEYS; i++) /* through every part of it, and past the bound */
-        if (larder_set(cache, larder_bytes(&i, sizeof(i)),
-                       larder_bytes(inherited->bytes.data, 5000), 0) != LARDER_OK)
-            return 3;
+    for (uint32_t i = 0; i < TRAFFIC_KEYS; i++) { /* through every part of it, and past the bound */
+        enum larder_status status = larder_set(cache, larder_bytes(&i, sizeof(i)),
+                                               larder_bytes(inherited->bytes.data, 5000), 0);
+        if (status == LARDER_OK)
+            continue;
+        fprintf(stderr, "store %u of the child: %s\n", i, larder_status_name(status));
+        return 3;
+    }
     if (((const char *)inherited->bytes.data)[inherited->bytes.length - 1] != 'v')
         return 4;
     larder_value_release(inherited);

@@ -30,16 +30,16 @@
 /* Work that is merely long is divided by this. */
 #define SLOWDOWN (HAS_THREAD_SANITIZER ? 40u : HAS_ADDRESS_SANITIZER ? 8u : 1u)
 
-/* A child that is forked while another thread allocates may find AddressSanitizer's allocator locked
- * for ever, where glibc's is not. */
-#define LEAVE_OUT_WHERE_FORK_LOCKS_THE_ALLOCATOR()                                                 \
-    do {                                                                                           \
-        if (HAS_ADDRESS_SANITIZER) {                                                               \
-            printf("left out: %s: AddressSanitizer's allocator does not survive a fork beside "    \
-                   "other threads\n",                                                              \
-                   __func__);                                                                      \
-            return;                                                                                \
-        }                                                                                          \
+/* A child that is forked while another thread allocates may find AddressSanitizer's allocator
+ * locked for ever, where glibc's is not. */
+#define LEAVE_OUT_WHERE_FORK_LOCKS_THE_ALLOCATOR()                                              \
+    do {                                                                                        \
+        if (HAS_ADDRESS_SANITIZER) {                                                            \
+            printf("left out: %s: AddressSanitizer's allocator does not survive a fork beside " \
+                   "other threads\n",                                                           \
+                   __func__);                                                                   \
+            return;                                                                             \
+        }                                                                                       \
     } while (0)
 
 #endif
