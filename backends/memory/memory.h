@@ -42,7 +42,14 @@ struct stripe {
     } guarded;
     /* Relaxed: changed under lock, read by whoever wants to know about how many there are. */
     _Atomic uint64_t items;
+    _Atomic uint64_t live_bytes; /* likewise: of the items that are found */
 };
+
+static inline void larder__stripe_live(struct stripe *stripe, int64_t more)
+{
+    uint64_t live = atomic_load_explicit(&stripe->live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&stripe->live_bytes, live + (uint64_t)more, memory_order_relaxed);
+}
 
 static inline uint64_t larder__stripe_items(const struct stripe *stripe)
 {
@@ -97,6 +104,7 @@ struct memory {
         bool released; /* the bulk is gone */
     } guarded;
 
+    _Atomic uint32_t cleaned_at; /* segments opened when there was last too little dead to clean */
     _Atomic uint32_t evicting; /* 1: somebody evicts ahead; a hint */
     _Atomic uint32_t sweeping; /* 1: somebody sweeps. Taken with acquire, given with release: what
                                   the last one left is seen by the next */

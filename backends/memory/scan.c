@@ -85,18 +85,19 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
         return false;
     larder__slot_replace(*slot, larder__location_of(&memory->arena, copy));
     pthread_mutex_unlock(&lane->lock);
-    larder__item_dies(memory, item);
+    larder__item_dies(memory, item, hash);
     scan->survived_bytes += (uint32_t)larder__item_size(item);
     larder__stripe_of(memory, hash)->guarded.moves++;
     return true;
 }
 
 static void drop(struct scan *scan, struct stripe *stripe, const struct slot *slot,
-                 struct item *item, bool evicted)
+                 const struct scanned *scanned, bool evicted)
 {
+    struct item *item = scanned->item;
     struct large *large = larder__item_block(item).large;
     larder__slot_clear(*slot);
-    larder__item_dies(scan->memory, item);
+    larder__item_dies(scan->memory, item, scanned->hash);
     if (large != NULL)
         larder__large_unlist(large);
     larder__stripe_count(stripe, -1);
@@ -130,7 +131,7 @@ static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned
         return true;
     if (larder__item_end_ms(item) <= scan->now_ms ||
         larder__space_is_stale(&memory->spaces, larder__part_u32(item, ITEM_SPACE))) {
-        drop(scan, stripe, &slot, item, false);
+        drop(scan, stripe, &slot, scanned, false);
         return true;
     }
     if (scan->spares && scanned->hash == scan->spared_hash)
@@ -141,7 +142,7 @@ static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned
     if (survives(scan, &frequency, &history) &&
         relocate(scan, &slot, item, scanned->hash, QUEUE_MAIN, frequency, history))
         return true;
-    drop(scan, stripe, &slot, item, true);
+    drop(scan, stripe, &slot, scanned, true);
     larder__policy_forgets(&memory->policy, queue, scanned->hash, frequency, history);
     return true;
 }

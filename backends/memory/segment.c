@@ -171,32 +171,6 @@ static void hint_locked(struct arena *arena)
                           memory_order_relaxed);
 }
 
-/* ---- dead bytes ------------------------------------------------------------------------------ */
-
-/* A segment with less than five eighths alive is cleaned: its survivors move. With that, random
- * overwriting takes 1.6 copies for each byte that is written, and all segments together hold less
- * than 1.25 times what is alive. */
-static uint32_t clean_below(const struct segment *segment)
-{
-    return larder__segment_used(segment) / 8 * 5;
-}
-
-static bool is_half_dead(const struct segment *segment)
-{
-    return atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) < clean_below(segment);
-}
-
-static void want_clean_locked(struct arena *arena, uint32_t number)
-{
-    if (arena->guarded.clean_count == CLEAN_RING ||
-        arena->segments[number].state != SEGMENT_SEALED)
-        return;
-    uint32_t last = (arena->guarded.clean_first + arena->guarded.clean_count++) % CLEAN_RING;
-    arena->guarded.to_clean[last] = number;
-    atomic_store_explicit(&arena->clean_hint, arena->guarded.clean_count, memory_order_relaxed);
-}
-
-
 /* ---- the life of a segment ----------------------------------------------------------------- */
 
 static void start_locked(struct arena *arena, uint32_t number, enum queue queue, uint16_t lane,
@@ -228,6 +202,7 @@ struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint
         number = vacant_take_locked(arena, reserve);
     if (number != NO_SEGMENT) {
         start_locked(arena, number, queue, lane, due_ms);
+        atomic_fetch_add_explicit(&arena->opened, 1, memory_order_relaxed);
         hint_locked(arena);
     }
     pthread_mutex_unlock(&arena->lock);
@@ -270,9 +245,6 @@ void larder__segment_seal(struct arena *arena, struct segment *segment)
     segment->state = SEGMENT_SEALED;
     list_append(arena, &arena->guarded.queues[segment->queue], number);
     relink_locked(arena, number, segment->first_end_ms);
-    /* what died while it was open crossed no limit that anybody saw */
-    if (is_half_dead(segment))
-        want_clean_locked(arena, number);
     hint_locked(arena);
     pthread_mutex_unlock(&arena->lock);
 }
@@ -433,39 +405,3 @@ struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, bool *
     return turn == WHEEL_DUE ? &arena->segments[number] : NULL;
 }
 
-static void want_clean(struct arena *arena, uint32_t number)
-{
-    pthread_mutex_lock(&arena->lock);
-    want_clean_locked(arena, number);
-    pthread_mutex_unlock(&arena->lock);
-}
-
-void larder__segment_lost(struct arena *arena, struct segment *segment, uint32_t bytes)
-{
-    uint32_t before =
-        atomic_fetch_sub_explicit(&segment->live_bytes, bytes, memory_order_relaxed);
-    uint32_t limit = clean_below(segment);
-    /* who crosses the limit says so */
-    if (__builtin_expect(before >= limit && before - bytes < limit, 0))
-        want_clean(arena, larder__segment_number(arena, segment));
-}
-
-struct segment *larder__segment_to_clean(struct arena *arena)
-{
-    struct segment *segment = NULL;
-    /* relaxed: a hint */
-    if (atomic_load_explicit(&arena->clean_hint, memory_order_relaxed) == 0)
-        return NULL;
-    pthread_mutex_lock(&arena->lock);
-    while (segment == NULL && arena->guarded.clean_count > 0) {
-        segment = &arena->segments[arena->guarded.to_clean[arena->guarded.clean_first]];
-        arena->guarded.clean_first = (arena->guarded.clean_first + 1) % CLEAN_RING;
-        arena->guarded.clean_count--;
-        /* it may have been emptied, and filled again, meanwhile */
-        if (segment->state != SEGMENT_SEALED || !is_half_dead(segment))
-            segment = NULL;
-    }
-    atomic_store_explicit(&arena->clean_hint, arena->guarded.clean_count, memory_order_relaxed);
-    pthread_mutex_unlock(&arena->lock);
-    return segment;
-}

@@ -35,7 +35,6 @@ enum segment_state {
 };
 
 #define NO_SEGMENT UINT32_MAX
-#define CLEAN_RING 64u
 
 struct segment {
     uint32_t next, previous; /* in its queue or list; guarded by the arena's lock */
@@ -79,11 +78,8 @@ struct arena {
         uint32_t open[QUEUES];   /* how many are open */
         uint32_t scanned;
         uint64_t swept_due_ms; /* of the one that is being swept; UINT64_MAX: none is */
-        /* Those that have much dead in them, a ring: a few more than anybody gets to. */
-        uint32_t to_clean[CLEAN_RING];
-        uint32_t clean_first, clean_count;
     } guarded;
-    _Atomic uint32_t clean_hint; /* relaxed: clean_count */
+    _Atomic uint32_t opened; /* relaxed: how many ever were; whoever cleans looks after each */
     /* relaxed: when the wheel wants a visit, in ms; UINT64_MAX: nothing waits. A hint that every
      * call reads; stored under the lock. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
@@ -167,11 +163,6 @@ uint64_t larder__segments_retired_bytes(struct arena *arena);
 uint32_t larder__segments_reclaim(struct arena *arena);
 /** Takes memory from up to `count` free segments. @return the bytes that are no longer charged */
 uint64_t larder__segments_vacate(struct arena *arena, uint32_t count);
-
-/** Bytes in it died: it may have become worth cleaning. Under the stripe's lock. */
-void larder__segment_lost(struct arena *arena, struct segment *segment, uint32_t bytes);
-/** @return the next one that is worth cleaning; NULL: none */
-struct segment *larder__segment_to_clean(struct arena *arena);
 
 /** Takes the first segment that is due by now, for the calling thread to empty. One that is still
  * open is not taken, only named.

@@ -10,7 +10,7 @@
 #define LATE_MS 500u /* half of the second that the documentation allows */
 #define LATE_FACTOR 16u
 #define VACATED_PER_STEP 8u
-#define FREE_KEPT 16u /* a sixteenth of the segments in use, at least a few, keep their memory */
+#define FREE_KEPT 32u /* a thirty-second of the segments in use, and a few, keep their memory */
 
 /* ---- sweeping -------------------------------------------------------------------------------- */
 

@@ -57,10 +57,12 @@ void larder__item_info(const struct memory *memory, const struct item *item, uin
 
 /* ---- begin and end ------------------------------------------------------------------------- */
 
-void larder__item_dies(struct memory *memory, struct item *item)
+void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)
 {
     struct segment *segment = larder__segment_of(&memory->arena, item);
-    larder__segment_lost(&memory->arena, segment, (uint32_t)larder__item_size(item));
+    uint32_t bytes = (uint32_t)larder__item_size(item);
+    atomic_fetch_sub_explicit(&segment->live_bytes, bytes, memory_order_relaxed);
+    larder__stripe_live(larder__stripe_of(memory, hash), -(int64_t)bytes);
     struct large *large = larder__item_block(item).large;
     if (large != NULL)
         atomic_fetch_sub_explicit(&memory->arena.heavy_bytes[segment->queue], large->charged_bytes,
@@ -71,7 +73,7 @@ static void forget(struct visit *visit)
 {
     struct large *large = larder__item_block(visit->item).large;
     larder__slot_clear(visit->slot);
-    larder__item_dies(visit->memory, visit->item);
+    larder__item_dies(visit->memory, visit->item, visit->key.hash);
     if (large != NULL)
         larder__large_retire(large);
     larder__stripe_count(visit->stripe, -1);
@@ -250,6 +252,7 @@ struct item *larder__append_locked(struct memory *memory, struct lane *lane,
     larder__draft_write(draft, key, item);
     struct segment *segment = larder__segment_of(&memory->arena, item);
     atomic_fetch_add_explicit(&segment->live_bytes, (uint32_t)append->bytes, memory_order_relaxed);
+    larder__stripe_live(larder__stripe_of(memory, key->hash), (int64_t)append->bytes);
     if (append->weight > 0)
         atomic_fetch_add_explicit(&memory->arena.heavy_bytes[append->queue], append->weight,
                                   memory_order_relaxed);
@@ -342,7 +345,7 @@ static bool replace(struct visit *visit, const struct draft *draft, struct item 
     if (draft->ttl_ms > 0)
         date(visit, item, draft->ttl_ms);
     larder__slot_replace(visit->slot, larder__location_of(&visit->memory->arena, item));
-    larder__item_dies(visit->memory, visit->item);
+    larder__item_dies(visit->memory, visit->item, visit->key.hash);
     return true;
 }
 
@@ -389,7 +392,7 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
     }
     bool found = make_found(visit, draft, item);
     if (!found)
-        larder__item_dies(memory, item);
+        larder__item_dies(memory, item, visit->key.hash);
     pthread_mutex_unlock(&lane->lock);
     if (!found)
         return LARDER_NO_MEMORY;

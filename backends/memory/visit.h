@@ -82,7 +82,7 @@ static inline int64_t larder__call_touch(const struct larder_scope *scope)
 }
 
 /** An item is found no more. Under its stripe's lock. */
-void larder__item_dies(struct memory *memory, struct item *item);
+void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash);
 
 /** What a draft needs in a segment. */
 struct append larder__append_of(const struct memory *memory, enum queue queue,

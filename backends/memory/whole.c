@@ -73,8 +73,10 @@ void larder__drop_all_locked(struct memory *memory, struct index *fresh)
     struct index *old = larder__index(memory);
     /* release: pairs with the acquire of larder__index() */
     atomic_store_explicit(&memory->index, fresh, memory_order_release);
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
         atomic_store_explicit(&memory->stripes[i].items, 0, memory_order_relaxed);
+        atomic_store_explicit(&memory->stripes[i].live_bytes, 0, memory_order_relaxed);
+    }
     for (uint32_t i = 0; i <= memory->lane_mask; i++)
         larder__lane_seal_all(&memory->lanes[i], &memory->arena);
     for (int i = 0; i < QUEUES; i++)
