@@ -72,8 +72,8 @@ struct index {
 
 static inline uint8_t larder__tag_of(uint64_t hash)
 {
-    uint8_t tag = (uint8_t)(hash >> 56);
-    return tag != 0 ? tag : 1;
+    uint32_t tag = (uint32_t)(hash >> 56);
+    return (uint8_t)(tag | (tag - 1) >> 31); /* 1 for 0, without a branch */
 }
 
 /* Without a branch, which nothing could predict. */

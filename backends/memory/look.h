@@ -59,10 +59,10 @@ void larder__await_writer(struct memory *memory, uint64_t hash);
 ALWAYS_INLINE void larder__item_hit_at(struct item *item, uint8_t frequency,
                                        struct larder_thread *thread)
 {
-    uintptr_t shared = (uintptr_t)&item->frequency, own = (uintptr_t)&thread->scratch;
-    uintptr_t place = own ^ ((shared ^ own) & -(uintptr_t)(frequency < FREQUENCY_MAX));
-    atomic_store_explicit((_Atomic uint8_t *)place, (uint8_t)(frequency + 1),
-                          memory_order_relaxed);
+    _Atomic uint8_t *place = &thread->scratch;
+    if (__builtin_expect_with_probability(frequency < FREQUENCY_MAX, 1, 0.5))
+        place = &item->frequency;
+    atomic_store_explicit(place, (uint8_t)(frequency + 1), memory_order_relaxed);
 }
 
 ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
@@ -96,7 +96,7 @@ ALWAYS_INLINE bool larder__plain_is_live(const struct item *item, uint64_t now_m
 /* Like memcpy(), without the call for lengths that most values have. */
 ALWAYS_INLINE void larder__copy_bytes(unsigned char *to, const unsigned char *from, size_t length)
 {
-    if (length - 64 <= 64) { /* 64 to 128: two pieces that may overlap */
+    if (__builtin_expect(length - 64 <= 64, 1)) { /* 64 to 128: two pieces that may overlap */
         memcpy(to, from, 64);
         memcpy(to + length - 64, from + length - 64, 64);
     } else if (length - 16 < 48) { /* 16 to 63 */

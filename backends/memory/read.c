@@ -174,13 +174,18 @@ ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct 
     return NULL;
 }
 
+#define TIMELESS 0 /* the time is not known, and readers need no fence: see arena.due_ms */
+
 /* A hit that needs nothing but the value. @return false: anything else; nothing was done */
 ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thread,
                                 struct larder_slice name, uint32_t space, uint64_t now_ms,
                                 void *buffer, size_t size, enum larder_status *status)
 {
     uint64_t header = 0;
-    larder_epoch_enter(&memory->epoch, thread);
+    if (now_ms == TIMELESS)
+        larder_epoch_enter_asymmetric(&memory->epoch, thread);
+    else
+        larder_epoch_enter(&memory->epoch, thread);
     const struct index *index = larder__index(memory);
     struct item *item = __builtin_expect(index != NULL, 1)
                             ? find_plain(memory, index, name, space, &header)
@@ -207,7 +212,7 @@ read_timed(const struct larder_scope *scope, struct larder_slice name, void *buf
     enum larder_status status;
     uint32_t space = larder__scope_space(memory, scope);
     uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
-    uint64_t now_ms = due_ms != UINT64_MAX ? larder__now_ms(memory) : 0;
+    uint64_t now_ms = due_ms != UINT64_MAX ? larder__now_ms(memory) : TIMELESS;
     if (__builtin_expect(
             !read_plainly(memory, thread, name, space, now_ms, buffer, size, &status), 0))
         return read_generally(scope, name, buffer, size, NULL);
@@ -236,7 +241,7 @@ enum larder_status larder__memory_read(const struct larder_scope *scope, struct 
         atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
         return read_timed(scope, name, buffer, size);
     if (__builtin_expect(
-            !read_plainly(memory, thread, name, SPACE_NONE, 0, buffer, size, &status), 0))
+            !read_plainly(memory, thread, name, SPACE_NONE, TIMELESS, buffer, size, &status), 0))
         return read_generally(scope, name, buffer, size, NULL);
     return status;
 }

@@ -94,7 +94,7 @@ bool larder__arena_open(struct arena *arena, struct budget *budget, struct larde
     list_init(&arena->guarded.vacant);
     list_init(&arena->guarded.retired);
     arena->guarded.swept_due_ms = UINT64_MAX;
-    atomic_init(&arena->due_ms, UINT64_MAX);
+    atomic_init(&arena->due_ms, larder__epoch_asymmetric ? UINT64_MAX : DUE_NOT_YET);
     atomic_init(&arena->spare, 0);
     pthread_mutex_init(&arena->lock, NULL);
     return true;
@@ -165,6 +165,8 @@ static void hint_locked(struct arena *arena)
     uint64_t due_ms = larder__wheel_due_ms(&arena->guarded.wheel);
     if (arena->guarded.swept_due_ms < due_ms)
         due_ms = arena->guarded.swept_due_ms;
+    if (due_ms == UINT64_MAX && !larder__epoch_asymmetric)
+        due_ms = DUE_NOT_YET;
     atomic_store_explicit(&arena->due_ms, due_ms, memory_order_relaxed);
     atomic_store_explicit(&arena->spare,
                           arena->guarded.free.count + arena->guarded.retired.count,

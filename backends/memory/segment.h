@@ -35,6 +35,7 @@ enum segment_state {
 };
 
 #define NO_SEGMENT UINT32_MAX
+#define DUE_NOT_YET (UINT64_MAX - 1)
 
 struct segment {
     uint32_t next, previous; /* in its queue or list; guarded by the arena's lock */
@@ -81,7 +82,8 @@ struct arena {
     } guarded;
     _Atomic uint32_t opened; /* relaxed: how many ever were; whoever cleans looks after each */
     /* relaxed: when the wheel wants a visit, in ms; UINT64_MAX: nothing waits. A hint that every
-     * call reads; stored under the lock. */
+     * call reads; stored under the lock. UINT64_MAX also says that
+     * readers need no fence: where they do, it is DUE_NOT_YET in its place. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
     _Atomic uint32_t spare; /* relaxed: how many are free or soon will be; a hint */
     _Atomic uint32_t flushes; /* relaxed: of namespaces; older segments may hold what they left */

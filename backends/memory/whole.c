@@ -230,6 +230,6 @@ enum larder_status larder__memory_purge(const struct larder_scope *scope, uint32
     uint64_t due_ms = larder__sweep_due_ms(memory);
     larder__call_end(&call);
     if (next_due_ms != NULL)
-        *next_due_ms = due_ms == UINT64_MAX ? UINT64_MAX : due_ms > now_ms ? due_ms - now_ms : 0;
+        *next_due_ms = due_ms >= DUE_NOT_YET ? UINT64_MAX : due_ms > now_ms ? due_ms - now_ms : 0;
     return LARDER_OK;
 }

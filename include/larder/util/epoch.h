@@ -64,6 +64,15 @@ static inline void larder_epoch_enter(const struct larder_epoch *epoch,
     atomic_signal_fence(memory_order_seq_cst);
 }
 
+/** Likewise, for who knows that readers need no fence (larder__epoch_asymmetric). */
+static inline void larder_epoch_enter_asymmetric(const struct larder_epoch *epoch,
+                                                 struct larder_thread *thread)
+{
+    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire);
+    atomic_store_explicit(&thread->section, word, memory_order_release); /* as in enter */
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
 static inline void larder_epoch_leave(struct larder_thread *thread)
 {
     /* release: our reads come before; pairs with the acquire of larder_epoch_oldest() */
