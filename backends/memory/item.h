@@ -274,10 +274,10 @@ void larder__draft_write(const struct draft *draft, const struct key *key, struc
 void larder__draft_of_item(const struct item *item, struct draft *draft);
 
 #if defined(__SSE2__)
-static inline unsigned larder__equal16(const unsigned char *one, const unsigned char *other)
+ALWAYS_INLINE __m128i larder__equal16(const unsigned char *one, const unsigned char *other)
 {
-    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)one),
-                                                      _mm_loadu_si128((const __m128i *)(const void *)other)));
+    return _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)one),
+                          _mm_loadu_si128((const __m128i *)(const void *)other));
 }
 #endif
 
@@ -287,11 +287,11 @@ ALWAYS_INLINE bool larder__bytes_equal(const unsigned char *one, const unsigned 
 {
 #if defined(__SSE2__)
     if (__builtin_expect(length >= 16, 1)) {
-        unsigned equal = larder__equal16(one, other) &
-                         larder__equal16(one + length - 16, other + length - 16);
+        __m128i equal = _mm_and_si128(larder__equal16(one, other),
+                                      larder__equal16(one + length - 16, other + length - 16));
         for (size_t i = 16; __builtin_expect(i + 16 < length, 0); i += 16)
-            equal &= larder__equal16(one + i, other + i);
-        return equal == 0xffff;
+            equal = _mm_and_si128(equal, larder__equal16(one + i, other + i));
+        return _mm_movemask_epi8(equal) == 0xffff;
     }
 #endif
     if (length < 8)

@@ -92,7 +92,7 @@ ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_ki
     return length <= row->size ? LARDER_OK : LARDER_PARTIAL;
 }
 
-static void read_group(enum larder_many_kind many, struct group *group)
+WIDE_AND_NARROW static void read_group(enum larder_many_kind many, struct group *group)
 {
     struct memory *memory = group->look.memory;
     larder_epoch_enter(&memory->epoch, group->look.thread);

@@ -154,6 +154,7 @@ ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct 
 {
     uint64_t hash = larder__hash(&memory->hash_key, name.data, name.length, space);
     const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
+again:;
     unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(hash));
     for (; found != 0; found &= found - 1) {
         uint32_t location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
@@ -171,7 +172,12 @@ ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct 
                              1))
             return item;
     }
-    return NULL;
+    uint32_t next = larder__bucket_overflow(
+        atomic_load_explicit(&bucket->tags[1], memory_order_acquire));
+    if (next == 0)
+        return NULL;
+    bucket = &index->overflow[next - 1];
+    goto again;
 }
 
 #define TIMELESS 0 /* the time is not known, and readers need no fence: see arena.due_ms */
@@ -204,7 +210,7 @@ ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thr
 }
 
 /* In a namespace, or where something ends. */
-__attribute__((noinline)) static enum larder_status
+WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status
 read_timed(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size)
 {
     struct memory *memory = scope->self;
@@ -227,8 +233,9 @@ read_timed(const struct larder_scope *scope, struct larder_slice name, void *buf
  * out by itself, twice: without and with the time; everything else is left to read_generally(),
  * which begins anew.
  */
-enum larder_status larder__memory_read(const struct larder_scope *scope, struct larder_slice name,
-                                       void *buffer, size_t size, struct larder_info *info)
+WIDE_AND_NARROW enum larder_status larder__memory_read(const struct larder_scope *scope,
+                                                       struct larder_slice name, void *buffer,
+                                                       size_t size, struct larder_info *info)
 {
     struct memory *memory = scope->self;
     struct larder_thread *thread = larder__own_thread;
