@@ -47,7 +47,7 @@ static enum larder_status put_lease(struct visit *visit, struct item_lease lease
 static struct item_lease new_lease(struct visit *visit, uint32_t lease_ms)
 {
     struct item_lease lease = {larder__visit_token(visit),
-                               after(visit->now_ms, lease_ms + visit->memory->slack_ms)};
+                               after(visit->now_ms, lease_ms + visit->memory->clock.slack_ms)};
     return lease;
 }
 

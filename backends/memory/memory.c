@@ -51,7 +51,7 @@ static struct larder_traits make_traits(const struct memory *memory)
         .value_max = memory->capacity_bytes - sizeof(struct large) - SMALL_KEY_BYTES,
         .delta_max = UINT64_MAX,
         .ttl_step_ms = 1,
-        .ttl_late_ms = memory->slack_ms > 0 ? (uint32_t)(2 * memory->slack_ms) : 0,
+        .ttl_late_ms = (uint32_t)(2 * memory->clock.slack_ms),
         .key_max = LARDER_KEY_BYTES_MAX,
     };
     return traits;
@@ -156,11 +156,8 @@ static void init_lanes(struct memory *memory, const struct sizes *sizes, uint64_
 static void init_times(struct memory *memory, const struct larder_host *host,
                        const struct larder_memory_options *options)
 {
-    memory->clock = host->coarse_clock.now_ns != NULL ? host->coarse_clock : host->clock;
-    memory->slack_ms = host->coarse_ms;
+    larder__clock_open(&memory->clock, host);
     memory->interval_ms = options->bucket_interval_ms;
-    /* the first time is 2: what expired at EXPIRY_PAST always has */
-    memory->birth_ms = memory->clock.now_ns(memory->clock.context) / 1000000 - 2;
 }
 
 /* What a cache takes before anything is in it, but for its index. */

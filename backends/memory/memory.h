@@ -15,6 +15,7 @@
 #include <larder/memory.h>
 
 #include "budget.h"
+#include "clock.h"
 #include "index.h"
 #include "lane.h"
 #include "large.h"
@@ -64,9 +65,6 @@ static inline void larder__stripe_count(struct stripe *stripe, int more)
 
 struct memory {
     /* What every call reads. Set when opened, then only read. */
-    struct larder_clock clock;
-    uint64_t birth_ms;
-    uint64_t slack_ms; /* how far the clock may be behind: expiries are put off by so much */
     uint32_t stripe_mask;
     uint32_t lane_mask;
     unsigned stripe_bits;
@@ -84,6 +82,8 @@ struct memory {
     unsigned first_level; /* of the index */
     size_t index_reserved_bytes, index_step_bytes;
     bool huge;
+
+    struct memory_clock clock;
 
     /* Read by every call, written now and then. */
     alignas(LARDER_LINE_BYTES) struct larder_epoch epoch;
@@ -124,10 +124,10 @@ static inline const struct memory *larder__memory_of(const struct larder_scope *
     return scope->self;
 }
 
-/** Milliseconds since the cache was opened, plus 1. */
+/** The cache's time, see clock.h. */
 static inline uint64_t larder__now_ms(const struct memory *memory)
 {
-    return memory->clock.now_ns(memory->clock.context) / 1000000 - memory->birth_ms;
+    return larder__clock_read_ms(&memory->clock) - memory->clock.birth_ms;
 }
 
 static inline struct index *larder__index(const struct memory *memory)

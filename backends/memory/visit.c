@@ -5,7 +5,7 @@ uint64_t larder__expiry_after(const struct memory *memory, uint64_t now_ms, int6
 {
     if (ttl_ms == LARDER_TTL_FOREVER)
         return UINT64_MAX;
-    uint64_t from_ms = now_ms + memory->slack_ms;
+    uint64_t from_ms = now_ms + memory->clock.slack_ms;
     /* past the end of time is for ever */
     return (uint64_t)ttl_ms > UINT64_MAX / 2 - from_ms ? UINT64_MAX : from_ms + (uint64_t)ttl_ms;
 }
@@ -39,7 +39,7 @@ static int64_t ttl_left_ms(const struct memory *memory, const struct item *item,
     if (expiry_ms == UINT64_MAX)
         return LARDER_TTL_FOREVER;
     /* What was added because the clock is coarse is not told; what is there has something left. */
-    uint64_t until_ms = now_ms + memory->slack_ms;
+    uint64_t until_ms = now_ms + memory->clock.slack_ms;
     return expiry_ms > until_ms ? (int64_t)(expiry_ms - until_ms) : 1;
 }
 
