@@ -10,6 +10,7 @@
  *   large.c      long values, which views hold      look.h     one reader's
  *   space.c      namespaces                         read.c, many.c, write.c, lease.c, keys.c,
  *   hash.h, budget.h, region.c                      whole.c    the operations
+ *   slide.c      TTLs that hits renew               listener.c who is told of evictions
  *
  * util/epoch.h protects readers; memory.h has the order of locks.
  */
@@ -22,6 +23,7 @@
 #include <larder/util/deadline.h>
 #include <larder/util/message.h>
 
+#include "listener.h"
 #include "operations.h"
 #include "scan.h"
 
@@ -69,7 +71,7 @@ static const struct larder_traits *memory_traits(const void *self)
 #define SEGMENT_SHIFT_MAX 20u
 #define SEGMENTS_WANTED 1024u /* at the bound: the policy works on whole segments */
 #define ARENA_BYTES_MAX ((UINT64_C(1) << 32) * ITEM_UNIT - (UINT64_C(1) << SEGMENT_SHIFT_MAX))
-#define GROWTH_FACTOR 8u /* how far the bound may be raised later: addresses are reserved for it */
+#define GROWTH_FACTOR LARDER_MEMORY_GROWTH_FACTOR /* how far the bound may be raised later: addresses are reserved for it */
 #define LARGE_FACTOR 16u
 #define HUGE_BYTES_MIN (UINT64_C(64) << 20)
 #define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
@@ -234,7 +236,12 @@ static void init_rest(struct memory *memory, const struct sizes *sizes,
     memory->capacity_bytes -= memory->capacity_bytes % larder__page_bytes();
     memory->inline_bytes = larder__segment_bytes(&memory->arena) / 4;
     memory->inline_bytes = (size_t)at_most(memory->inline_bytes, 2 * VALUE_INLINE_MAX);
+    memory->bound_least = options->max_bytes / GROWTH_FACTOR;
+    if (memory->bound_least < LARDER_MEMORY_BYTES_MIN)
+        memory->bound_least = LARDER_MEMORY_BYTES_MIN;
+    memory->bound_most = at_most(options->max_bytes, UINT64_MAX / GROWTH_FACTOR) * GROWTH_FACTOR;
     memory->evicts = options->evict != 0;
+    memory->slides = options->sliding != 0;
     memory->token_mask = larder_random();
     memory->traits = make_traits(memory);
     init_lanes(memory, sizes, options->max_bytes);
@@ -258,18 +265,34 @@ static struct memory *new_memory(const struct larder_host *host,
         return NULL;
     }
     pthread_mutex_init(&memory->growth, NULL);
+    pthread_mutex_init(&memory->listener_lock, NULL);
     init_stripes(memory);
-    larder__spaces_open(&memory->spaces);
+    larder__spaces_open(&memory->spaces, memory->budget);
     larder__policy_open(&memory->policy, memory->budget);
     init_rest(memory, &sizes, options);
     return memory;
 }
 
+/* The bound of a cache that has none of its own. */
+static uint64_t half_of_the_machine(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    uint64_t bytes = pages > 0 ? (uint64_t)pages / 2 * larder__page_bytes() : 0;
+    return bytes > LARDER_MEMORY_BYTES_MIN ? bytes : LARDER_MEMORY_BYTES_MIN;
+}
+
 static enum larder_status memory_open(const struct larder_host *host, const void *options,
                                       struct larder_message *message, void **self)
 {
-    (void)message;
-    *self = new_memory(host, options);
+    struct larder_memory_options given = *(const struct larder_memory_options *)options;
+    if (given.max_bytes == 0)
+        given.max_bytes = half_of_the_machine();
+    if (given.max_bytes < LARDER_MEMORY_BYTES_MIN)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "max_bytes is %llu: it must be 0 or at least %llu",
+                           (unsigned long long)given.max_bytes,
+                           (unsigned long long)LARDER_MEMORY_BYTES_MIN);
+    *self = new_memory(host, &given);
     return *self != NULL ? LARDER_OK : LARDER_NO_MEMORY;
 }
 
@@ -333,6 +356,7 @@ static void memory_close(void *self)
         pthread_mutex_destroy(&memory->stripes[i].lock);
     for (uint32_t i = 0; i <= memory->lane_mask; i++)
         pthread_mutex_destroy(&memory->lanes[i].lock);
+    pthread_mutex_destroy(&memory->listener_lock);
     pthread_mutex_destroy(&memory->growth);
     free_parts(memory);
 }
@@ -347,6 +371,7 @@ static void for_each_lock(struct memory *memory, int (*each)(pthread_mutex_t *))
     for (uint32_t i = 0; i <= memory->lane_mask; i++)
         each(&memory->lanes[i].lock);
     each(&memory->spaces.lock);
+    each(&memory->listener_lock);
     if (memory->guarded.released)
         return;
     each(&memory->large->lock);
@@ -416,6 +441,37 @@ const struct larder_backend larder_memory_backend = {
     .option_count = sizeof(memory_options) / sizeof(memory_options[0]),
     .options_size = sizeof(struct larder_memory_options),
 };
+
+static enum larder_status set_max_bytes(struct memory *memory, uint64_t max_bytes)
+{
+    struct call call;
+    if (max_bytes < memory->bound_least || max_bytes > memory->bound_most)
+        return LARDER_BAD_ARGUMENT;
+    enum larder_status status = larder__call_begin(memory, &call);
+    if (status != LARDER_OK)
+        return status;
+    atomic_store_explicit(&memory->budget->max_bytes, max_bytes, memory_order_relaxed);
+    larder__evict_ahead(memory, call.thread, larder__now_ms(memory));
+    larder__call_end(&call);
+    return LARDER_OK;
+}
+
+enum larder_status larder_memory_set_max_bytes(struct larder_cache *cache, uint64_t max_bytes)
+{
+    void *self;
+    enum larder_status status = larder_backend_object(cache, &larder_memory_backend, &self);
+    return status == LARDER_OK ? set_max_bytes(self, max_bytes) : status;
+}
+
+enum larder_status larder_memory_on_evicted(struct larder_cache *cache,
+                                            larder_memory_evicted_fn *evicted, void *context)
+{
+    void *self;
+    enum larder_status status = larder_backend_object(cache, &larder_memory_backend, &self);
+    if (status == LARDER_OK)
+        larder__listener_set(self, evicted, context);
+    return status;
+}
 
 enum larder_status larder_memory_open(const struct larder_memory_options *options,
                                       const struct larder_open_options *open_options,

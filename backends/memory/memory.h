@@ -55,6 +55,11 @@ static inline void larder__stripe_count(struct stripe *stripe, int more)
                           memory_order_relaxed);
 }
 
+struct listener {
+    larder_memory_evicted_fn *evicted;
+    void *context;
+};
+
 struct memory {
     /* What every call reads. Set when opened, then only read. */
     struct larder_clock clock;
@@ -69,6 +74,7 @@ struct memory {
     struct hash_key hash_key;
     struct larder_traits traits;
     size_t inline_bytes; /* the most that an item takes in a segment */
+    uint64_t bound_least, bound_most; /* what max_bytes may become */
     uint64_t capacity_bytes; /* the most that one entry may be charged */
     uint64_t token_mask;     /* makes lease tokens out of versions */
     bool evicts;
@@ -102,10 +108,9 @@ struct memory {
                                   the last one left is seen by the next */
     struct scan *sweep;        /* whose `sweeping` is 1: what is being swept */
 
-    struct {
-        _Atomic(larder_memory_evicted_fn *) evicted; /* release and acquire: its context is there */
-        void *context;
-    } listener;
+    _Atomic bool listens;          /* relaxed: a hint, whether there is a listener */
+    pthread_mutex_t listener_lock; /* innermost */
+    struct listener listener;      /* touched only while holding listener_lock */
 
     struct lane *lanes;
     struct stripe *stripes;

@@ -9,6 +9,8 @@
 
 #include <larder/util/deadline.h>
 
+#include "listener.h"
+
 #define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
 #define BOTH_FROM_SCANS 8u      /* from this one on both queues are looked at whatever their share */
 #define WAIT_NS UINT64_C(20000000) /* for readers that stand still */
@@ -85,6 +87,8 @@ static enum evicted evict_segment(struct memory *memory, struct larder_thread *t
 {
     struct scan scan;
     uint64_t items = larder__memory_items(memory);
+    if (larder__is_telling(memory, thread))
+        return EVICTED_NONE;
     atomic_store_explicit(&memory->policy.items, items > 0 ? (double)items : 1.0,
                           memory_order_relaxed);
     struct segment *segment = choose(memory, need);
@@ -334,6 +338,13 @@ bool larder__make_room_for_index(struct memory *memory, struct larder_thread *th
     return free_bytes(memory, thread, now_ms, memory->index_step_bytes, &need);
 }
 
+bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                           uint64_t bytes)
+{
+    const struct need need = {0, NULL, true};
+    return free_bytes(memory, thread, now_ms, bytes, &need);
+}
+
 /* ---- ahead of need --------------------------------------------------------------------------- */
 
 /* Some segments are kept free, so that a thread that needs one finds it while another evicts. */
@@ -361,6 +372,13 @@ static void evict_a_step(struct memory *memory, struct larder_thread *thread, ui
     struct need need = {0, NULL, is_over(memory)};
     if (memory->evicts && (need.seals || is_short(memory)))
         (void)evict_segment(memory, thread, now_ms, &need);
+}
+
+bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    uint64_t before = larder__budget_used(memory->budget);
+    larder__evict_ahead(memory, thread, now_ms);
+    return larder__budget_is_over(memory->budget) && larder__budget_used(memory->budget) < before;
 }
 
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)

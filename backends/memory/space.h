@@ -11,6 +11,7 @@
 
 #include <larder/backend.h>
 
+#include "budget.h"
 #include "hash.h"
 
 #define SPACE_NONE 0u
@@ -34,6 +35,7 @@ struct space_table {
 
 struct spaces {
     struct hash_key hash_key;
+    struct budget *budget; /* names are never given up: their charge ends with the cache */
     /* Stored with release under lock, loaded with acquire. */
     _Atomic(struct space_table *) table;
     pthread_mutex_t lock; /* innermost */
@@ -47,14 +49,18 @@ struct spaces {
     _Atomic uint64_t flushes; /* relaxed: how many numbers went out of use */
 };
 
-void larder__spaces_open(struct spaces *spaces);
+void larder__spaces_open(struct spaces *spaces, struct budget *budget);
 void larder__spaces_close(struct spaces *spaces);
 
 /** The number of a name that was stored under before; else SPACE_UNKNOWN. Takes no lock. */
 uint32_t larder__space_number(const struct spaces *spaces, struct larder_slice name);
 /** The number of a name, a new one for a name that was never seen.
- * @return SPACE_UNKNOWN: no memory, or numbers are used up */
-uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name);
+ * @param lacking_bytes  above 0 when it failed for that many bytes of the bound
+ * @return SPACE_UNKNOWN: no memory or no room for it, or numbers are used up */
+uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name,
+                             uint64_t *lacking_bytes);
+/** The name that has this number; of no bytes: none has. */
+struct larder_slice larder__space_name(const struct spaces *spaces, uint32_t number);
 /** Nothing of that name is found any more. @return false: numbers are used up */
 bool larder__space_flush(struct spaces *spaces, struct larder_slice name);
 /** Whether nothing that carries this number is found any more. A guess where there are many names:

@@ -42,7 +42,7 @@ static bool take_due(struct memory *memory, struct larder_thread *thread, uint64
     return true;
 }
 
-void larder__give_back(struct memory *memory, uint32_t most)
+bool larder__give_back(struct memory *memory, uint32_t most)
 {
     struct arena *arena = &memory->arena;
     larder__large_reclaim(memory->large);
@@ -54,6 +54,7 @@ void larder__give_back(struct memory *memory, uint32_t most)
     uint32_t kept = used > 0 ? used / FREE_KEPT + SPARE_SEGMENTS : 0;
     if (free_count > kept)
         larder__segments_vacate(arena, free_count - kept < most ? free_count - kept : most);
+    return free_count > kept && free_count - kept > most;
 }
 
 /* @return false: nothing is due */

@@ -33,6 +33,19 @@ struct larder_slice larder__item_value(const struct item *item)
     return larder_bytes(larder__item_key(item) + item->key_length, item->value_length);
 }
 
+struct key larder__key_of(const struct item *item, uint64_t hash)
+{
+    const struct large *large = larder__item_block(item).large;
+    struct key key = {larder__item_key(item), item->key_length, hash,
+                      larder__part_u32(item, ITEM_SPACE)};
+    if (large == NULL)
+        return key;
+    key.bytes = large->bytes;
+    key.length = large->key_length;
+    key.space = large->space;
+    return key;
+}
+
 static int64_t ttl_left_ms(const struct memory *memory, const struct item *item, uint64_t now_ms)
 {
     uint64_t expiry_ms = larder__item_expiry_ms(item);
@@ -114,6 +127,21 @@ static bool lock_and_look(struct visit *visit)
     return true;
 }
 
+/* A new name takes room like anything else. Within the call: the budget is there while the index
+ * is. */
+static uint32_t enter_space(const struct visit *visit, struct larder_slice name)
+{
+    struct memory *memory = visit->memory;
+    uint64_t lacking_bytes;
+    if (larder__index(memory) == NULL)
+        return SPACE_UNKNOWN;
+    uint32_t number = larder__space_enter(&memory->spaces, name, &lacking_bytes);
+    if (number != SPACE_UNKNOWN || lacking_bytes == 0 ||
+        !larder__make_room_for(memory, visit->thread, larder__now_ms(memory), lacking_bytes))
+        return number;
+    return larder__space_enter(&memory->spaces, name, &lacking_bytes);
+}
+
 enum larder_status larder__visit_begin(struct visit *visit, const struct larder_scope *scope,
                                        struct larder_slice name)
 {
@@ -127,10 +155,11 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     visit->key.bytes = name.data;
     visit->key.length = name.length;
     if (scope->space != NULL) {
-        visit->key.space = larder__space_enter(&memory->spaces, scope->space->name);
+        visit->key.space = enter_space(visit, scope->space->name);
         if (visit->key.space == SPACE_UNKNOWN) {
+            bool closed = larder__index(memory) == NULL;
             larder_call_end(visit->thread, visit->outer_call);
-            return LARDER_NO_MEMORY;
+            return closed ? LARDER_CLOSED : LARDER_NO_MEMORY;
         }
     }
     visit->key.hash =

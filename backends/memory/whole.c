@@ -209,6 +209,7 @@ void larder__memory_stats(const struct larder_scope *scope, struct larder_stats_
 /* ---- purge --------------------------------------------------------------------------------- */
 
 #define PURGED_PER_STEP 256u
+#define GIVEN_BACK_PER_STEP 8u /* segments */
 
 enum larder_status larder__memory_purge(const struct larder_scope *scope, uint32_t budget_ms,
                                         uint64_t *next_due_ms)
@@ -221,10 +222,11 @@ enum larder_status larder__memory_purge(const struct larder_scope *scope, uint32
     if (status != LARDER_OK)
         return status;
     bool more = true;
-    do
+    do {
         more = larder__sweep(memory, call.thread, now_ms, PURGED_PER_STEP);
-    while (more && larder_deadline_left_ms(deadline_ns) > 0);
-    larder__give_back(memory, UINT32_MAX);
+        more |= larder__give_back(memory, GIVEN_BACK_PER_STEP);
+        more |= larder__shrink(memory, call.thread, now_ms);
+    } while (more && larder_deadline_left_ms(deadline_ns) > 0);
     uint64_t due_ms = larder__sweep_due_ms(memory);
     larder__call_end(&call);
     if (next_due_ms != NULL)

@@ -64,6 +64,15 @@ static int fill_up(struct cache *cache, size_t size, int64_t ttl_ms)
     return 0;
 }
 
+static void fill_up_evicting(struct cache *cache)
+{
+    char key[32];
+    for (int i = 0; i < 3000; i++) {
+        key_of(key, i);
+        assert_int_equal(cache_set_bytes(cache, key, 'f', 100, 0), LARDER_OK);
+    }
+}
+
 /* One random call. Sizes go to 64 KiB, one in ten over a page. */
 static void one_call(struct cache *cache, struct larder_value *views, int view_count)
 {
@@ -231,7 +240,7 @@ static void a_store_that_finds_no_room_leaves_what_was_there(void **state)
     for (int i = 0; i < 3; i++) {
         char key[32];
         key_of(key, i);
-        assert_int_equal(cache_set_bytes(&cache, key, 'v', 70000, 0), LARDER_OK);
+        assert_int_equal(cache_set_bytes(&cache, key, 'v', 60000, 0), LARDER_OK);
         assert_int_equal(cache_get(&cache, key, &views[i]), LARDER_OK);
     }
     assert_int_equal(cache_set_bytes(&cache, "k", 'n', 120000, 0), LARDER_NO_MEMORY);
@@ -358,6 +367,49 @@ static void a_key_over_256_bytes_takes_from_the_longest_value(void **state)
     cache_close(&cache);
 }
 
+static void names_of_namespaces_are_within_the_bound(void **state)
+{
+    static const int evict[] = {1, 0};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+        struct cache cache, seen;
+        char name[32];
+        int taken = 0;
+        enum larder_status status = LARDER_OK;
+        options.max_bytes = SMALLEST;
+        options.evict = (uint64_t)evict[i];
+        cache_open(&cache, &options);
+        uint64_t empty = cache_stat(&cache, "bytes");
+        if (evict[i])
+            fill_up_evicting(&cache);
+        for (; status == LARDER_OK && taken < 10000; taken++) {
+            snprintf(name, sizeof(name), "name%d", taken);
+            cache_in(&seen, &cache, name);
+            status = cache_set(&seen, "k", "v", 0);
+            assert_within(&cache);
+        }
+        assert_int_equal(status, LARDER_NO_MEMORY); /* names are never given up */
+        assert_true(taken > 500 && taken < 10000);
+        assert_true(cache_stat(&cache, "bytes") > empty + 100000);
+        cache_close(&cache);
+    }
+}
+
+static void with_eviction_off_a_flushed_namespace_makes_room(void **state)
+{
+    struct cache cache, seen;
+    (void)state;
+    open_without_eviction(&cache);
+    cache_in(&seen, &cache, "flushed");
+    int stored = fill_up(&seen, 100, 0);
+    assert_int_equal(cache_set_bytes(&cache, "more", 'm', 100, 0), LARDER_NO_MEMORY);
+    assert_int_equal(seen.scope.ops->flush(&seen.scope), LARDER_OK);
+    assert_true(fill_up(&cache, 100, 0) >= stored - 10);
+    assert_within(&cache);
+    cache_close(&cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +421,8 @@ int main(void)
         cmocka_unit_test(a_store_that_finds_no_room_leaves_what_was_there),
         cmocka_unit_test(a_view_outlives_the_eviction_of_its_entry),
         cmocka_unit_test(what_is_read_outlives_a_scan),
+        cmocka_unit_test(names_of_namespaces_are_within_the_bound),
+        cmocka_unit_test(with_eviction_off_a_flushed_namespace_makes_room),
         cmocka_unit_test(the_longest_key_fits_the_smallest_cache),
         cmocka_unit_test(a_key_over_256_bytes_takes_from_the_longest_value),
     };
