@@ -173,10 +173,14 @@ struct slot {
     unsigned number;
 };
 
-/** @return false: no addresses, or not within the bound */
+/** What an index of its first size takes, in whole pages. */
+size_t larder__index_least_bytes(unsigned level);
+/** @param prepaid  its least bytes were taken from the budget by the caller: they are its charge now
+ * @return false: no addresses, or not within the bound */
 bool larder__index_open(struct index *index, struct budget *budget, size_t reserved_bytes,
-                        unsigned level, size_t step_bytes, bool huge);
-void larder__index_close(struct index *index);
+                        unsigned level, size_t step_bytes, bool huge, bool prepaid);
+/** @param kept_bytes  of its charge, that stay taken */
+void larder__index_close(struct index *index, uint64_t kept_bytes);
 /** What it is charged. */
 uint64_t larder__index_bytes(struct index *index);
 

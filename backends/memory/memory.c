@@ -170,6 +170,7 @@ static uint64_t fixed_bytes_of(const struct sizes *sizes,
                                const struct larder_memory_options *options)
 {
     return sizeof(struct memory) + sizeof(struct scan) + sizeof(struct large_store) +
+           larder__index_least_bytes(sizes->stripe_bits) + /* so that a full cache can be flushed */
            stripes_size(sizes->stripe_bits) + sizes->lanes * sizeof(struct lane) +
            larder__wheel_heads((uint32_t)options->buckets) * sizeof(uint32_t);
 }
@@ -215,12 +216,13 @@ static bool open_parts(struct memory *memory, const struct sizes *sizes,
         !larder__arena_open(&memory->arena, memory->budget, &memory->epoch,
                             (size_t)sizes->arena_bytes, sizes->segment_shift, sizes->huge))
         return false;
-    struct index *index = larder__index_new(memory);
+    struct index *index = larder__index_new(memory, false);
     if (index == NULL) {
         larder__arena_close(&memory->arena);
         return false;
     }
     atomic_init(&memory->index, index);
+    memory->guarded.prepaid = true;
     larder__wheel_init(&memory->arena.guarded.wheel, memory->wheel_heads,
                        (uint32_t)options->buckets, memory->interval_ms,
                        &memory->arena.segments[0].link, sizeof(struct segment));

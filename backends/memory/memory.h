@@ -101,6 +101,7 @@ struct memory {
         uint32_t trim_epoch;   /* of the latest merge */
         bool trims;
         bool released; /* the bulk is gone */
+        bool prepaid;  /* the charge of the index that the next flush needs is taken */
     } guarded;
 
     _Atomic uint32_t evicting; /* 1: somebody evicts ahead; a hint */
@@ -167,7 +168,8 @@ static inline void larder__call_end(const struct call *call)
 }
 
 /* whole.c */
-struct index *larder__index_new(struct memory *memory); /* NULL: no memory, or over the bound */
+/** @param prepaid  its charge is taken already @return NULL: no memory, or over the bound */
+struct index *larder__index_new(struct memory *memory, bool prepaid);
 void larder__stripes_lock(struct memory *memory);
 void larder__stripes_unlock(struct memory *memory);
 /** Puts `fresh`, which may be NULL, in the place of the index, and retires everything. Under growth

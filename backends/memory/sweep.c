@@ -10,6 +10,7 @@
 #define LATE_MS 500u /* half of the second that the documentation allows */
 #define LATE_FACTOR 16u
 #define VACATED_PER_STEP 8u
+#define RETIRED_LARGE_MAX (UINT64_C(1) << 20)
 #define FREE_KEPT 16u /* a sixteenth of the segments in use, at least a few, keep their memory */
 
 /* ---- sweeping -------------------------------------------------------------------------------- */
@@ -192,11 +193,21 @@ static void sweep_due(struct memory *memory, struct larder_thread *thread, uint6
                       now_ms - due_ms > LATE_MS ? items * LATE_FACTOR : items);
 }
 
+/* What large values held goes back soon, also where nothing needs it. */
+static void reclaim_large(struct memory *memory)
+{
+    uint64_t most = larder__budget_max(memory->budget) / 16;
+    if (larder__large_retired_bytes(memory->large) >=
+        (most < RETIRED_LARGE_MAX ? most : RETIRED_LARGE_MAX))
+        larder__large_reclaim(memory->large);
+}
+
 void larder__housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
     larder__evict_ahead(memory, thread, now_ms);
     larder__clean(memory, thread, now_ms);
+    reclaim_large(memory);
 }
 
 void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread,

@@ -21,21 +21,24 @@ enum larder_status larder__call_begin(struct memory *memory, struct call *call)
 
 /* ---- flush --------------------------------------------------------------------------------- */
 
-struct index *larder__index_new(struct memory *memory)
+struct index *larder__index_new(struct memory *memory, bool prepaid)
 {
     struct index *index = aligned_alloc(alignof(struct index), sizeof(*index));
     if (index == NULL)
         return NULL;
     if (larder__index_open(index, memory->budget, memory->index_reserved_bytes,
-                           memory->first_level, memory->index_step_bytes, memory->huge))
+                           memory->first_level, memory->index_step_bytes, memory->huge, prepaid))
         return index;
     free(index);
     return NULL;
 }
 
-static void index_free(struct index *index)
+/* What it was charged pays for the index of the next flush first. */
+static void index_free_locked(struct memory *memory, struct index *index)
 {
-    larder__index_close(index);
+    bool prepaid = memory->guarded.prepaid;
+    memory->guarded.prepaid = true;
+    larder__index_close(index, prepaid ? 0 : larder__index_least_bytes(memory->first_level));
     free(index);
 }
 
@@ -50,7 +53,7 @@ void larder__indexes_reclaim_locked(struct memory *memory, bool all)
             continue;
         }
         *link = index->next;
-        index_free(index);
+        index_free_locked(memory, index);
     }
 }
 
@@ -88,20 +91,28 @@ void larder__drop_all_locked(struct memory *memory, struct index *fresh)
     }
 }
 
-/* At the bound, what is to be dropped anyway makes room. */
-static struct index *fresh_index(struct memory *memory, struct larder_thread *thread)
+/* The one that is paid for already; where a reader keeps an older one, whose charge comes back with
+ * it, another. */
+static struct index *prepaid_index(struct memory *memory)
 {
-    struct visit asking = {.memory = memory,
-                           .thread = thread,
-                           .now_ms = larder__now_ms(memory),
-                           .lacks_index = true};
+    struct index *fresh = NULL;
     pthread_mutex_lock(&memory->growth);
     larder__indexes_reclaim_locked(memory, false);
+    if (memory->guarded.prepaid)
+        fresh = larder__index_new(memory, true);
+    if (fresh != NULL)
+        memory->guarded.prepaid = false;
     pthread_mutex_unlock(&memory->growth);
-    struct index *fresh = larder__index_new(memory);
-    if (fresh != NULL || !larder__make_room(&asking))
-        return fresh;
-    return larder__index_new(memory);
+    return fresh;
+}
+
+static struct index *fresh_index(struct memory *memory, struct larder_thread *thread)
+{
+    struct index *fresh = prepaid_index(memory);
+    if (fresh == NULL && larder__make_room_for(memory, thread, larder__now_ms(memory),
+                                               memory->index_step_bytes))
+        fresh = larder__index_new(memory, false);
+    return fresh;
 }
 
 static enum larder_status flush_all(struct memory *memory, struct larder_thread *thread)
@@ -115,11 +126,11 @@ static enum larder_status flush_all(struct memory *memory, struct larder_thread 
     if (!closed)
         larder__drop_all_locked(memory, fresh);
     larder__stripes_unlock(memory);
+    if (closed)
+        index_free_locked(memory, fresh);
     larder__indexes_reclaim_locked(memory, false);
     pthread_mutex_unlock(&memory->growth);
-    if (closed)
-        index_free(fresh);
-    larder__give_back(memory, UINT32_MAX);
+    (void)larder__give_back(memory, UINT32_MAX);
     return closed ? LARDER_CLOSED : LARDER_OK;
 }
 

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* of max_bytes, as the options reference has it */
-#define SMALLEST UINT64_C(262144)
+#define SMALLEST LARDER_MEMORY_BYTES_MIN
 
 static void assert_within(struct cache *cache)
 {
@@ -217,6 +216,22 @@ static void with_eviction_off_a_full_cache_refuses(void **state)
     cache_close(&cache);
 }
 
+static void a_full_cache_can_be_flushed(void **state)
+{
+    struct cache cache;
+    (void)state;
+    open_without_eviction(&cache);
+    int stored = fill_up(&cache, 100, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(cache.scope.ops->flush(&cache.scope), LARDER_OK);
+        assert_within(&cache);
+        assert_int_equal(cache_stat(&cache, "items"), 0);
+        int again = fill_up(&cache, 100, 0);
+        assert_true(again >= stored - 40 && again <= stored + 40);
+    }
+    cache_close(&cache);
+}
+
 static void with_eviction_off_what_expired_makes_room(void **state)
 {
     struct cache cache;
@@ -323,7 +338,7 @@ static void open_tightest(struct cache *cache, struct cache *seen)
     static char name[LARDER_NAMESPACE_BYTES_MAX + 1];
     struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
     memset(name, 'n', sizeof(name) - 1);
-    options.max_bytes = option_named("max_bytes")->smallest;
+    options.max_bytes = LARDER_MEMORY_BYTES_MIN;
     options.buckets = option_named("buckets")->largest;
     cache_open(cache, &options);
     cache_in(seen, cache, name);
@@ -417,6 +432,7 @@ int main(void)
         cmocka_unit_test(the_longest_value_fits_and_a_longer_one_does_not),
         cmocka_unit_test(a_refused_store_evicts_nothing),
         cmocka_unit_test(with_eviction_off_a_full_cache_refuses),
+        cmocka_unit_test(a_full_cache_can_be_flushed),
         cmocka_unit_test(with_eviction_off_what_expired_makes_room),
         cmocka_unit_test(a_store_that_finds_no_room_leaves_what_was_there),
         cmocka_unit_test(a_view_outlives_the_eviction_of_its_entry),
