@@ -22,7 +22,7 @@ static bool commit(struct index *index, struct region *region, size_t bytes)
     if (bytes > region->reserved_bytes)
         return false;
     size_t more = bytes - region->committed_bytes;
-    if (!larder__budget_take(index->budget, more))
+    if (!larder__budget_take_leaving(index->budget, more, index->left_bytes))
         return false;
     if (larder__region_commit(region, bytes))
         return true;

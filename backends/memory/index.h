@@ -52,6 +52,7 @@ struct index {
     struct bucket *overflow; /* likewise */
     struct budget *budget;
     size_t step_bytes; /* how much memory is added at a time */
+    size_t left_bytes; /* of the bound, that growing leaves: for segments to be emptied */
     /* Stored with release under the lock of growth, when what it says is true; loaded with
      * acquire. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t shape;

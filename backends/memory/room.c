@@ -218,7 +218,8 @@ static bool tidy_segment(struct memory *memory, struct larder_thread *thread, ui
 /* For the index; whoever takes it first has it. */
 static bool has_index_step(struct memory *memory)
 {
-    while (!larder__budget_has(memory->budget, memory->index_step_bytes))
+    uint64_t bytes = memory->index_step_bytes + larder__left_for_segments(memory);
+    while (!larder__budget_has(memory->budget, bytes))
         if (larder__segments_vacate(&memory->arena, 1) == 0)
             return false;
     return true;
@@ -335,7 +336,8 @@ bool larder__make_room_for_index(struct memory *memory, struct larder_thread *th
                                  uint64_t now_ms)
 {
     const struct need need = {0, NULL, false};
-    return free_bytes(memory, thread, now_ms, memory->index_step_bytes, &need);
+    return free_bytes(memory, thread, now_ms,
+                      memory->index_step_bytes + larder__left_for_segments(memory), &need);
 }
 
 bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,

@@ -102,11 +102,16 @@ struct item *larder__append_locked(struct memory *memory, struct lane *lane,
 #define RESERVE_FOR_OVERWRITE 1u
 #define RESERVE_FOR_SCAN 0u
 
+/** What anything but segments leaves of the bound. */
+static inline size_t larder__left_for_segments(const struct memory *memory)
+{
+    return RESERVE_FOR_NEW * larder__segment_bytes(&memory->arena);
+}
+
 /** Takes the charge of a large value, where that leaves what emptying segments needs. */
 static inline bool larder__take_for_large(struct memory *memory, uint64_t bytes)
 {
-    return larder__budget_take_leaving(memory->budget, bytes,
-                                       RESERVE_FOR_NEW * larder__segment_bytes(&memory->arena));
+    return larder__budget_take_leaving(memory->budget, bytes, larder__left_for_segments(memory));
 }
 
 /** Makes room for what the visit lacks. No lock is held. @return false when that does not go */

@@ -27,8 +27,10 @@ struct index *larder__index_new(struct memory *memory, bool prepaid)
     if (index == NULL)
         return NULL;
     if (larder__index_open(index, memory->budget, memory->index_reserved_bytes,
-                           memory->first_level, memory->index_step_bytes, memory->huge, prepaid))
+                           memory->first_level, memory->index_step_bytes, memory->huge, prepaid)) {
+        index->left_bytes = larder__left_for_segments(memory);
         return index;
+    }
     free(index);
     return NULL;
 }

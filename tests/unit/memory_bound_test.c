@@ -420,7 +420,8 @@ static void with_eviction_off_a_flushed_namespace_makes_room(void **state)
     int stored = fill_up(&seen, 100, 0);
     assert_int_equal(cache_set_bytes(&cache, "more", 'm', 100, 0), LARDER_NO_MEMORY);
     assert_int_equal(seen.scope.ops->flush(&seen.scope), LARDER_OK);
-    assert_true(fill_up(&cache, 100, 0) >= stored - 10);
+    int again = fill_up(&cache, 100, 0);
+    assert_true(again >= stored - 10);
     assert_within(&cache);
     cache_close(&cache);
 }
