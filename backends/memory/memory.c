@@ -192,13 +192,10 @@ static bool allocate_parts(struct memory *memory, const struct sizes *sizes,
 
 static void free_parts(struct memory *memory)
 {
-    if (memory->large != NULL)
-        larder__large_store_close(memory->large);
     free(memory->wheel_heads);
     free(memory->lanes);
     free(memory->stripes);
     free(memory->sweep);
-    free(memory);
 }
 
 /* Index and segments, and what is left for entries when they are as small as can be. */
@@ -263,7 +260,10 @@ static struct memory *new_memory(const struct larder_host *host,
     init_times(memory, host, options);
     larder__hash_key_init(&memory->hash_key);
     if (!allocate_parts(memory, &sizes, options) || !open_parts(memory, &sizes, options)) {
+        if (memory->large != NULL)
+            larder__large_store_close(memory->large);
         free_parts(memory);
+        free(memory);
         return NULL;
     }
     pthread_mutex_init(&memory->growth, NULL);
@@ -302,6 +302,14 @@ static enum larder_status memory_open(const struct larder_host *host, const void
 
 #define SHUTDOWN_WAIT_NS UINT64_C(200000000) /* for calls that are inside */
 
+static void destroy_locks(struct memory *memory)
+{
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        pthread_mutex_destroy(&memory->stripes[i].lock);
+    for (uint32_t i = 0; i <= memory->lane_mask; i++)
+        pthread_mutex_destroy(&memory->lanes[i].lock);
+}
+
 /* With nobody inside, whatever the readers' sections say: the bulk goes. */
 static void release_bulk(struct memory *memory)
 {
@@ -311,7 +319,8 @@ static void release_bulk(struct memory *memory)
         larder__policy_close(&memory->policy);
         larder__arena_close(&memory->arena);
         larder__large_store_close(memory->large);
-        memory->large = NULL;
+        destroy_locks(memory);
+        free_parts(memory);
     }
     memory->guarded.released = true;
     pthread_mutex_unlock(&memory->growth);
@@ -324,22 +333,31 @@ static bool is_quiet(struct memory *memory)
            larder_epoch_oldest(&memory->epoch) == current;
 }
 
-/* Readers of before find no index any more, and calls that are inside end; then the bulk is given
- * back. Should one of them stand still, that waits for close. */
+/* @return false: it was closed before */
+static bool close_to_calls(struct memory *memory)
+{
+    pthread_mutex_lock(&memory->growth);
+    bool closes = !memory->guarded.released && !memory->stripes[0].guarded.closed;
+    if (closes) {
+        larder__stripes_lock(memory);
+        for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+            memory->stripes[i].guarded.closed = true;
+        larder__drop_all_locked(memory, NULL);
+        (void)larder_epoch_advance(&memory->epoch);
+        larder__stripes_unlock(memory);
+    }
+    pthread_mutex_unlock(&memory->growth);
+    return closes;
+}
+
+/* Calls of before end, and those that begin find no index any more; then everything is given back but
+ * the shell, which says so. Should somebody stand still inside, that waits for close. */
 static void memory_shutdown(void *self)
 {
     struct memory *memory = self;
     uint64_t until_ns = larder_monotonic_ns() + SHUTDOWN_WAIT_NS;
-    pthread_mutex_lock(&memory->growth);
-    larder__stripes_lock(memory);
-    bool closed = memory->stripes[0].guarded.closed;
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        memory->stripes[i].guarded.closed = true;
-    if (!closed)
-        larder__drop_all_locked(memory, NULL);
-    (void)larder_epoch_advance(&memory->epoch);
-    larder__stripes_unlock(memory);
-    pthread_mutex_unlock(&memory->growth);
+    if (!close_to_calls(memory))
+        return;
     while (!is_quiet(memory)) {
         if (larder_monotonic_ns() > until_ns)
             return;
@@ -354,50 +372,67 @@ static void memory_close(void *self)
     memory_shutdown(memory);
     release_bulk(memory);
     larder__spaces_close(&memory->spaces);
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        pthread_mutex_destroy(&memory->stripes[i].lock);
-    for (uint32_t i = 0; i <= memory->lane_mask; i++)
-        pthread_mutex_destroy(&memory->lanes[i].lock);
     pthread_mutex_destroy(&memory->listener_lock);
     pthread_mutex_destroy(&memory->growth);
-    free_parts(memory);
+    free(memory);
 }
 
 /* ---- fork ---------------------------------------------------------------------------------- */
 
-static void for_each_lock(struct memory *memory, int (*each)(pthread_mutex_t *))
+static void lock_all(struct memory *memory)
 {
-    each(&memory->growth);
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        each(&memory->stripes[i].lock);
-    for (uint32_t i = 0; i <= memory->lane_mask; i++)
-        each(&memory->lanes[i].lock);
-    each(&memory->spaces.lock);
-    each(&memory->listener_lock);
+    pthread_mutex_lock(&memory->growth);
+    pthread_mutex_lock(&memory->spaces.lock);
+    pthread_mutex_lock(&memory->listener_lock);
     if (memory->guarded.released)
         return;
-    each(&memory->large->lock);
-    each(&memory->arena.lock);
+    larder__stripes_lock(memory);
+    for (uint32_t i = 0; i <= memory->lane_mask; i++)
+        pthread_mutex_lock(&memory->lanes[i].lock);
+    pthread_mutex_lock(&memory->large->lock);
+    pthread_mutex_lock(&memory->arena.lock);
 }
 
-/* The child has the forking thread alone, which holds every lock: no entry is half written. What
- * other threads had in their hands without a lock, segments that they were emptying, is begun
- * anew. */
+/* The one of growth last: whoever has it may free the others. */
+static void unlock_all(struct memory *memory)
+{
+    if (!memory->guarded.released) {
+        pthread_mutex_unlock(&memory->arena.lock);
+        pthread_mutex_unlock(&memory->large->lock);
+        for (uint32_t i = 0; i <= memory->lane_mask; i++)
+            pthread_mutex_unlock(&memory->lanes[i].lock);
+        larder__stripes_unlock(memory);
+    }
+    pthread_mutex_unlock(&memory->listener_lock);
+    pthread_mutex_unlock(&memory->spaces.lock);
+    pthread_mutex_unlock(&memory->growth);
+}
+
+/* What other threads had in their hands in the parent is nobody's in the child: segments that they
+ * were emptying are begun anew, and what they had reserved of the bound is free. */
+static void adopt(struct memory *memory)
+{
+    larder__segments_adopt(&memory->arena, memory->sweep->segment);
+    memory->sweep->offset = 0;
+    memory->sweep->stuck = false;
+    atomic_store_explicit(&memory->sweeping, 0, memory_order_relaxed);
+    atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
+    if (larder__index(memory) != NULL)
+        atomic_store_explicit(&memory->budget->used_bytes, larder__recount_locked(memory),
+                              memory_order_relaxed);
+}
+
+/* The child has the forking thread alone, which holds every lock: no entry is half written. */
 static void memory_fork(void *self, enum larder_fork_step step)
 {
     struct memory *memory = self;
     if (step == LARDER_FORK_PREPARE) {
-        for_each_lock(memory, pthread_mutex_lock);
+        lock_all(memory);
         return;
     }
-    if (step == LARDER_FORK_CHILD && !memory->guarded.released) {
-        larder__segments_adopt(&memory->arena, memory->sweep->segment);
-        memory->sweep->offset = 0;
-        memory->sweep->stuck = false;
-        atomic_store_explicit(&memory->sweeping, 0, memory_order_relaxed);
-        atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
-    }
-    for_each_lock(memory, pthread_mutex_unlock);
+    if (step == LARDER_FORK_CHILD && !memory->guarded.released)
+        adopt(memory);
+    unlock_all(memory);
 }
 
 /* ---- the descriptor ------------------------------------------------------------------------ */

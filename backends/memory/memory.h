@@ -178,6 +178,9 @@ void larder__drop_all_locked(struct memory *memory, struct index *fresh);
 /** Frees indexes that were replaced and that no reader is in; or all. Under growth. */
 void larder__indexes_reclaim_locked(struct memory *memory, bool all);
 
+/** What is charged, counted anew. With every lock held. */
+uint64_t larder__recount_locked(const struct memory *memory);
+
 /** About how many entries there are, with those that ended and were not swept. */
 uint64_t larder__memory_items(const struct memory *memory);
 

@@ -73,9 +73,13 @@ enum larder_status larder__memory_get_and_touch(const struct larder_scope *scope
 
 void larder__await_writer(struct memory *memory, uint64_t hash)
 {
+    struct call call;
+    if (larder__call_begin(memory, &call) != LARDER_OK)
+        return;
     struct stripe *stripe = larder__stripe_of(memory, hash);
     pthread_mutex_lock(&stripe->lock);
     pthread_mutex_unlock(&stripe->lock);
+    larder__call_end(&call);
 }
 
 /* Enters a section and finds what lies under the key. @return false: the cache is closed, and the

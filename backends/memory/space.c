@@ -157,10 +157,13 @@ static uint32_t add_locked(struct spaces *spaces, struct larder_slice name, uint
     const struct space_table *before =
         atomic_load_explicit(&spaces->table, memory_order_relaxed);
     uint32_t number = make_locked(spaces, name, hash);
+    uint64_t unused_bytes = 0;
     if (number == SPACE_UNKNOWN) {
         bool grown = before != atomic_load_explicit(&spaces->table, memory_order_relaxed);
-        larder__budget_give(spaces->budget, grown ? charge_of(0) : bytes);
+        unused_bytes = grown ? charge_of(0) : bytes;
     }
+    larder__budget_give(spaces->budget, unused_bytes);
+    spaces->guarded.charged_bytes += bytes - unused_bytes;
     return number;
 }
 

@@ -42,6 +42,7 @@ struct spaces {
     struct {              /* touched only while holding lock */
         uint32_t count;
         uint32_t last_number;
+        uint64_t charged_bytes;
     } guarded;
     /* All of them, the newest first; `next` never changes. Stored with release, loaded with
      * acquire. */

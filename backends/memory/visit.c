@@ -127,14 +127,11 @@ static bool lock_and_look(struct visit *visit)
     return true;
 }
 
-/* A new name takes room like anything else. Within the call: the budget is there while the index
- * is. */
+/* A new name takes room like anything else. */
 static uint32_t enter_space(const struct visit *visit, struct larder_slice name)
 {
     struct memory *memory = visit->memory;
     uint64_t lacking_bytes;
-    if (larder__index(memory) == NULL)
-        return SPACE_UNKNOWN;
     uint32_t number = larder__space_enter(&memory->spaces, name, &lacking_bytes);
     if (number != SPACE_UNKNOWN || lacking_bytes == 0 ||
         !larder__make_room_for(memory, visit->thread, larder__now_ms(memory), lacking_bytes))
@@ -152,14 +149,17 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     if (visit->thread == NULL)
         return LARDER_NO_MEMORY;
     visit->outer_call = larder_call_begin(&memory->epoch, visit->thread);
+    if (larder__index(memory) == NULL) { /* while there is one, all else is there, too */
+        larder_call_end(visit->thread, visit->outer_call);
+        return LARDER_CLOSED;
+    }
     visit->key.bytes = name.data;
     visit->key.length = name.length;
     if (scope->space != NULL) {
         visit->key.space = enter_space(visit, scope->space->name);
         if (visit->key.space == SPACE_UNKNOWN) {
-            bool closed = larder__index(memory) == NULL;
             larder_call_end(visit->thread, visit->outer_call);
-            return closed ? LARDER_CLOSED : LARDER_NO_MEMORY;
+            return LARDER_NO_MEMORY;
         }
     }
     visit->key.hash =
@@ -239,9 +239,12 @@ enum larder_status larder__visit_storing(const struct larder_scope *scope, struc
         bool room = larder__make_room(&visit);
         visit.lacks_segment = visit.lacks_index = false;
         visit.lacking_bytes = 0;
-        if (!room || !lock_and_look(&visit)) {
+        bool closed = !lock_and_look(&visit);
+        if (closed || !room) {
+            if (!closed)
+                pthread_mutex_unlock(&visit.stripe->lock);
             visit_unlocked(&visit, true);
-            return room ? LARDER_CLOSED : LARDER_NO_MEMORY;
+            return closed ? LARDER_CLOSED : LARDER_NO_MEMORY;
         }
         status = try_in_time(&visit, attempt, arguments);
     }

@@ -121,7 +121,7 @@ static enum larder_status flush_all(struct memory *memory, struct larder_thread 
 {
     struct index *fresh = fresh_index(memory, thread);
     if (fresh == NULL)
-        return LARDER_NO_MEMORY;
+        return larder__index(memory) != NULL ? LARDER_NO_MEMORY : LARDER_CLOSED;
     pthread_mutex_lock(&memory->growth);
     larder__stripes_lock(memory);
     bool closed = memory->stripes[0].guarded.closed;
@@ -151,6 +151,25 @@ enum larder_status larder__memory_flush(const struct larder_scope *scope)
         atomic_fetch_add_explicit(&memory->arena.flushes, 1, memory_order_relaxed);
     larder__call_end(&call);
     return status;
+}
+
+static uint64_t index_bytes_locked(const struct index *index)
+{
+    return index->region.committed_bytes + index->guarded.overflow.committed_bytes;
+}
+
+uint64_t larder__recount_locked(const struct memory *memory)
+{
+    const struct arena *arena = &memory->arena;
+    uint64_t segments = arena->guarded.fresh - arena->guarded.vacant.count;
+    uint64_t bytes = memory->fixed_bytes + arena->header_bytes + (segments << arena->shift) +
+                     index_bytes_locked(larder__index(memory)) + memory->policy.charged_bytes +
+                     memory->large->guarded.bytes + memory->spaces.guarded.charged_bytes;
+    for (const struct index *old = memory->guarded.retired; old != NULL; old = old->next)
+        bytes += index_bytes_locked(old);
+    if (!memory->guarded.prepaid) /* a part of fixed_bytes, and of an index */
+        bytes -= larder__index_least_bytes(memory->first_level);
+    return bytes;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------- */
