@@ -24,6 +24,7 @@ struct leaf {
     struct larder_traits traits;
     void *self;         /* what calls go to: the backend, or the keyspace around it */
     void *backend_self; /* for the backend that succeeds it; NULL: attached, not opened */
+    const struct larder_backend *backend; /* whose object that is */
     struct fork_hook fork;
     atomic_int owned; /* acq_rel and acquire on itself: one client takes it */
     int retired;      /* touched by its client's reload and close */
@@ -148,6 +149,7 @@ static enum larder_status open_self(struct leaf *leaf, const struct larder_backe
         status = backend->open(&leaf->host, complete, &own, &leaf->self);
     if (status == LARDER_OK) {
         leaf->backend_self = leaf->self;
+        leaf->backend = backend;
         *metadata = larder__metadata_declared(backend, complete);
     }
     free(complete);
@@ -277,6 +279,20 @@ enum larder_status larder_attach(const struct larder_ops *ops, void *self,
     if (status == LARDER_OK)
         status = leaf_attach(leaf, ops, &open_options, &message);
     return leaf_finish(leaf, status, cache, &message);
+}
+
+enum larder_status larder_backend_object(struct larder_cache *cache,
+                                         const struct larder_backend *backend, void **self)
+{
+    if (self != NULL)
+        *self = NULL;
+    if (cache == NULL || backend == NULL || self == NULL || cache->kind != HANDLE_LEAF ||
+        leaf_of(cache)->backend != backend)
+        return LARDER_BAD_ARGUMENT;
+    if (larder__is_closed(cache))
+        return LARDER_CLOSED;
+    *self = leaf_of(cache)->backend_self;
+    return LARDER_OK;
 }
 
 struct larder_clock larder__leaf_clock(const struct larder_cache *leaf)

@@ -63,7 +63,7 @@ static bool commit(struct index *index, struct region *region, size_t bytes)
     if (bytes > region->reserved_bytes)
         return false;
     size_t more = bytes - region->committed_bytes;
-    if (!larder__budget_take(index->budget, more))
+    if (!larder__budget_take_leaving(index->budget, more, index->left_bytes))
         return false;
     if (larder__region_commit(region, bytes))
         return true;
@@ -71,8 +71,13 @@ static bool commit(struct index *index, struct region *region, size_t bytes)
     return false;
 }
 
+size_t larder__index_least_bytes(unsigned level)
+{
+    return larder__round_up(sizeof(struct bucket) << level, larder__page_bytes());
+}
+
 bool larder__index_open(struct index *index, struct budget *budget, size_t reserved_bytes,
-                        unsigned level, size_t step_bytes, bool huge)
+                        unsigned level, size_t step_bytes, bool huge, bool prepaid)
 {
     *index = (struct index){.budget = budget, .step_bytes = step_bytes};
     if (!larder__region_reserve(&index->region, reserved_bytes, huge))
@@ -85,15 +90,16 @@ bool larder__index_open(struct index *index, struct budget *budget, size_t reser
     index->overflow = (struct bucket *)(void *)index->guarded.overflow.base;
     atomic_init(&index->shape, make_shape(level, 0));
     pthread_mutex_init(&index->lock, NULL);
-    if (commit(index, &index->region, sizeof(struct bucket) << level))
+    if (prepaid ? larder__region_commit(&index->region, larder__index_least_bytes(level))
+                : commit(index, &index->region, sizeof(struct bucket) << level))
         return true;
-    larder__index_close(index);
+    larder__index_close(index, 0);
     return false;
 }
 
-void larder__index_close(struct index *index)
+void larder__index_close(struct index *index, uint64_t kept_bytes)
 {
-    larder__budget_give(index->budget, larder__index_bytes(index));
+    larder__budget_give(index->budget, larder__index_bytes(index) - kept_bytes);
     larder__region_release(&index->region);
     larder__region_release(&index->guarded.overflow);
     pthread_mutex_destroy(&index->lock);

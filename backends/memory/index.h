@@ -57,6 +57,7 @@ struct index {
     struct bucket *overflow; /* likewise */
     struct budget *budget;
     size_t step_bytes; /* how much memory is added at a time */
+    size_t left_bytes; /* of the bound, that growing leaves: for segments to be emptied */
     /* Stored with release under the lock of growth, when what it says is true; loaded with
      * acquire. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t shape;
@@ -200,10 +201,14 @@ struct slot {
     unsigned number;
 };
 
-/** @return false: no addresses, or not within the bound */
+/** What an index of its first size takes, in whole pages. */
+size_t larder__index_least_bytes(unsigned level);
+/** @param prepaid  its least bytes were taken from the budget by the caller: they are its charge now
+ * @return false: no addresses, or not within the bound */
 bool larder__index_open(struct index *index, struct budget *budget, size_t reserved_bytes,
-                        unsigned level, size_t step_bytes, bool huge);
-void larder__index_close(struct index *index);
+                        unsigned level, size_t step_bytes, bool huge, bool prepaid);
+/** @param kept_bytes  of its charge, that stay taken */
+void larder__index_close(struct index *index, uint64_t kept_bytes);
 /** What it is charged. */
 uint64_t larder__index_bytes(struct index *index);
 

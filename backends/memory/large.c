@@ -157,14 +157,6 @@ static void free_locked(struct large_store *store, const struct large *large)
     store->guarded.bytes -= charged_bytes;
 }
 
-uint64_t larder__large_retired_bytes(struct large_store *store)
-{
-    pthread_mutex_lock(&store->lock);
-    uint64_t bytes = store->guarded.retired_bytes;
-    pthread_mutex_unlock(&store->lock);
-    return bytes;
-}
-
 static void block_free(struct large *large)
 {
     struct large_store *store = large->store;
@@ -275,7 +267,7 @@ static void retire_locked(struct large_store *store, struct large *large)
     unlist_locked(store, large);
     large->next = NULL;
     large->retired_epoch = larder_epoch_advance(store->epoch);
-    store->guarded.retired_bytes += large->charged_bytes;
+    atomic_fetch_add_explicit(&store->retired_bytes, large->charged_bytes, memory_order_relaxed);
     if (store->guarded.retired_last != NULL)
         store->guarded.retired_last->next = large;
     else
@@ -308,7 +300,8 @@ static struct large *take_passed(struct large_store *store)
     while (store->guarded.retired_first != NULL &&
            larder_epoch_passed(store->guarded.retired_first->retired_epoch, oldest)) {
         *end = store->guarded.retired_first;
-        store->guarded.retired_bytes -= (*end)->charged_bytes;
+        atomic_fetch_sub_explicit(&store->retired_bytes, (*end)->charged_bytes,
+                                  memory_order_relaxed);
         end = &(*end)->next;
         store->guarded.retired_first = *end;
     }

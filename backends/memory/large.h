@@ -52,9 +52,10 @@ struct large_store {
         struct large *retired_first, *retired_last;
         uint64_t blocks;
         uint64_t bytes; /* that blocks are charged */
-        uint64_t retired_bytes; /* of these, by those whose readers have not left */
         bool closed;
     } guarded;
+    /* relaxed: what those are charged whose readers have not left; changed under the lock */
+    _Atomic uint64_t retired_bytes;
     _Atomic uint64_t holders; /* the cache, and each view; the last one frees the store */
 };
 
@@ -85,7 +86,10 @@ uint32_t larder__large_reclaim(struct large_store *store);
 /** What all blocks are charged. */
 uint64_t larder__large_bytes(struct large_store *store);
 /** What those are charged that readers may still be in. */
-uint64_t larder__large_retired_bytes(struct large_store *store);
+static inline uint64_t larder__large_retired_bytes(const struct large_store *store)
+{
+    return atomic_load_explicit(&store->retired_bytes, memory_order_relaxed);
+}
 
 static inline const unsigned char *larder__large_value(const struct large *large)
 {

@@ -10,6 +10,7 @@
  *   large.c      long values, which views hold      look.h     one reader's
  *   space.c      namespaces                         read.c, many.c, write.c, lease.c, keys.c,
  *   hash.h, budget.h, region.c                      whole.c    the operations
+ *   slide.c      TTLs that hits renew               listener.c who is told of evictions
  *
  * util/epoch.h protects readers; memory.h has the order of locks.
  */
@@ -22,6 +23,7 @@
 #include <larder/util/deadline.h>
 #include <larder/util/message.h>
 
+#include "listener.h"
 #include "operations.h"
 #include "scan.h"
 
@@ -69,7 +71,7 @@ static const struct larder_traits *memory_traits(const void *self)
 #define SEGMENT_SHIFT_MAX 20u
 #define SEGMENTS_WANTED 1024u /* at the bound: the policy works on whole segments */
 #define ARENA_BYTES_MAX ((UINT64_C(1) << 32) * ITEM_UNIT - (UINT64_C(1) << SEGMENT_SHIFT_MAX))
-#define GROWTH_FACTOR 8u /* how far the bound may be raised later: addresses are reserved for it */
+#define GROWTH_FACTOR LARDER_MEMORY_GROWTH_FACTOR /* how far the bound may be raised later: addresses are reserved for it */
 #define LARGE_FACTOR 16u
 #define HUGE_BYTES_MIN (UINT64_C(64) << 20)
 #define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
@@ -165,6 +167,7 @@ static uint64_t fixed_bytes_of(const struct sizes *sizes,
                                const struct larder_memory_options *options)
 {
     return sizeof(struct memory) + sizeof(struct scan) + sizeof(struct large_store) +
+           larder__index_least_bytes(sizes->stripe_bits) + /* so that a full cache can be flushed */
            stripes_size(sizes->stripe_bits) + sizes->lanes * sizeof(struct lane) +
            larder__wheel_heads((uint32_t)options->buckets) * sizeof(uint32_t);
 }
@@ -186,13 +189,10 @@ static bool allocate_parts(struct memory *memory, const struct sizes *sizes,
 
 static void free_parts(struct memory *memory)
 {
-    if (memory->large != NULL)
-        larder__large_store_close(memory->large);
     free(memory->wheel_heads);
     free(memory->lanes);
     free(memory->stripes);
     free(memory->sweep);
-    free(memory);
 }
 
 /* Index and segments, and what is left for entries when they are as small as can be. */
@@ -210,12 +210,13 @@ static bool open_parts(struct memory *memory, const struct sizes *sizes,
         !larder__arena_open(&memory->arena, memory->budget, &memory->epoch,
                             (size_t)sizes->arena_bytes, sizes->segment_shift, sizes->huge))
         return false;
-    struct index *index = larder__index_new(memory);
+    struct index *index = larder__index_new(memory, false);
     if (index == NULL) {
         larder__arena_close(&memory->arena);
         return false;
     }
     atomic_init(&memory->index, index);
+    memory->guarded.prepaid = true;
     larder__wheel_init(&memory->arena.guarded.wheel, memory->wheel_heads,
                        (uint32_t)options->buckets, memory->interval_ms,
                        &memory->arena.segments[0].link, sizeof(struct segment));
@@ -231,7 +232,12 @@ static void init_rest(struct memory *memory, const struct sizes *sizes,
     memory->capacity_bytes -= memory->capacity_bytes % larder__page_bytes();
     memory->inline_bytes = larder__segment_bytes(&memory->arena) / 4;
     memory->inline_bytes = (size_t)at_most(memory->inline_bytes, 2 * VALUE_INLINE_MAX);
+    memory->bound_least = options->max_bytes / GROWTH_FACTOR;
+    if (memory->bound_least < LARDER_MEMORY_BYTES_MIN)
+        memory->bound_least = LARDER_MEMORY_BYTES_MIN;
+    memory->bound_most = at_most(options->max_bytes, UINT64_MAX / GROWTH_FACTOR) * GROWTH_FACTOR;
     memory->evicts = options->evict != 0;
+    memory->slides = options->sliding != 0;
     memory->token_mask = larder_random();
     memory->traits = make_traits(memory);
     init_lanes(memory, sizes, options->max_bytes);
@@ -251,28 +257,55 @@ static struct memory *new_memory(const struct larder_host *host,
     init_times(memory, host, options);
     larder__hash_key_init(&memory->hash_key);
     if (!allocate_parts(memory, &sizes, options) || !open_parts(memory, &sizes, options)) {
+        if (memory->large != NULL)
+            larder__large_store_close(memory->large);
         free_parts(memory);
+        free(memory);
         return NULL;
     }
     pthread_mutex_init(&memory->growth, NULL);
+    pthread_mutex_init(&memory->listener_lock, NULL);
     init_stripes(memory);
-    larder__spaces_open(&memory->spaces);
+    larder__spaces_open(&memory->spaces, memory->budget);
     larder__policy_open(&memory->policy, memory->budget);
     init_rest(memory, &sizes, options);
     return memory;
 }
 
+/* The bound of a cache that has none of its own. */
+static uint64_t half_of_the_machine(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    uint64_t bytes = pages > 0 ? (uint64_t)pages / 2 * larder__page_bytes() : 0;
+    return bytes > LARDER_MEMORY_BYTES_MIN ? bytes : LARDER_MEMORY_BYTES_MIN;
+}
+
 static enum larder_status memory_open(const struct larder_host *host, const void *options,
                                       struct larder_message *message, void **self)
 {
-    (void)message;
-    *self = new_memory(host, options);
+    struct larder_memory_options given = *(const struct larder_memory_options *)options;
+    if (given.max_bytes == 0)
+        given.max_bytes = half_of_the_machine();
+    if (given.max_bytes < LARDER_MEMORY_BYTES_MIN)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "max_bytes is %llu: it must be 0 or at least %llu",
+                           (unsigned long long)given.max_bytes,
+                           (unsigned long long)LARDER_MEMORY_BYTES_MIN);
+    *self = new_memory(host, &given);
     return *self != NULL ? LARDER_OK : LARDER_NO_MEMORY;
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
 #define SHUTDOWN_WAIT_NS UINT64_C(200000000) /* for calls that are inside */
+
+static void destroy_locks(struct memory *memory)
+{
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        pthread_mutex_destroy(&memory->stripes[i].lock);
+    for (uint32_t i = 0; i <= memory->lane_mask; i++)
+        pthread_mutex_destroy(&memory->lanes[i].lock);
+}
 
 /* With nobody inside, whatever the readers' sections say: the bulk goes. */
 static void release_bulk(struct memory *memory)
@@ -283,7 +316,8 @@ static void release_bulk(struct memory *memory)
         larder__policy_close(&memory->policy);
         larder__arena_close(&memory->arena);
         larder__large_store_close(memory->large);
-        memory->large = NULL;
+        destroy_locks(memory);
+        free_parts(memory);
     }
     memory->guarded.released = true;
     pthread_mutex_unlock(&memory->growth);
@@ -296,22 +330,31 @@ static bool is_quiet(struct memory *memory)
            larder_epoch_oldest(&memory->epoch) == current;
 }
 
-/* Readers of before find no index any more, and calls that are inside end; then the bulk is given
- * back. Should one of them stand still, that waits for close. */
+/* @return false: it was closed before */
+static bool close_to_calls(struct memory *memory)
+{
+    pthread_mutex_lock(&memory->growth);
+    bool closes = !memory->guarded.released && !memory->stripes[0].guarded.closed;
+    if (closes) {
+        larder__stripes_lock(memory);
+        for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+            memory->stripes[i].guarded.closed = true;
+        larder__drop_all_locked(memory, NULL);
+        (void)larder_epoch_advance(&memory->epoch);
+        larder__stripes_unlock(memory);
+    }
+    pthread_mutex_unlock(&memory->growth);
+    return closes;
+}
+
+/* Calls of before end, and those that begin find no index any more; then everything is given back but
+ * the shell, which says so. Should somebody stand still inside, that waits for close. */
 static void memory_shutdown(void *self)
 {
     struct memory *memory = self;
     uint64_t until_ns = larder_monotonic_ns() + SHUTDOWN_WAIT_NS;
-    pthread_mutex_lock(&memory->growth);
-    larder__stripes_lock(memory);
-    bool closed = memory->stripes[0].guarded.closed;
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        memory->stripes[i].guarded.closed = true;
-    if (!closed)
-        larder__drop_all_locked(memory, NULL);
-    (void)larder_epoch_advance(&memory->epoch);
-    larder__stripes_unlock(memory);
-    pthread_mutex_unlock(&memory->growth);
+    if (!close_to_calls(memory))
+        return;
     while (!is_quiet(memory)) {
         if (larder_monotonic_ns() > until_ns)
             return;
@@ -326,48 +369,67 @@ static void memory_close(void *self)
     memory_shutdown(memory);
     release_bulk(memory);
     larder__spaces_close(&memory->spaces);
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        pthread_mutex_destroy(&memory->stripes[i].lock);
-    for (uint32_t i = 0; i <= memory->lane_mask; i++)
-        pthread_mutex_destroy(&memory->lanes[i].lock);
+    pthread_mutex_destroy(&memory->listener_lock);
     pthread_mutex_destroy(&memory->growth);
-    free_parts(memory);
+    free(memory);
 }
 
 /* ---- fork ---------------------------------------------------------------------------------- */
 
-static void for_each_lock(struct memory *memory, int (*each)(pthread_mutex_t *))
+static void lock_all(struct memory *memory)
 {
-    each(&memory->growth);
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        each(&memory->stripes[i].lock);
-    for (uint32_t i = 0; i <= memory->lane_mask; i++)
-        each(&memory->lanes[i].lock);
-    each(&memory->spaces.lock);
+    pthread_mutex_lock(&memory->growth);
+    pthread_mutex_lock(&memory->spaces.lock);
+    pthread_mutex_lock(&memory->listener_lock);
     if (memory->guarded.released)
         return;
-    each(&memory->large->lock);
-    each(&memory->arena.lock);
+    larder__stripes_lock(memory);
+    for (uint32_t i = 0; i <= memory->lane_mask; i++)
+        pthread_mutex_lock(&memory->lanes[i].lock);
+    pthread_mutex_lock(&memory->large->lock);
+    pthread_mutex_lock(&memory->arena.lock);
 }
 
-/* The child has the forking thread alone, which holds every lock: no entry is half written. What
- * other threads had in their hands without a lock, segments that they were emptying, is begun
- * anew. */
+/* The one of growth last: whoever has it may free the others. */
+static void unlock_all(struct memory *memory)
+{
+    if (!memory->guarded.released) {
+        pthread_mutex_unlock(&memory->arena.lock);
+        pthread_mutex_unlock(&memory->large->lock);
+        for (uint32_t i = 0; i <= memory->lane_mask; i++)
+            pthread_mutex_unlock(&memory->lanes[i].lock);
+        larder__stripes_unlock(memory);
+    }
+    pthread_mutex_unlock(&memory->listener_lock);
+    pthread_mutex_unlock(&memory->spaces.lock);
+    pthread_mutex_unlock(&memory->growth);
+}
+
+/* What other threads had in their hands in the parent is nobody's in the child: segments that they
+ * were emptying are begun anew, and what they had reserved of the bound is free. */
+static void adopt(struct memory *memory)
+{
+    larder__segments_adopt(&memory->arena, memory->sweep->segment);
+    memory->sweep->offset = 0;
+    memory->sweep->stuck = false;
+    atomic_store_explicit(&memory->sweeping, 0, memory_order_relaxed);
+    atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
+    if (larder__index(memory) != NULL)
+        atomic_store_explicit(&memory->budget->used_bytes, larder__recount_locked(memory),
+                              memory_order_relaxed);
+}
+
+/* The child has the forking thread alone, which holds every lock: no entry is half written. */
 static void memory_fork(void *self, enum larder_fork_step step)
 {
     struct memory *memory = self;
     if (step == LARDER_FORK_PREPARE) {
-        for_each_lock(memory, pthread_mutex_lock);
+        lock_all(memory);
         return;
     }
-    if (step == LARDER_FORK_CHILD && !memory->guarded.released) {
-        larder__segments_adopt(&memory->arena, memory->sweep->segment);
-        memory->sweep->offset = 0;
-        memory->sweep->stuck = false;
-        atomic_store_explicit(&memory->sweeping, 0, memory_order_relaxed);
-        atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
-    }
-    for_each_lock(memory, pthread_mutex_unlock);
+    if (step == LARDER_FORK_CHILD && !memory->guarded.released)
+        adopt(memory);
+    unlock_all(memory);
 }
 
 /* ---- the descriptor ------------------------------------------------------------------------ */
@@ -413,6 +475,37 @@ const struct larder_backend larder_memory_backend = {
     .option_count = sizeof(memory_options) / sizeof(memory_options[0]),
     .options_size = sizeof(struct larder_memory_options),
 };
+
+static enum larder_status set_max_bytes(struct memory *memory, uint64_t max_bytes)
+{
+    struct call call;
+    if (max_bytes < memory->bound_least || max_bytes > memory->bound_most)
+        return LARDER_BAD_ARGUMENT;
+    enum larder_status status = larder__call_begin(memory, &call);
+    if (status != LARDER_OK)
+        return status;
+    atomic_store_explicit(&memory->budget->max_bytes, max_bytes, memory_order_relaxed);
+    larder__evict_ahead(memory, call.thread, larder__now_ms(memory));
+    larder__call_end(&call);
+    return LARDER_OK;
+}
+
+enum larder_status larder_memory_set_max_bytes(struct larder_cache *cache, uint64_t max_bytes)
+{
+    void *self;
+    enum larder_status status = larder_backend_object(cache, &larder_memory_backend, &self);
+    return status == LARDER_OK ? set_max_bytes(self, max_bytes) : status;
+}
+
+enum larder_status larder_memory_on_evicted(struct larder_cache *cache,
+                                            larder_memory_evicted_fn *evicted, void *context)
+{
+    void *self;
+    enum larder_status status = larder_backend_object(cache, &larder_memory_backend, &self);
+    if (status == LARDER_OK)
+        larder__listener_set(self, evicted, context);
+    return status;
+}
 
 enum larder_status larder_memory_open(const struct larder_memory_options *options,
                                       const struct larder_open_options *open_options,

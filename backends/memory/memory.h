@@ -63,6 +63,11 @@ static inline void larder__stripe_count(struct stripe *stripe, int more)
                           memory_order_relaxed);
 }
 
+struct listener {
+    larder_memory_evicted_fn *evicted;
+    void *context;
+};
+
 struct memory {
     /* What every call reads. Set when opened, then only read. */
     uint32_t stripe_mask;
@@ -74,6 +79,7 @@ struct memory {
     struct hash_key hash_key;
     struct larder_traits traits;
     size_t inline_bytes; /* the most that an item takes in a segment */
+    uint64_t bound_least, bound_most; /* what max_bytes may become */
     uint64_t capacity_bytes; /* the most that one entry may be charged */
     uint64_t token_mask;     /* makes lease tokens out of versions */
     bool evicts;
@@ -102,6 +108,7 @@ struct memory {
         uint32_t trim_epoch;   /* of the latest merge */
         bool trims;
         bool released; /* the bulk is gone */
+        bool prepaid;  /* the charge of the index that the next flush needs is taken */
     } guarded;
 
     _Atomic uint32_t cleaned_at; /* segments opened when there was last too little dead to clean */
@@ -110,10 +117,9 @@ struct memory {
                                   the last one left is seen by the next */
     struct scan *sweep;        /* whose `sweeping` is 1: what is being swept */
 
-    struct {
-        _Atomic(larder_memory_evicted_fn *) evicted; /* release and acquire: its context is there */
-        void *context;
-    } listener;
+    _Atomic bool listens;          /* relaxed: a hint, whether there is a listener */
+    pthread_mutex_t listener_lock; /* innermost */
+    struct listener listener;      /* touched only while holding listener_lock */
 
     struct lane *lanes;
     struct stripe *stripes;
@@ -170,7 +176,8 @@ static inline void larder__call_end(const struct call *call)
 }
 
 /* whole.c */
-struct index *larder__index_new(struct memory *memory); /* NULL: no memory, or over the bound */
+/** @param prepaid  its charge is taken already @return NULL: no memory, or over the bound */
+struct index *larder__index_new(struct memory *memory, bool prepaid);
 void larder__stripes_lock(struct memory *memory);
 void larder__stripes_unlock(struct memory *memory);
 /** Puts `fresh`, which may be NULL, in the place of the index, and retires everything. Under growth
@@ -178,6 +185,9 @@ void larder__stripes_unlock(struct memory *memory);
 void larder__drop_all_locked(struct memory *memory, struct index *fresh);
 /** Frees indexes that were replaced and that no reader is in; or all. Under growth. */
 void larder__indexes_reclaim_locked(struct memory *memory, bool all);
+
+/** What is charged, counted anew. With every lock held. */
+uint64_t larder__recount_locked(const struct memory *memory);
 
 /** About how many entries there are, with those that ended and were not swept. */
 uint64_t larder__memory_items(const struct memory *memory);

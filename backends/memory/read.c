@@ -21,20 +21,6 @@ enum larder_status larder__view(const struct look *look, const struct item *item
     return larder_value_copy(value, bytes.data, bytes.length);
 }
 
-/* Written at most four times an interval; a date that a touch set meanwhile wins. */
-void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms)
-{
-    uint32_t slides_ms = larder__part_u32(item, ITEM_SLIDES);
-    uint64_t expiry_ms = larder__expiry_after(memory, now_ms, slides_ms);
-    uint32_t old = atomic_load_explicit(&item->expiry, memory_order_relaxed);
-    if ((item->marks & ITEM_FAR) != 0 || expiry_ms > UINT32_MAX ||
-        expiry_ms < old + memory->interval_ms / 4 || old == EXPIRY_CLAIMED)
-        return;
-    /* relaxed: the number is all there is to see */
-    atomic_compare_exchange_strong_explicit(&item->expiry, &old, (uint32_t)expiry_ms,
-                                            memory_order_relaxed, memory_order_relaxed);
-}
-
 /* ---- options of the call -------------------------------------------------------------------- */
 
 struct touching {
@@ -97,9 +83,13 @@ enum larder_status larder__memory_get_and_touch(const struct larder_scope *scope
 
 void larder__await_writer(struct memory *memory, uint64_t hash)
 {
+    struct call call;
+    if (larder__call_begin(memory, &call) != LARDER_OK)
+        return;
     struct stripe *stripe = larder__stripe_of(memory, hash);
     pthread_mutex_lock(&stripe->lock);
     pthread_mutex_unlock(&stripe->lock);
+    larder__call_end(&call);
 }
 
 /* Enters a section and finds what lies under the key. @return false: the cache is closed, and the

@@ -9,6 +9,8 @@
 
 #include <larder/util/deadline.h>
 
+#include "listener.h"
+
 #define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
 #define BOTH_FROM_SCANS 16u     /* from this one on both queues are looked at whatever their share */
 #define COPIES_BOUND_SCANS 32u  /* from this one on only a part of a segment survives */
@@ -52,17 +54,25 @@ static void seal_all(struct memory *memory)
         larder__lane_seal_all(&memory->lanes[lane], &memory->arena);
 }
 
+/* Who evicts, and how far it may go. */
+struct need {
+    uint32_t scans;              /* how many were in vain */
+    const uint64_t *spared_hash; /* of the entry that room is made for; NULL: none */
+    bool seals; /* also what is open, where the latest entries are. Not for what nobody waits for:
+                   an entry outlives the call that stored it. */
+};
+
 /* The oldest of the queue that is to shrink; else of the other; else, where everything is open, of
  * what the lanes now seal. */
-static struct segment *choose(struct memory *memory, uint32_t scans)
+static struct segment *choose(struct memory *memory, const struct need *need)
 {
-    enum queue queue = queue_to_scan(memory, scans);
+    enum queue queue = queue_to_scan(memory, need->scans);
     for (int i = 0; i < 2; i++) {
         struct segment *segment = larder__segment_scan(&memory->arena, queue);
         if (segment == NULL)
             segment = larder__segment_scan(&memory->arena,
                                            queue == QUEUE_SMALL ? QUEUE_MAIN : QUEUE_SMALL);
-        if (segment != NULL || i == 1)
+        if (segment != NULL || i == 1 || !need->seals)
             return segment;
         seal_all(memory);
     }
@@ -74,21 +84,23 @@ enum evicted { EVICTED_NONE, EVICTED_NONE_BUT_SPARED, EVICTED_SOME };
 
 /* @return NONE: there is nothing to evict */
 static enum evicted evict_segment(struct memory *memory, struct larder_thread *thread,
-                                  uint64_t now_ms, uint32_t scans, const uint64_t *spared_hash)
+                                  uint64_t now_ms, const struct need *need)
 {
     struct scan scan;
     uint64_t items = larder__memory_items(memory);
+    if (larder__is_telling(memory, thread))
+        return EVICTED_NONE;
     atomic_store_explicit(&memory->policy.items, items > 0 ? (double)items : 1.0,
                           memory_order_relaxed);
-    struct segment *segment = choose(memory, scans);
+    struct segment *segment = choose(memory, need);
     if (segment == NULL)
         return EVICTED_NONE;
     larder__scan_begin(&scan, memory, thread, segment, SCAN_EVICT, now_ms);
-    if (scans >= COPIES_BOUND_SCANS)
+    if (need->scans >= COPIES_BOUND_SCANS)
         scan.survivors_max_bytes = larder__segment_used(segment) / 100 * SURVIVORS_PERCENT;
-    if (spared_hash != NULL) {
+    if (need->spared_hash != NULL) {
         scan.spares = true;
-        scan.spared_hash = *spared_hash;
+        scan.spared_hash = *need->spared_hash;
     }
     while (!larder__scan_step(&scan, UINT32_MAX))
         continue;
@@ -112,7 +124,7 @@ static uint64_t retired_bytes(struct memory *memory)
 
 /* Frees so much that could be taken, for whoever is first. @return false when that does not go */
 static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                       uint64_t bytes, const uint64_t *spared_hash)
+                       uint64_t bytes, const struct need *need)
 {
     uint64_t most = (bytes >> memory->arena.shift) * 2 + BOTH_FROM_SCANS;
     for (uint64_t scans = 0; scans < most; scans++) {
@@ -123,7 +135,7 @@ static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint
         if (larder__budget_has(memory->budget, bytes))
             return true;
         if (!memory->evicts || retired_bytes(memory) >= bytes ||
-            evict_segment(memory, thread, now_ms, 0, spared_hash) != EVICTED_SOME)
+            evict_segment(memory, thread, now_ms, need) != EVICTED_SOME)
             return false;
     }
     return false;
@@ -131,11 +143,11 @@ static bool free_bytes(struct memory *memory, struct larder_thread *thread, uint
 
 /* The first eviction is when the ghost is made: until then nothing is to be remembered. */
 static void make_ghost(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
-                       const uint64_t *spared_hash)
+                       const struct need *need)
 {
     uint64_t items = larder__memory_items(memory);
     if (atomic_load_explicit(&memory->policy.ghosts, memory_order_acquire) != NULL ||
-        !free_bytes(memory, thread, now_ms, larder__policy_ghost_bytes(items), spared_hash))
+        !free_bytes(memory, thread, now_ms, larder__policy_ghost_bytes(items), need))
         return;
     pthread_mutex_lock(&memory->growth);
     (void)larder__policy_make_ghost(&memory->policy, items);
@@ -207,7 +219,8 @@ static bool tidy_segment(struct memory *memory, struct larder_thread *thread, ui
 /* For the index; whoever takes it first has it. */
 static bool has_index_step(struct memory *memory)
 {
-    while (!larder__budget_has(memory->budget, memory->index_step_bytes))
+    uint64_t bytes = memory->index_step_bytes + larder__left_for_segments(memory);
+    while (!larder__budget_has(memory->budget, bytes))
         if (larder__segments_vacate(&memory->arena, 1) == 0)
             return false;
     return true;
@@ -280,8 +293,8 @@ static bool give_up_something(struct visit *visit, uint32_t scans, const uint64_
     struct memory *memory = visit->memory;
     if (!memory->evicts)
         return tidy_segment(memory, visit->thread, visit->now_ms);
-    enum evicted evicted =
-        evict_segment(memory, visit->thread, visit->now_ms, scans, spared_hash);
+    struct need need = {scans, spared_hash, true};
+    enum evicted evicted = evict_segment(memory, visit->thread, visit->now_ms, &need);
     *spared_scans = evicted == EVICTED_NONE_BUT_SPARED ? *spared_scans + 1 : 0;
     return evicted != EVICTED_NONE && *spared_scans < SPARED_SCANS_MAX;
 }
@@ -312,8 +325,9 @@ static bool old_one_helps(const struct visit *visit)
 bool larder__make_room(struct visit *visit)
 {
     const uint64_t *spared_hash = visit->item != NULL ? &visit->key.hash : NULL;
+    struct need need = {0, spared_hash, true};
     if (visit->memory->evicts)
-        make_ghost(visit->memory, visit->thread, visit->now_ms, spared_hash);
+        make_ghost(visit->memory, visit->thread, visit->now_ms, &need);
     if (try_to_make_room(visit, spared_hash))
         return true;
     return spared_hash != NULL && old_one_helps(visit) && try_to_make_room(visit, NULL);
@@ -322,7 +336,16 @@ bool larder__make_room(struct visit *visit)
 bool larder__make_room_for_index(struct memory *memory, struct larder_thread *thread,
                                  uint64_t now_ms)
 {
-    return free_bytes(memory, thread, now_ms, memory->index_step_bytes, NULL);
+    const struct need need = {0, NULL, false};
+    return free_bytes(memory, thread, now_ms,
+                      memory->index_step_bytes + larder__left_for_segments(memory), &need);
+}
+
+bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                           uint64_t bytes)
+{
+    const struct need need = {0, NULL, true};
+    return free_bytes(memory, thread, now_ms, bytes, &need);
 }
 
 /* ---- ahead of need --------------------------------------------------------------------------- */
@@ -349,8 +372,16 @@ static void evict_a_step(struct memory *memory, struct larder_thread *thread, ui
     reclaim(memory);
     if (larder__budget_is_over(memory->budget))
         larder__segments_vacate(&memory->arena, VACATED_PER_STEP);
-    if (memory->evicts && (is_over(memory) || is_short(memory)))
-        (void)evict_segment(memory, thread, now_ms, 0, NULL);
+    struct need need = {0, NULL, is_over(memory)};
+    if (memory->evicts && (need.seals || is_short(memory)))
+        (void)evict_segment(memory, thread, now_ms, &need);
+}
+
+bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    uint64_t before = larder__budget_used(memory->budget);
+    larder__evict_ahead(memory, thread, now_ms);
+    return larder__budget_is_over(memory->budget) && larder__budget_used(memory->budget) < before;
 }
 
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
@@ -362,8 +393,9 @@ void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, ui
     if (!atomic_compare_exchange_strong_explicit(&memory->evicting, &idle, 1, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
+    const struct need need = {0, NULL, false};
     if (memory->evicts)
-        make_ghost(memory, thread, now_ms, NULL);
+        make_ghost(memory, thread, now_ms, &need);
     evict_a_step(memory, thread, now_ms);
     atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
 }

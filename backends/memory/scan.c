@@ -4,10 +4,13 @@
  */
 #include "scan.h"
 
+#include "listener.h"
+
 #define GROUP 16u
 
 /* In place of the frequency of an item that nobody finds any more. */
-#define EVICTED_MARK 0xffu
+#define EVICTED_MARK 0xffu /* the listener is told */
+#define ENDED_MARK 0xfeu
 
 struct scanned {
     struct item *item;
@@ -54,24 +57,12 @@ static void ask_for_buckets(const struct scan *scan, const struct scanned group[
 
 /* ---- one entry, under its stripe's lock ------------------------------------------------------ */
 
-static struct key key_of(const struct item *item, uint64_t hash)
-{
-    const struct large *large = larder__item_block(item).large;
-    struct key key = {larder__item_key(item), item->key_length, hash,
-                      larder__part_u32(item, ITEM_SPACE)};
-    if (large != NULL) {
-        key.bytes = large->bytes;
-        key.length = large->key_length;
-    }
-    return key;
-}
-
 static bool relocate(struct scan *scan, const struct slot *slot, struct item *item, uint64_t hash,
                      enum queue queue, uint8_t frequency, uint8_t history)
 {
     struct memory *memory = scan->memory;
     struct lane *lane = larder__lane_of(memory, scan->thread);
-    struct key key = key_of(item, hash);
+    struct key key = larder__key_of(item, hash);
     struct draft draft;
     larder__draft_of_item(item, &draft);
     if (scan->now_ms < larder__item_lease(item).end_ms)
@@ -105,8 +96,11 @@ static void drop(struct scan *scan, struct stripe *stripe, const struct slot *sl
         stripe->guarded.evictions[scan->segment->queue]++;
     else
         stripe->guarded.expirations++;
+    bool told = evicted && (item->marks & ITEM_ABSENT) == 0 &&
+                scan->now_ms < larder__item_expiry_ms(item); /* no lease without a value */
     /* relaxed: readers may raise it meanwhile, but not from here */
-    atomic_store_explicit(&item->frequency, EVICTED_MARK, memory_order_relaxed);
+    atomic_store_explicit(&item->frequency, told ? EVICTED_MARK : ENDED_MARK,
+                          memory_order_relaxed);
 }
 
 static bool survives(struct scan *scan, uint8_t *frequency, uint8_t *history)
@@ -168,35 +162,35 @@ bool larder__scan_step(struct scan *scan, uint32_t items)
 
 /* ---- afterwards ------------------------------------------------------------------------------ */
 
-static void tell(const struct memory *memory, larder_memory_evicted_fn *evicted,
-                 const struct item *item)
-{
-    struct key key = key_of(item, 0);
-    struct larder_slice value = larder__item_value(item);
-    evicted(memory->listener.context, larder_bytes(key.bytes, key.length), value);
-}
-
 /* What was dropped: the listener is told, and blocks go. No lock is held, and the segment is still
  * this thread's. */
-static void tell_of_dropped(struct scan *scan)
+static void end_dropped(struct scan *scan, const struct listener *listener)
 {
     struct memory *memory = scan->memory;
-    larder_memory_evicted_fn *evicted =
-        atomic_load_explicit(&memory->listener.evicted, memory_order_acquire);
     unsigned char *begin = larder__segment_begin(
         &memory->arena, larder__segment_number(&memory->arena, scan->segment));
     for (uint32_t offset = 0; offset < scan->offset;) {
         struct item *item = (struct item *)(void *)(begin + offset);
+        uint8_t mark = atomic_load_explicit(&item->frequency, memory_order_relaxed);
         offset += (uint32_t)larder__item_size(item);
-        if (atomic_load_explicit(&item->frequency, memory_order_relaxed) != EVICTED_MARK)
+        if (mark != EVICTED_MARK && mark != ENDED_MARK)
             continue;
-        if (evicted != NULL)
-            tell(memory, evicted, item);
+        if (mark == EVICTED_MARK && listener->evicted != NULL)
+            larder__listener_tell(memory, listener, item);
         struct large *large = larder__item_block(item).large;
         if (large != NULL)
             larder__large_retire(large);
         atomic_store_explicit(&item->frequency, 0, memory_order_relaxed);
     }
+}
+
+static void tell_of_dropped(struct scan *scan)
+{
+    struct listener listener = larder__listener_of(scan->memory);
+    struct telling telling;
+    larder__telling_begin(&telling, scan->memory, scan->thread);
+    end_dropped(scan, &listener);
+    larder__telling_end(&telling, scan->thread);
 }
 
 void larder__scan_end(struct scan *scan)

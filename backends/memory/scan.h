@@ -39,7 +39,7 @@ bool larder__sweep(struct memory *memory, struct larder_thread *thread, uint64_t
                    uint32_t items);
 /** When there is something to sweep; UINT64_MAX: nothing waits. */
 uint64_t larder__sweep_due_ms(struct memory *memory);
-/** Memory that nothing needs goes back: of `most` segments. */
-void larder__give_back(struct memory *memory, uint32_t most);
+/** Memory that nothing needs goes back: of `most` segments. @return true: there is more */
+bool larder__give_back(struct memory *memory, uint32_t most);
 
 #endif

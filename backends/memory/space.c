@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define TABLE_ENTRIES_MIN 16u
+#define HEAP_BYTES 16u /* that malloc() takes beside what it gives */
 #define NUMBER_LAST (UINT32_MAX - 1)
 
 static struct space_table *table_new(uint32_t entries)
@@ -15,8 +16,9 @@ static struct space_table *table_new(uint32_t entries)
     return table;
 }
 
-void larder__spaces_open(struct spaces *spaces)
+void larder__spaces_open(struct spaces *spaces, struct budget *budget)
 {
+    spaces->budget = budget;
     larder__hash_key_init(&spaces->hash_key);
     atomic_init(&spaces->table, NULL);
     pthread_mutex_init(&spaces->lock, NULL);
@@ -76,13 +78,31 @@ static void table_add(struct space_table *table, struct space *space)
     atomic_store_explicit(&table->entries[i & table->mask], space, memory_order_release);
 }
 
-/* Half of the table is always empty. @return NULL: no memory */
+/* Half of the table is always empty. @return 0: there is room in it; else how many it needs */
+static uint32_t larger_table_locked(const struct spaces *spaces)
+{
+    const struct space_table *table = atomic_load_explicit(&spaces->table, memory_order_relaxed);
+    if (table == NULL)
+        return TABLE_ENTRIES_MIN;
+    return spaces->guarded.count * 2 < table->mask ? 0 : (table->mask + 1) * 2;
+}
+
+/* What one name more is charged. */
+static uint64_t charge_of(uint32_t table_entries)
+{
+    uint64_t table_bytes = sizeof(struct space_table) + table_entries * sizeof(struct space *);
+    return sizeof(struct space) + HEAP_BYTES +
+           (table_entries > 0 ? table_bytes + HEAP_BYTES : 0);
+}
+
+/* @return NULL: no memory */
 static struct space_table *table_for_one_more_locked(struct spaces *spaces)
 {
     struct space_table *table = atomic_load_explicit(&spaces->table, memory_order_relaxed);
-    if (table != NULL && spaces->guarded.count * 2 < table->mask)
+    uint32_t entries = larger_table_locked(spaces);
+    if (entries == 0)
         return table;
-    struct space_table *larger = table_new(table != NULL ? (table->mask + 1) * 2 : TABLE_ENTRIES_MIN);
+    struct space_table *larger = table_new(entries);
     if (larger == NULL)
         return NULL;
     larger->older = table;
@@ -101,12 +121,12 @@ static bool next_number_locked(struct spaces *spaces, uint32_t *number)
     return true;
 }
 
-static uint32_t add_locked(struct spaces *spaces, struct larder_slice name, uint64_t hash)
+/* What is charged stays charged: a table that was made for a name which then found no memory is
+ * there for the next. */
+static uint32_t make_locked(struct spaces *spaces, struct larder_slice name, uint64_t hash)
 {
     uint32_t number;
-    struct space *space = find(spaces, name, hash); /* somebody may have been faster */
-    if (space != NULL)
-        return atomic_load_explicit(&space->number, memory_order_relaxed);
+    struct space *space;
     struct space_table *table = table_for_one_more_locked(spaces);
     space = table != NULL ? malloc(sizeof(*space)) : NULL;
     if (space == NULL || !next_number_locked(spaces, &number)) {
@@ -124,14 +144,40 @@ static uint32_t add_locked(struct spaces *spaces, struct larder_slice name, uint
     return number;
 }
 
-uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name)
+static uint32_t add_locked(struct spaces *spaces, struct larder_slice name, uint64_t hash,
+                           uint64_t *lacking_bytes)
 {
+    const struct space *space = find(spaces, name, hash); /* somebody may have been faster */
+    if (space != NULL)
+        return atomic_load_explicit(&space->number, memory_order_relaxed);
+    uint64_t bytes = charge_of(larger_table_locked(spaces));
+    if (!larder__budget_take(spaces->budget, bytes)) {
+        *lacking_bytes = bytes;
+        return SPACE_UNKNOWN;
+    }
+    const struct space_table *before =
+        atomic_load_explicit(&spaces->table, memory_order_relaxed);
+    uint32_t number = make_locked(spaces, name, hash);
+    uint64_t unused_bytes = 0;
+    if (number == SPACE_UNKNOWN) {
+        bool grown = before != atomic_load_explicit(&spaces->table, memory_order_relaxed);
+        unused_bytes = grown ? charge_of(0) : bytes;
+    }
+    larder__budget_give(spaces->budget, unused_bytes);
+    spaces->guarded.charged_bytes += bytes - unused_bytes;
+    return number;
+}
+
+uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name,
+                             uint64_t *lacking_bytes)
+{
+    *lacking_bytes = 0;
     uint32_t known = larder__space_number(spaces, name);
     if (known != SPACE_UNKNOWN)
         return known;
     uint64_t hash = hash_of(spaces, name);
     pthread_mutex_lock(&spaces->lock);
-    uint32_t number = add_locked(spaces, name, hash);
+    uint32_t number = add_locked(spaces, name, hash, lacking_bytes);
     pthread_mutex_unlock(&spaces->lock);
     return number;
 }
@@ -149,6 +195,15 @@ bool larder__space_flush(struct spaces *spaces, struct larder_slice name)
     pthread_mutex_unlock(&spaces->lock);
     atomic_fetch_add_explicit(&spaces->flushes, 1, memory_order_relaxed);
     return numbered;
+}
+
+struct larder_slice larder__space_name(const struct spaces *spaces, uint32_t number)
+{
+    const struct space *space = atomic_load_explicit(&spaces->first, memory_order_acquire);
+    for (; space != NULL && number != SPACE_NONE; space = space->next)
+        if (atomic_load_explicit(&space->number, memory_order_relaxed) == number)
+            return larder_bytes(space->name, space->length);
+    return larder_bytes(NULL, 0);
 }
 
 #define LOOKED_AT_MAX 64

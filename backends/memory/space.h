@@ -11,6 +11,7 @@
 
 #include <larder/backend.h>
 
+#include "budget.h"
 #include "hash.h"
 
 #define SPACE_NONE 0u
@@ -39,12 +40,14 @@ struct spaces {
      * before it is used; relaxed, since entries are complete before anybody finds them. */
     _Atomic(struct space *) recent[SPACES_RECENT];
     struct hash_key hash_key;
+    struct budget *budget; /* names are never given up: their charge ends with the cache */
     /* Stored with release under lock, loaded with acquire. */
     _Atomic(struct space_table *) table;
     pthread_mutex_t lock; /* innermost */
     struct {              /* touched only while holding lock */
         uint32_t count;
         uint32_t last_number;
+        uint64_t charged_bytes;
     } guarded;
     /* All of them, the newest first; `next` never changes. Stored with release, loaded with
      * acquire. */
@@ -52,7 +55,7 @@ struct spaces {
     _Atomic uint64_t flushes; /* relaxed: how many numbers went out of use */
 };
 
-void larder__spaces_open(struct spaces *spaces);
+void larder__spaces_open(struct spaces *spaces, struct budget *budget);
 void larder__spaces_close(struct spaces *spaces);
 
 /** What larder__space_number() does for a name that is not among the recent ones. */
@@ -80,8 +83,12 @@ static inline uint32_t larder__space_number(struct spaces *spaces, struct larder
     return atomic_load_explicit(&space->number, memory_order_acquire);
 }
 /** The number of a name, a new one for a name that was never seen.
- * @return SPACE_UNKNOWN: no memory, or numbers are used up */
-uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name);
+ * @param lacking_bytes  above 0 when it failed for that many bytes of the bound
+ * @return SPACE_UNKNOWN: no memory or no room for it, or numbers are used up */
+uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name,
+                             uint64_t *lacking_bytes);
+/** The name that has this number; of no bytes: none has. */
+struct larder_slice larder__space_name(const struct spaces *spaces, uint32_t number);
 /** Nothing of that name is found any more. @return false: numbers are used up */
 bool larder__space_flush(struct spaces *spaces, struct larder_slice name);
 /** Whether nothing that carries this number is found any more. A guess where there are many names:

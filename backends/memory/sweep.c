@@ -10,6 +10,7 @@
 #define LATE_MS 500u /* half of the second that the documentation allows */
 #define LATE_FACTOR 16u
 #define VACATED_PER_STEP 8u
+#define RETIRED_LARGE_MAX (UINT64_C(1) << 20)
 #define FREE_KEPT 32u /* a thirty-second of the segments in use, and a few, keep their memory */
 
 /* ---- sweeping -------------------------------------------------------------------------------- */
@@ -42,7 +43,7 @@ static bool take_due(struct memory *memory, struct larder_thread *thread, uint64
     return true;
 }
 
-void larder__give_back(struct memory *memory, uint32_t most)
+bool larder__give_back(struct memory *memory, uint32_t most)
 {
     struct arena *arena = &memory->arena;
     larder__large_reclaim(memory->large);
@@ -54,6 +55,7 @@ void larder__give_back(struct memory *memory, uint32_t most)
     uint32_t kept = used > 0 ? used / FREE_KEPT + SPARE_SEGMENTS : 0;
     if (free_count > kept)
         larder__segments_vacate(arena, free_count - kept < most ? free_count - kept : most);
+    return free_count > kept && free_count - kept > most;
 }
 
 /* @return false: nothing is due */
@@ -191,11 +193,21 @@ static void sweep_due(struct memory *memory, struct larder_thread *thread, uint6
                       now_ms - due_ms > LATE_MS ? items * LATE_FACTOR : items);
 }
 
+/* What large values held goes back soon, also where nothing needs it. */
+static void reclaim_large(struct memory *memory)
+{
+    uint64_t most = larder__budget_max(memory->budget) / 16;
+    if (larder__large_retired_bytes(memory->large) >=
+        (most < RETIRED_LARGE_MAX ? most : RETIRED_LARGE_MAX))
+        larder__large_reclaim(memory->large);
+}
+
 void larder__housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
     larder__evict_ahead(memory, thread, now_ms);
     larder__clean(memory, thread, now_ms);
+    reclaim_large(memory);
 }
 
 void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread,

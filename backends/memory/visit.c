@@ -33,6 +33,19 @@ struct larder_slice larder__item_value(const struct item *item)
     return larder_bytes(larder__item_key(item) + item->key_length, item->value_length);
 }
 
+struct key larder__key_of(const struct item *item, uint64_t hash)
+{
+    const struct large *large = larder__item_block(item).large;
+    struct key key = {larder__item_key(item), item->key_length, hash,
+                      larder__part_u32(item, ITEM_SPACE)};
+    if (large == NULL)
+        return key;
+    key.bytes = large->bytes;
+    key.length = large->key_length;
+    key.space = large->space;
+    return key;
+}
+
 static int64_t ttl_left_ms(const struct memory *memory, const struct item *item, uint64_t now_ms)
 {
     uint64_t expiry_ms = larder__item_expiry_ms(item);
@@ -116,6 +129,18 @@ static bool lock_and_look(struct visit *visit)
     return true;
 }
 
+/* A new name takes room like anything else. */
+static uint32_t enter_space(const struct visit *visit, struct larder_slice name)
+{
+    struct memory *memory = visit->memory;
+    uint64_t lacking_bytes;
+    uint32_t number = larder__space_enter(&memory->spaces, name, &lacking_bytes);
+    if (number != SPACE_UNKNOWN || lacking_bytes == 0 ||
+        !larder__make_room_for(memory, visit->thread, larder__now_ms(memory), lacking_bytes))
+        return number;
+    return larder__space_enter(&memory->spaces, name, &lacking_bytes);
+}
+
 enum larder_status larder__visit_begin(struct visit *visit, const struct larder_scope *scope,
                                        struct larder_slice name)
 {
@@ -126,10 +151,14 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     if (visit->thread == NULL)
         return LARDER_NO_MEMORY;
     visit->outer_call = larder_call_begin(&memory->epoch, visit->thread);
+    if (larder__index(memory) == NULL) { /* while there is one, all else is there, too */
+        larder_call_end(visit->thread, visit->outer_call);
+        return LARDER_CLOSED;
+    }
     visit->key.bytes = name.data;
     visit->key.length = name.length;
     if (scope->space != NULL) {
-        visit->key.space = larder__space_enter(&memory->spaces, scope->space->name);
+        visit->key.space = enter_space(visit, scope->space->name);
         if (visit->key.space == SPACE_UNKNOWN) {
             larder_call_end(visit->thread, visit->outer_call);
             return LARDER_NO_MEMORY;
@@ -212,9 +241,12 @@ enum larder_status larder__visit_storing(const struct larder_scope *scope, struc
         bool room = larder__make_room(&visit);
         visit.lacks_segment = visit.lacks_index = false;
         visit.lacking_bytes = 0;
-        if (!room || !lock_and_look(&visit)) {
+        bool closed = !lock_and_look(&visit);
+        if (closed || !room) {
+            if (!closed)
+                pthread_mutex_unlock(&visit.stripe->lock);
             visit_unlocked(&visit, true);
-            return room ? LARDER_CLOSED : LARDER_NO_MEMORY;
+            return closed ? LARDER_CLOSED : LARDER_NO_MEMORY;
         }
         status = try_in_time(&visit, attempt, arguments);
     }

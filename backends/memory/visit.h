@@ -59,6 +59,8 @@ uint64_t larder__visit_token(struct visit *visit);
 
 /** The value of an item, wherever it lies. */
 struct larder_slice larder__item_value(const struct item *item);
+/** Its key, wherever that lies. */
+struct key larder__key_of(const struct item *item, uint64_t hash);
 /** What is known of an item. */
 void larder__item_info(const struct memory *memory, const struct item *item, uint64_t now_ms,
                        struct larder_info *info);
@@ -100,11 +102,16 @@ struct item *larder__append_locked(struct memory *memory, struct lane *lane,
 #define RESERVE_FOR_OVERWRITE 1u
 #define RESERVE_FOR_SCAN 0u
 
+/** What anything but segments leaves of the bound. */
+static inline size_t larder__left_for_segments(const struct memory *memory)
+{
+    return RESERVE_FOR_NEW * larder__segment_bytes(&memory->arena);
+}
+
 /** Takes the charge of a large value, where that leaves what emptying segments needs. */
 static inline bool larder__take_for_large(struct memory *memory, uint64_t bytes)
 {
-    return larder__budget_take_leaving(memory->budget, bytes,
-                                       RESERVE_FOR_NEW * larder__segment_bytes(&memory->arena));
+    return larder__budget_take_leaving(memory->budget, bytes, larder__left_for_segments(memory));
 }
 
 /** Makes room for what the visit lacks. No lock is held. @return false when that does not go */
@@ -112,8 +119,14 @@ bool larder__make_room(struct visit *visit);
 /** Makes room for a step of the index. @return false when that does not go */
 bool larder__make_room_for_index(struct memory *memory, struct larder_thread *thread,
                                  uint64_t now_ms);
+/** Makes room for so many bytes, for whoever takes them first. No lock is held. @return false when
+ * that does not go */
+bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
+                           uint64_t bytes);
 /** A segment's worth, where the next ones to store would find none, or the bound was lowered. */
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
+/** A step towards a bound that was lowered. @return true: there is more */
+bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 /** Empties a segment that has much dead in it, if there is one. */
 void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 

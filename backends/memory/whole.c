@@ -21,21 +21,26 @@ enum larder_status larder__call_begin(struct memory *memory, struct call *call)
 
 /* ---- flush --------------------------------------------------------------------------------- */
 
-struct index *larder__index_new(struct memory *memory)
+struct index *larder__index_new(struct memory *memory, bool prepaid)
 {
     struct index *index = aligned_alloc(alignof(struct index), sizeof(*index));
     if (index == NULL)
         return NULL;
     if (larder__index_open(index, memory->budget, memory->index_reserved_bytes,
-                           memory->first_level, memory->index_step_bytes, memory->huge))
+                           memory->first_level, memory->index_step_bytes, memory->huge, prepaid)) {
+        index->left_bytes = larder__left_for_segments(memory);
         return index;
+    }
     free(index);
     return NULL;
 }
 
-static void index_free(struct index *index)
+/* What it was charged pays for the index of the next flush first. */
+static void index_free_locked(struct memory *memory, struct index *index)
 {
-    larder__index_close(index);
+    bool prepaid = memory->guarded.prepaid;
+    memory->guarded.prepaid = true;
+    larder__index_close(index, prepaid ? 0 : larder__index_least_bytes(memory->first_level));
     free(index);
 }
 
@@ -50,7 +55,7 @@ void larder__indexes_reclaim_locked(struct memory *memory, bool all)
             continue;
         }
         *link = index->next;
-        index_free(index);
+        index_free_locked(memory, index);
     }
 }
 
@@ -90,38 +95,46 @@ void larder__drop_all_locked(struct memory *memory, struct index *fresh)
     }
 }
 
-/* At the bound, what is to be dropped anyway makes room. */
-static struct index *fresh_index(struct memory *memory, struct larder_thread *thread)
+/* The one that is paid for already; where a reader keeps an older one, whose charge comes back with
+ * it, another. */
+static struct index *prepaid_index(struct memory *memory)
 {
-    struct visit asking = {.memory = memory,
-                           .thread = thread,
-                           .now_ms = larder__now_ms(memory),
-                           .lacks_index = true};
+    struct index *fresh = NULL;
     pthread_mutex_lock(&memory->growth);
     larder__indexes_reclaim_locked(memory, false);
+    if (memory->guarded.prepaid)
+        fresh = larder__index_new(memory, true);
+    if (fresh != NULL)
+        memory->guarded.prepaid = false;
     pthread_mutex_unlock(&memory->growth);
-    struct index *fresh = larder__index_new(memory);
-    if (fresh != NULL || !larder__make_room(&asking))
-        return fresh;
-    return larder__index_new(memory);
+    return fresh;
+}
+
+static struct index *fresh_index(struct memory *memory, struct larder_thread *thread)
+{
+    struct index *fresh = prepaid_index(memory);
+    if (fresh == NULL && larder__make_room_for(memory, thread, larder__now_ms(memory),
+                                               memory->index_step_bytes))
+        fresh = larder__index_new(memory, false);
+    return fresh;
 }
 
 static enum larder_status flush_all(struct memory *memory, struct larder_thread *thread)
 {
     struct index *fresh = fresh_index(memory, thread);
     if (fresh == NULL)
-        return LARDER_NO_MEMORY;
+        return larder__index(memory) != NULL ? LARDER_NO_MEMORY : LARDER_CLOSED;
     pthread_mutex_lock(&memory->growth);
     larder__stripes_lock(memory);
     bool closed = memory->stripes[0].guarded.closed;
     if (!closed)
         larder__drop_all_locked(memory, fresh);
     larder__stripes_unlock(memory);
+    if (closed)
+        index_free_locked(memory, fresh);
     larder__indexes_reclaim_locked(memory, false);
     pthread_mutex_unlock(&memory->growth);
-    if (closed)
-        index_free(fresh);
-    larder__give_back(memory, UINT32_MAX);
+    (void)larder__give_back(memory, UINT32_MAX);
     return closed ? LARDER_CLOSED : LARDER_OK;
 }
 
@@ -140,6 +153,25 @@ enum larder_status larder__memory_flush(const struct larder_scope *scope)
         atomic_fetch_add_explicit(&memory->arena.flushes, 1, memory_order_relaxed);
     larder__call_end(&call);
     return status;
+}
+
+static uint64_t index_bytes_locked(const struct index *index)
+{
+    return index->region.committed_bytes + index->guarded.overflow.committed_bytes;
+}
+
+uint64_t larder__recount_locked(const struct memory *memory)
+{
+    const struct arena *arena = &memory->arena;
+    uint64_t segments = arena->guarded.fresh - arena->guarded.vacant.count;
+    uint64_t bytes = memory->fixed_bytes + arena->header_bytes + (segments << arena->shift) +
+                     index_bytes_locked(larder__index(memory)) + memory->policy.charged_bytes +
+                     memory->large->guarded.bytes + memory->spaces.guarded.charged_bytes;
+    for (const struct index *old = memory->guarded.retired; old != NULL; old = old->next)
+        bytes += index_bytes_locked(old);
+    if (!memory->guarded.prepaid) /* a part of fixed_bytes, and of an index */
+        bytes -= larder__index_least_bytes(memory->first_level);
+    return bytes;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------- */
@@ -211,6 +243,7 @@ void larder__memory_stats(const struct larder_scope *scope, struct larder_stats_
 /* ---- purge --------------------------------------------------------------------------------- */
 
 #define PURGED_PER_STEP 256u
+#define GIVEN_BACK_PER_STEP 8u /* segments */
 
 enum larder_status larder__memory_purge(const struct larder_scope *scope, uint32_t budget_ms,
                                         uint64_t *next_due_ms)
@@ -223,10 +256,11 @@ enum larder_status larder__memory_purge(const struct larder_scope *scope, uint32
     if (status != LARDER_OK)
         return status;
     bool more = true;
-    do
+    do {
         more = larder__sweep(memory, call.thread, now_ms, PURGED_PER_STEP);
-    while (more && larder_deadline_left_ms(deadline_ns) > 0);
-    larder__give_back(memory, UINT32_MAX);
+        more |= larder__give_back(memory, GIVEN_BACK_PER_STEP);
+        more |= larder__shrink(memory, call.thread, now_ms);
+    } while (more && larder_deadline_left_ms(deadline_ns) > 0);
     uint64_t due_ms = larder__sweep_due_ms(memory);
     larder__call_end(&call);
     if (next_due_ms != NULL)

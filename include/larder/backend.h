@@ -365,6 +365,20 @@ larder_attach(const struct larder_ops *ops, void *self,
               char *message, size_t message_size);
 
 /**
+ * Gives the object that a backend's open made: for operations that only this backend has, which are
+ * its own functions and not rows of the table.
+ *
+ * @param cache    a leaf: what larder_open() and the like gave, no client, namespace or session
+ * @param self     valid until the cache is closed; a shutdown may come at any time, as under a row
+ * @return OK; BAD_ARGUMENT for a cache that is no leaf of this backend; CLOSED
+ *
+ * Threads: any; never blocks.
+ */
+LARDER_API LARDER_MUST_USE enum larder_status
+larder_backend_object(struct larder_cache *cache, const struct larder_backend *backend,
+                      void **self);
+
+/**
  * Opens a cache of the backend that a scheme names, loading its module if need be: what the typed
  * factories of components are made of. Parameters and result as larder_open_backend(); UNSUPPORTED
  * where the component is missing, with a message that names it.

@@ -406,6 +406,17 @@ static void drop_views(struct worker *workers)
             drop_view(&workers[i], j);
 }
 
+/* Headers of segments that were used once, pages of the index and the ghost stay. */
+static void assert_emptied(struct arena *arena, uint64_t empty)
+{
+    uint64_t headers = stat_of(&arena->scope, "max_bytes") / 4096 * 80;
+    assert_int_equal(stat_of(&arena->scope, "items"), 0);
+    assert_int_equal(stat_of(&arena->scope, "segments"), 0);
+    assert_int_equal(stat_of(&arena->scope, "large_bytes"), 0);
+    assert_true(stat_of(&arena->scope, "bytes") <=
+                empty + headers + stat_of(&arena->scope, "ghost_bytes") + 4 * 4096);
+}
+
 static void no_value_is_torn_or_anothers_and_the_bound_holds(void **state)
 {
     static const uint64_t bounds[] = {262144, 2097152};
@@ -428,7 +439,7 @@ static void no_value_is_torn_or_anothers_and_the_bound_holds(void **state)
         assert_true(arena.verified > 0);
         assert_true(stat_of(&arena.scope, "evictions") > 0);
         assert_int_equal(arena.scope.ops->flush(&arena.scope), LARDER_OK);
-        assert_int_equal(stat_of(&arena.scope, "bytes"), empty);
+        assert_emptied(&arena, empty);
         arena.scope.ops->close(arena.scope.self);
     }
 }

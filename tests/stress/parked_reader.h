@@ -23,10 +23,9 @@ struct parked_reader;
 struct parked_reader *parked_in_clock_start(struct larder_cache *cache, struct larder_slice key);
 
 /**
- * Starts a thread that reads `key`, and waits until it stands inside of the read.
- *
- * TO BE FILLED IN with the memory backend's own means (a hook between the beginning of a read and
- * its look-up, in test builds). Until then there is no such place.
+ * Starts a thread that begins to read `key`, a memory cache's, and waits until it stands inside of the
+ * read: in a section of the cache's epochs, with the item in its hands. When it goes on it looks at
+ * every byte of the item once more, which must be what they were.
  * @return NULL when there is no such place
  */
 struct parked_reader *parked_in_read_start(struct larder_cache *cache, struct larder_slice key);

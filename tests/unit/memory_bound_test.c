@@ -8,8 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* of max_bytes, as the options reference has it */
-#define SMALLEST UINT64_C(262144)
+#define SMALLEST LARDER_MEMORY_BYTES_MIN
 
 static void assert_within(struct cache *cache)
 {
@@ -62,6 +61,15 @@ static int fill_up(struct cache *cache, size_t size, int64_t ttl_ms)
     }
     fail_msg("never full");
     return 0;
+}
+
+static void fill_up_evicting(struct cache *cache)
+{
+    char key[32];
+    for (int i = 0; i < 3000; i++) {
+        key_of(key, i);
+        assert_int_equal(cache_set_bytes(cache, key, 'f', 100, 0), LARDER_OK);
+    }
 }
 
 /* One random call. Sizes go to 64 KiB, one in ten over a page. */
@@ -208,6 +216,22 @@ static void with_eviction_off_a_full_cache_refuses(void **state)
     cache_close(&cache);
 }
 
+static void a_full_cache_can_be_flushed(void **state)
+{
+    struct cache cache;
+    (void)state;
+    open_without_eviction(&cache);
+    int stored = fill_up(&cache, 100, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(cache.scope.ops->flush(&cache.scope), LARDER_OK);
+        assert_within(&cache);
+        assert_int_equal(cache_stat(&cache, "items"), 0);
+        int again = fill_up(&cache, 100, 0);
+        assert_true(again >= stored - 40 && again <= stored + 40);
+    }
+    cache_close(&cache);
+}
+
 static void with_eviction_off_what_expired_makes_room(void **state)
 {
     struct cache cache;
@@ -231,7 +255,7 @@ static void a_store_that_finds_no_room_leaves_what_was_there(void **state)
     for (int i = 0; i < 3; i++) {
         char key[32];
         key_of(key, i);
-        assert_int_equal(cache_set_bytes(&cache, key, 'v', 70000, 0), LARDER_OK);
+        assert_int_equal(cache_set_bytes(&cache, key, 'v', 60000, 0), LARDER_OK);
         assert_int_equal(cache_get(&cache, key, &views[i]), LARDER_OK);
     }
     assert_int_equal(cache_set_bytes(&cache, "k", 'n', 120000, 0), LARDER_NO_MEMORY);
@@ -314,7 +338,7 @@ static void open_tightest(struct cache *cache, struct cache *seen)
     static char name[LARDER_NAMESPACE_BYTES_MAX + 1];
     struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
     memset(name, 'n', sizeof(name) - 1);
-    options.max_bytes = option_named("max_bytes")->smallest;
+    options.max_bytes = LARDER_MEMORY_BYTES_MIN;
     options.buckets = option_named("buckets")->largest;
     cache_open(cache, &options);
     cache_in(seen, cache, name);
@@ -358,6 +382,50 @@ static void a_key_over_256_bytes_takes_from_the_longest_value(void **state)
     cache_close(&cache);
 }
 
+static void names_of_namespaces_are_within_the_bound(void **state)
+{
+    static const int evict[] = {1, 0};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+        struct cache cache, seen;
+        char name[32];
+        int taken = 0;
+        enum larder_status status = LARDER_OK;
+        options.max_bytes = SMALLEST;
+        options.evict = (uint64_t)evict[i];
+        cache_open(&cache, &options);
+        uint64_t empty = cache_stat(&cache, "bytes");
+        if (evict[i])
+            fill_up_evicting(&cache);
+        for (; status == LARDER_OK && taken < 10000; taken++) {
+            snprintf(name, sizeof(name), "name%d", taken);
+            cache_in(&seen, &cache, name);
+            status = cache_set(&seen, "k", "v", 0);
+            assert_within(&cache);
+        }
+        assert_int_equal(status, LARDER_NO_MEMORY); /* names are never given up */
+        assert_true(taken > 500 && taken < 10000);
+        assert_true(cache_stat(&cache, "bytes") > empty + 100000);
+        cache_close(&cache);
+    }
+}
+
+static void with_eviction_off_a_flushed_namespace_makes_room(void **state)
+{
+    struct cache cache, seen;
+    (void)state;
+    open_without_eviction(&cache);
+    cache_in(&seen, &cache, "flushed");
+    int stored = fill_up(&seen, 100, 0);
+    assert_int_equal(cache_set_bytes(&cache, "more", 'm', 100, 0), LARDER_NO_MEMORY);
+    assert_int_equal(seen.scope.ops->flush(&seen.scope), LARDER_OK);
+    int again = fill_up(&cache, 100, 0);
+    assert_true(again >= stored - 10);
+    assert_within(&cache);
+    cache_close(&cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,10 +433,13 @@ int main(void)
         cmocka_unit_test(the_longest_value_fits_and_a_longer_one_does_not),
         cmocka_unit_test(a_refused_store_evicts_nothing),
         cmocka_unit_test(with_eviction_off_a_full_cache_refuses),
+        cmocka_unit_test(a_full_cache_can_be_flushed),
         cmocka_unit_test(with_eviction_off_what_expired_makes_room),
         cmocka_unit_test(a_store_that_finds_no_room_leaves_what_was_there),
         cmocka_unit_test(a_view_outlives_the_eviction_of_its_entry),
         cmocka_unit_test(what_is_read_outlives_a_scan),
+        cmocka_unit_test(names_of_namespaces_are_within_the_bound),
+        cmocka_unit_test(with_eviction_off_a_flushed_namespace_makes_room),
         cmocka_unit_test(the_longest_key_fits_the_smallest_cache),
         cmocka_unit_test(a_key_over_256_bytes_takes_from_the_longest_value),
     };

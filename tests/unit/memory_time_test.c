@@ -209,6 +209,155 @@ static void purge_sweeps_and_tells_when_to_come_again(void **state)
     cache_close(&cache);
 }
 
+/* ---- sliding ------------------------------------------------------------------------------- */
+
+static void open_sliding(struct cache *cache)
+{
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    options.bucket_interval_ms = INTERVAL_MS;
+    options.sliding = 1;
+    cache_open(cache, &options);
+}
+
+static enum larder_status hit_by_read(struct cache *cache)
+{
+    return cache_peek(cache, "k", NULL);
+}
+
+static enum larder_status hit_by_get(struct cache *cache)
+{
+    struct larder_value value;
+    enum larder_status status = cache_get(cache, "k", &value);
+    if (value.owner != NULL)
+        value.owner->release(value.owner);
+    return status;
+}
+
+static enum larder_status hit_by_many(struct cache *cache)
+{
+    struct larder_row row;
+    memset(&row, 0, sizeof(row));
+    row.key = larder_text("k");
+    row.status = LARDER_ASKED;
+    struct larder_rows rows = {&row, 1, sizeof(row)};
+    cache->scope.ops->many(&cache->scope, LARDER_MANY_READ, LARDER_SET, &rows);
+    return row.status == LARDER_PARTIAL ? LARDER_OK : row.status;
+}
+
+static enum larder_status hit_by_lease(struct cache *cache)
+{
+    struct larder_lease lease;
+    return cache_lease(cache, "k", 10, &lease);
+}
+
+typedef enum larder_status hit_fn(struct cache *cache);
+static hit_fn *const hits[] = {hit_by_read, hit_by_get, hit_by_many, hit_by_lease};
+#define HITS (sizeof(hits) / sizeof(hits[0]))
+
+static void a_hit_gives_a_sliding_entry_its_ttl_anew(void **state)
+{
+    static const int64_t ttls_ms[] = {8, 100, 4000, HOUR_MS, 40 * DAY_MS};
+    (void)state;
+    for (size_t i = 0; i < sizeof(ttls_ms) / sizeof(ttls_ms[0]); i++)
+        for (size_t j = 0; j < HITS; j++) {
+            struct cache cache;
+            uint64_t ttl_ms = (uint64_t)ttls_ms[i];
+            uint64_t step_ms = (ttl_ms < INTERVAL_MS ? ttl_ms : INTERVAL_MS) / 4;
+            open_sliding(&cache);
+            assert_int_equal(cache_set(&cache, "k", "v", ttls_ms[i]), LARDER_OK);
+            for (int k = 0; k < 20; k++) {
+                manual_clock_advance(&cache.clock, ttl_ms - step_ms);
+                trickle(&cache, 20, 0); /* its segment is looked at meanwhile, and it moves */
+                assert_int_equal(hits[j](&cache), LARDER_OK);
+            }
+            manual_clock_advance(&cache.clock, ttl_ms);
+            assert_int_equal(hits[j](&cache), LARDER_MISS);
+            cache_close(&cache);
+        }
+}
+
+static void what_slides_is_written_four_times_an_interval(void **state)
+{
+    struct cache cache;
+    struct larder_info info = {0};
+    (void)state;
+    open_sliding(&cache);
+    assert_int_equal(cache_set(&cache, "k", "v", HOUR_MS), LARDER_OK);
+    manual_clock_advance(&cache.clock, INTERVAL_MS / 4 - 1);
+    assert_int_equal(cache_peek(&cache, "k", &info), LARDER_OK);
+    assert_int_equal(info.ttl_ms, HOUR_MS - INTERVAL_MS / 4 + 1);
+    manual_clock_advance(&cache.clock, 1);
+    assert_int_equal(cache_peek(&cache, "k", &info), LARDER_OK);
+    assert_int_equal(info.ttl_ms, HOUR_MS);
+    cache_close(&cache);
+}
+
+/* The end has a lower and an upper half: 2^32 ms are 49.7 days. */
+static void what_slides_passes_the_edge_of_49_days(void **state)
+{
+    struct cache cache;
+    (void)state;
+    open_sliding(&cache);
+    assert_int_equal(cache_set(&cache, "k", "v", DAY_MS), LARDER_OK);
+    for (int hours = 0; hours < 24 * 110; hours += 6) {
+        manual_clock_advance(&cache.clock, 6 * (uint64_t)HOUR_MS);
+        trickle(&cache, 5, 0);
+        cache_assert_value(&cache, "k", "v");
+    }
+    manual_clock_advance(&cache.clock, (uint64_t)DAY_MS);
+    assert_int_equal(cache_peek(&cache, "k", NULL), LARDER_MISS);
+    cache_close(&cache);
+}
+
+static void what_has_no_ttl_or_another_slides_accordingly(void **state)
+{
+    struct cache cache;
+    struct larder_info info = {0};
+    struct larder_initial initial = {.value = 1, .ttl_ms = 1000};
+    uint64_t number;
+    (void)state;
+    open_sliding(&cache);
+    assert_int_equal(cache_set(&cache, "for ever", "v", 0), LARDER_OK);
+    assert_int_equal(cache_peek(&cache, "for ever", &info), LARDER_OK);
+    assert_int_equal(info.ttl_ms, LARDER_TTL_FOREVER);
+    assert_int_equal(cache_set(&cache, "k", "v", 1000), LARDER_OK);
+    assert_int_equal(cache_touch(&cache, "k", 5000), LARDER_OK); /* from now on 5 s */
+    assert_int_equal(cache_store(&cache, LARDER_APPEND, "k", "+", 0), LARDER_OK);
+    manual_clock_advance(&cache.clock, 4000);
+    cache_assert_value(&cache, "k", "v+");
+    manual_clock_advance(&cache.clock, 4000);
+    cache_assert_value(&cache, "k", "v+");
+    assert_int_equal(cache_touch(&cache, "k", LARDER_TTL_FOREVER), LARDER_OK);
+    manual_clock_advance(&cache.clock, 99000);
+    cache_assert_value(&cache, "k", "v+");
+    assert_int_equal(cache_count(&cache, "c", LARDER_UP, 1, &initial, &number), LARDER_OK);
+    manual_clock_advance(&cache.clock, 800);
+    assert_int_equal(cache_peek(&cache, "c", NULL), LARDER_OK);
+    manual_clock_advance(&cache.clock, 800);
+    assert_int_equal(cache_peek(&cache, "c", NULL), LARDER_OK);
+    assert_int_equal(cache_set_absent(&cache, "absent", 1000), LARDER_OK);
+    manual_clock_advance(&cache.clock, 800);
+    assert_int_equal(cache_peek(&cache, "absent", NULL), LARDER_ABSENT);
+    manual_clock_advance(&cache.clock, 200);
+    assert_int_equal(cache_peek(&cache, "absent", NULL), LARDER_MISS);
+    cache_close(&cache);
+}
+
+static void without_the_option_nothing_slides(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < HITS; i++) {
+        struct cache cache;
+        open_with_buckets(&cache, 60, INTERVAL_MS);
+        assert_int_equal(cache_set(&cache, "k", "v", 1000), LARDER_OK);
+        manual_clock_advance(&cache.clock, 999);
+        assert_int_equal(hits[i](&cache), LARDER_OK);
+        manual_clock_advance(&cache.clock, 1);
+        assert_int_equal(hits[i](&cache), LARDER_MISS);
+        cache_close(&cache);
+    }
+}
+
 /* Against a model: an array of expiries. */
 static void random_ttls_agree_with_a_model(void **state)
 {
@@ -266,6 +415,11 @@ int main(void)
         cmocka_unit_test(a_key_is_never_harmed_by_its_older_self),
         cmocka_unit_test(storing_one_key_again_and_again_takes_no_memory),
         cmocka_unit_test(purge_sweeps_and_tells_when_to_come_again),
+        cmocka_unit_test(a_hit_gives_a_sliding_entry_its_ttl_anew),
+        cmocka_unit_test(what_slides_is_written_four_times_an_interval),
+        cmocka_unit_test(what_slides_passes_the_edge_of_49_days),
+        cmocka_unit_test(what_has_no_ttl_or_another_slides_accordingly),
+        cmocka_unit_test(without_the_option_nothing_slides),
         cmocka_unit_test(random_ttls_agree_with_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

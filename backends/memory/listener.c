@@ -1,0 +1,32 @@
+/* Telling of evictions. */
+#include "listener.h"
+
+#include "visit.h"
+
+struct listener larder__listener_of(struct memory *memory)
+{
+    struct listener listener = {NULL, NULL};
+    /* relaxed: a hint; whoever set a listener before the entries were stored has its lock first */
+    if (!atomic_load_explicit(&memory->listens, memory_order_relaxed))
+        return listener;
+    pthread_mutex_lock(&memory->listener_lock);
+    listener = memory->listener;
+    pthread_mutex_unlock(&memory->listener_lock);
+    return listener;
+}
+
+void larder__listener_tell(const struct memory *memory, const struct listener *listener,
+                           const struct item *item)
+{
+    struct key key = larder__key_of(item, 0);
+    listener->evicted(listener->context, larder__space_name(&memory->spaces, key.space),
+                      larder_bytes(key.bytes, key.length), larder__item_value(item));
+}
+
+void larder__listener_set(struct memory *memory, larder_memory_evicted_fn *evicted, void *context)
+{
+    pthread_mutex_lock(&memory->listener_lock);
+    memory->listener = (struct listener){evicted, context};
+    atomic_store_explicit(&memory->listens, evicted != NULL, memory_order_relaxed);
+    pthread_mutex_unlock(&memory->listener_lock);
+}

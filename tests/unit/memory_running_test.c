@@ -1,0 +1,294 @@
+/* memory: what may change while it runs: its bound, and who is told of evictions. Through the public
+ * calls, which find their way to the backend. */
+#include <larder/larder.h>
+#include <larder/memory.h>
+#include <larder/null.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "stats.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static struct larder_cache *open_memory(const char *uri)
+{
+    struct larder_cache *cache = NULL;
+    char message[256] = "";
+    assert_int_equal(larder_open(uri, NULL, &cache, message, sizeof(message)), LARDER_OK);
+    return cache;
+}
+
+static enum larder_status set_numbered(struct larder_cache *cache, int number, size_t length)
+{
+    static const char bytes[100000];
+    char key[32];
+    snprintf(key, sizeof(key), "key%d", number);
+    return larder_set(cache, larder_text(key), larder_bytes(bytes, length), LARDER_TTL_FOREVER);
+}
+
+static enum larder_status read_numbered(struct larder_cache *cache, int number)
+{
+    char key[32];
+    snprintf(key, sizeof(key), "key%d", number);
+    return larder_read(cache, larder_text(key), NULL, 0, NULL);
+}
+
+/* ---- the bound ----------------------------------------------------------------------------- */
+
+static void a_raised_bound_counts_at_once(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=1M");
+    (void)state;
+    assert_int_equal(larder_memory_set_max_bytes(cache, 8 * MIB), LARDER_OK);
+    assert_int_equal(stat_of(cache, "max_bytes"), 8 * MIB);
+    for (int i = 0; i < 40000; i++) {
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK);
+        assert_true(stat_of(cache, "bytes") <= 8 * MIB);
+    }
+    assert_int_equal(stat_of(cache, "evictions"), 0);
+    assert_true(stat_of(cache, "bytes") > 4 * MIB);
+    larder_close(cache);
+}
+
+static void after_a_bound_was_lowered_calls_shrink_the_cache(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=8M");
+    (void)state;
+    for (int i = 0; i < 40000; i++)
+        assert_int_equal(set_numbered(cache, i, i % 50 == 0 ? 10000 : 60), LARDER_OK);
+    assert_int_equal(larder_memory_set_max_bytes(cache, 1 * MIB), LARDER_OK);
+    uint64_t before = stat_of(cache, "bytes"), segment = stat_of(cache, "segment_bytes");
+    int calls = 0;
+    for (; stat_of(cache, "bytes") > 1 * MIB && calls < 5000; calls++) {
+        (void)set_numbered(cache, calls, 60);
+        uint64_t bytes = stat_of(cache, "bytes");
+        assert_true(bytes <= before + segment);
+        before = bytes;
+    }
+    assert_true(calls > 100); /* in steps */
+    assert_true(stat_of(cache, "bytes") <= 1 * MIB);
+    for (int i = 0; i < 20000; i++) {
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK);
+        assert_true(stat_of(cache, "bytes") <= 1 * MIB);
+    }
+    larder_close(cache);
+}
+
+static void purge_shrinks_too(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=8M");
+    (void)state;
+    for (int i = 0; i < 60000; i++)
+        assert_int_equal(set_numbered(cache, i, 60), LARDER_OK);
+    assert_int_equal(larder_memory_set_max_bytes(cache, 1 * MIB), LARDER_OK);
+    assert_true(stat_of(cache, "bytes") > 1 * MIB);
+    assert_int_equal(larder_purge(cache, 20000, NULL), LARDER_OK);
+    assert_true(stat_of(cache, "bytes") <= 1 * MIB);
+    assert_true(stat_of(cache, "items") > 1000);
+    larder_close(cache);
+}
+
+static void with_eviction_off_a_lower_bound_takes_nothing_away(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=2M&evict=off");
+    (void)state;
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK);
+    assert_int_equal(larder_memory_set_max_bytes(cache, MIB / 2), LARDER_OK);
+    uint64_t before = stat_of(cache, "bytes");
+    int more = 0; /* what is open is filled */
+    while (more < 100 && set_numbered(cache, 5000 + more, 100) == LARDER_OK)
+        more++;
+    assert_int_equal(set_numbered(cache, 5000 + more, 100), LARDER_NO_MEMORY);
+    assert_true(stat_of(cache, "bytes") <= before);
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(read_numbered(cache, i), LARDER_PARTIAL);
+    assert_int_equal(larder_flush(cache), LARDER_OK);
+    assert_int_equal(set_numbered(cache, 5000, 100), LARDER_OK);
+    assert_true(stat_of(cache, "bytes") <= MIB / 2);
+    larder_close(cache);
+}
+
+static void a_bound_has_its_limits(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=8M");
+    (void)state;
+    assert_int_equal(larder_memory_set_max_bytes(cache, 1 * MIB - 1), LARDER_BAD_ARGUMENT);
+    assert_int_equal(larder_memory_set_max_bytes(cache, 64 * MIB + 1), LARDER_BAD_ARGUMENT);
+    assert_int_equal(larder_memory_set_max_bytes(cache, 0), LARDER_BAD_ARGUMENT);
+    assert_int_equal(stat_of(cache, "max_bytes"), 8 * MIB);
+    assert_int_equal(larder_memory_set_max_bytes(cache, 64 * MIB), LARDER_OK);
+    assert_int_equal(larder_memory_set_max_bytes(cache, 1 * MIB), LARDER_OK);
+    larder_close(cache);
+    cache = open_memory("memory:?max_bytes=256K");
+    assert_int_equal(larder_memory_set_max_bytes(cache, LARDER_MEMORY_BYTES_MIN - 1),
+                     LARDER_BAD_ARGUMENT);
+    assert_int_equal(larder_memory_set_max_bytes(cache, LARDER_MEMORY_BYTES_MIN), LARDER_OK);
+    larder_close(cache);
+}
+
+static void only_a_memory_leaf_has_a_bound_and_a_listener(void **state)
+{
+    struct larder_cache *cache = NULL;
+    (void)state;
+    assert_int_equal(larder_memory_set_max_bytes(NULL, MIB), LARDER_BAD_ARGUMENT);
+    assert_int_equal(larder_memory_on_evicted(NULL, NULL, NULL), LARDER_BAD_ARGUMENT);
+    cache = open_memory("null:");
+    assert_int_equal(larder_memory_set_max_bytes(cache, MIB), LARDER_BAD_ARGUMENT);
+    assert_int_equal(larder_memory_on_evicted(cache, NULL, NULL), LARDER_BAD_ARGUMENT);
+    larder_close(cache);
+    cache = open_memory("memory:?max_bytes=1M");
+    larder_shutdown(cache);
+    assert_int_equal(larder_memory_set_max_bytes(cache, MIB), LARDER_CLOSED);
+    assert_int_equal(larder_memory_on_evicted(cache, NULL, NULL), LARDER_CLOSED);
+    larder_close(cache);
+}
+
+static void without_a_bound_memory_is_taken_as_needed_and_given_back(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=0&huge_pages=off");
+    (void)state;
+    uint64_t empty = stat_of(cache, "bytes");
+    assert_true(stat_of(cache, "max_bytes") > 100 * MIB); /* any machine of today's */
+    assert_true(empty < 16 * MIB);
+    for (int i = 0; i < 300000; i++)
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK);
+    for (int i = 300000; i < 300200; i++)
+        assert_int_equal(set_numbered(cache, i, 100000), LARDER_OK);
+    uint64_t full = stat_of(cache, "bytes");
+    assert_true(full > 50 * MIB && full < 100 * MIB);
+    assert_int_equal(stat_of(cache, "evictions"), 0);
+    for (int i = 0; i < 300200; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "key%d", i);
+        assert_int_equal(larder_delete(cache, larder_text(key), 0), LARDER_OK);
+    }
+    assert_true(stat_of(cache, "bytes") < full / 3);
+    larder_close(cache);
+}
+
+static void a_bound_below_the_smallest_is_refused(void **state)
+{
+    struct larder_cache *cache = NULL;
+    char message[256] = "";
+    (void)state;
+    assert_int_equal(
+        larder_open("memory:?max_bytes=262143", NULL, &cache, message, sizeof(message)),
+        LARDER_BAD_ARGUMENT);
+    assert_non_null(strstr(message, "262144"));
+    cache = open_memory("memory:?max_bytes=262144");
+    larder_close(cache);
+}
+
+/* ---- the listener --------------------------------------------------------------------------- */
+
+struct told {
+    struct larder_cache *cache; /* NULL: it is not used */
+    uint64_t count, of_space, wrong;
+    enum larder_status last;
+};
+
+static void note(void *context, struct larder_slice space, struct larder_slice key,
+                 struct larder_slice value)
+{
+    struct told *told = context;
+    told->count++;
+    if (space.length == 5 && memcmp(space.data, "space", 5) == 0)
+        told->of_space++;
+    else
+        told->wrong += space.length != 0;
+    told->wrong += key.length < 4 || memcmp(key.data, "key", 3) != 0 || value.length != 100;
+    if (told->cache == NULL)
+        return;
+    told->wrong += larder_read(told->cache, key, NULL, 0, NULL) != LARDER_MISS;
+    told->last = larder_set(told->cache, key, value, LARDER_TTL_FOREVER);
+    told->wrong += told->last != LARDER_OK && told->last != LARDER_NO_MEMORY;
+    told->wrong += larder_delete(told->cache, larder_text("none"), 0) != LARDER_MISS;
+}
+
+static void the_listener_is_told_of_each_eviction(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=256K");
+    struct told told = {0};
+    (void)state;
+    assert_int_equal(larder_memory_on_evicted(cache, note, &told), LARDER_OK);
+    for (int i = 0; i < 10000; i++)
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK);
+    assert_true(told.count > 5000);
+    assert_int_equal(told.count, stat_of(cache, "evictions"));
+    assert_int_equal(told.wrong, 0);
+    assert_int_equal(larder_memory_on_evicted(cache, NULL, NULL), LARDER_OK);
+    uint64_t count = told.count;
+    for (int i = 0; i < 10000; i++)
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK);
+    assert_int_equal(told.count, count);
+    larder_close(cache);
+}
+
+static void the_listener_is_told_of_no_other_end(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=1M");
+    struct larder_lease lease;
+    struct told told = {0};
+    struct larder_value value = {0};
+    (void)state;
+    assert_int_equal(larder_memory_on_evicted(cache, note, &told), LARDER_OK);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK); /* overwritten */
+    assert_int_equal(larder_delete(cache, larder_text("key1"), 0), LARDER_OK);
+    assert_int_equal(larder_flush(cache), LARDER_OK);
+    assert_int_equal(told.count, 0);
+    /* evicted, but no values */
+    for (int i = 0; i < 60000; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "none%d", i);
+        if (i % 2 == 0)
+            assert_int_equal(larder_set_absent(cache, larder_text(key), 0), LARDER_OK);
+        else
+            assert_int_equal(larder_lease_get(cache, larder_text(key), 60000, &value, &lease),
+                             LARDER_MISS);
+    }
+    assert_true(stat_of(cache, "evictions") > 0);
+    assert_int_equal(told.count, 0);
+    larder_close(cache);
+}
+
+static void the_listener_may_use_the_cache_that_calls(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=256K");
+    struct told told = {.cache = cache};
+    (void)state;
+    assert_int_equal(larder_memory_on_evicted(cache, note, &told), LARDER_OK);
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(set_numbered(cache, i, 100), LARDER_OK);
+        assert_true(stat_of(cache, "bytes") <= LARDER_MEMORY_BYTES_MIN);
+    }
+    assert_true(told.count > 5000);
+    assert_int_equal(told.wrong, 0);
+    larder_close(cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_raised_bound_counts_at_once),
+        cmocka_unit_test(after_a_bound_was_lowered_calls_shrink_the_cache),
+        cmocka_unit_test(purge_shrinks_too),
+        cmocka_unit_test(with_eviction_off_a_lower_bound_takes_nothing_away),
+        cmocka_unit_test(a_bound_has_its_limits),
+        cmocka_unit_test(only_a_memory_leaf_has_a_bound_and_a_listener),
+        cmocka_unit_test(without_a_bound_memory_is_taken_as_needed_and_given_back),
+        cmocka_unit_test(a_bound_below_the_smallest_is_refused),
+        cmocka_unit_test(the_listener_is_told_of_each_eviction),
+        cmocka_unit_test(the_listener_is_told_of_no_other_end),
+        cmocka_unit_test(the_listener_may_use_the_cache_that_calls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
