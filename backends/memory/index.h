@@ -136,8 +136,8 @@ static inline struct item *larder__chain_find(const struct index *index, const s
         uint64_t tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
         unsigned found = larder__bucket_match(tags0, tags1, larder__tag_of(key->hash));
         for (; found != 0; found &= found - 1) {
-            uint32_t location = atomic_load_explicit(
-                &bucket->locations[__builtin_ctz(found)], memory_order_acquire);
+            uint32_t location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
+                                                     memory_order_acquire);
             struct item *item = larder__item_at(arena, location);
             larder__prefetch_item(item);
             if (location != 0 && larder__item_has_key(item, key))
@@ -176,7 +176,8 @@ struct slot {
 
 /** What an index of its first size takes, in whole pages. */
 size_t larder__index_least_bytes(unsigned level);
-/** @param prepaid  its least bytes were taken from the budget by the caller: they are its charge now
+/** @param prepaid  its least bytes were taken from the budget by the caller: they are its charge
+ * now
  * @return false: no addresses, or not within the bound */
 bool larder__index_open(struct index *index, struct budget *budget, size_t reserved_bytes,
                         unsigned level, size_t step_bytes, bool huge, bool prepaid);

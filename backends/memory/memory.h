@@ -21,7 +21,8 @@
 #include "policy.h"
 #include "space.h"
 
-/* fork takes all of them, and ThreadSanitizer follows no more than 64 locks in one thread's hands. */
+/* fork takes all of them, and ThreadSanitizer follows no more than 64 locks in one thread's hands.
+ */
 #if LARDER_EPOCH_SYMMETRIC
 #define STRIPES_MAX 8u
 #define LANES_MAX 4u
@@ -73,10 +74,10 @@ struct memory {
     struct budget *budget; /* the large store's */
     struct hash_key hash_key;
     struct larder_traits traits;
-    size_t inline_bytes; /* the most that an item takes in a segment */
+    size_t inline_bytes;              /* the most that an item takes in a segment */
     uint64_t bound_least, bound_most; /* what max_bytes may become */
-    uint64_t capacity_bytes; /* the most that one entry may be charged */
-    uint64_t token_mask;     /* makes lease tokens out of versions */
+    uint64_t capacity_bytes;          /* the most that one entry may be charged */
+    uint64_t token_mask;              /* makes lease tokens out of versions */
     bool evicts;
     bool slides; /* each hit gives an entry its TTL anew */
     uint64_t fixed_bytes;
@@ -95,8 +96,8 @@ struct memory {
     struct policy policy;
     uint32_t *wheel_heads;
 
-    pthread_mutex_t growth; /* of the index; see index.h */
-    struct {                /* touched only while holding growth */
+    pthread_mutex_t growth;    /* of the index; see index.h */
+    struct {                   /* touched only while holding growth */
         struct index *retired; /* those that were flushed */
         uint32_t trim_epoch;   /* of the latest merge */
         bool trims;

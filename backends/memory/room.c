@@ -11,9 +11,9 @@
 
 #include "listener.h"
 
-#define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
-#define BOTH_FROM_SCANS 8u      /* from this one on both queues are looked at whatever their share */
-#define WAIT_NS UINT64_C(20000000) /* for readers that stand still */
+#define SCANS_MAX 64u      /* of segments, beside one of each, until room is given up */
+#define BOTH_FROM_SCANS 8u /* from this one on both queues are looked at whatever their share */
+#define WAIT_NS UINT64_C(100000000) /* for readers, who may be off the processor for that long */
 #define SURVIVORS_PERCENT 75u
 #define VACATED_PER_STEP 4u
 
@@ -77,7 +77,6 @@ static struct segment *choose(struct memory *memory, const struct need *need)
     }
     return NULL;
 }
-
 
 enum evicted { EVICTED_NONE, EVICTED_NONE_BUT_SPARED, EVICTED_SOME };
 
@@ -153,7 +152,8 @@ static void make_ghost(struct memory *memory, struct larder_thread *thread, uint
     pthread_mutex_unlock(&memory->growth);
 }
 
-/* ---- where nothing may be evicted: what has ended, and what is dead --------------------------- */
+/* ---- where nothing may be evicted: what has ended, and what is dead ---------------------------
+ */
 
 /* How much of it stays, as far as is known. What was flushed with its namespace is found by looking
  * through it, after all that is known. @return UINT32_MAX: all of it */

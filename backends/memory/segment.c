@@ -166,8 +166,7 @@ static void hint_locked(struct arena *arena)
     if (arena->guarded.swept_due_ms < due_ms)
         due_ms = arena->guarded.swept_due_ms;
     atomic_store_explicit(&arena->due_ms, due_ms, memory_order_relaxed);
-    atomic_store_explicit(&arena->spare,
-                          arena->guarded.free.count + arena->guarded.retired.count,
+    atomic_store_explicit(&arena->spare, arena->guarded.free.count + arena->guarded.retired.count,
                           memory_order_relaxed);
 }
 
@@ -188,14 +187,12 @@ static bool is_half_dead(const struct segment *segment)
 
 static void want_clean_locked(struct arena *arena, uint32_t number)
 {
-    if (arena->guarded.clean_count == CLEAN_RING ||
-        arena->segments[number].state != SEGMENT_SEALED)
+    if (arena->guarded.clean_count == CLEAN_RING || arena->segments[number].state != SEGMENT_SEALED)
         return;
     uint32_t last = (arena->guarded.clean_first + arena->guarded.clean_count++) % CLEAN_RING;
     arena->guarded.to_clean[last] = number;
     atomic_store_explicit(&arena->clean_hint, arena->guarded.clean_count, memory_order_relaxed);
 }
-
 
 /* ---- the life of a segment ----------------------------------------------------------------- */
 
@@ -239,9 +236,9 @@ bool larder__arena_has_room(struct arena *arena, uint32_t reserve)
     pthread_mutex_lock(&arena->lock);
     bool has_room = arena->guarded.free.count > reserve;
     if (!has_room && (arena->guarded.vacant.count > 0 || arena->guarded.fresh < arena->capacity))
-        has_room = larder__budget_has(arena->budget, larder__segment_bytes(arena) +
-                                                         HEADERS_STEP_BYTES +
-                                                         reserve_bytes_locked(arena, reserve));
+        has_room =
+            larder__budget_has(arena->budget, larder__segment_bytes(arena) + HEADERS_STEP_BYTES +
+                                                  reserve_bytes_locked(arena, reserve));
     pthread_mutex_unlock(&arena->lock);
     return has_room;
 }
@@ -442,8 +439,7 @@ static void want_clean(struct arena *arena, uint32_t number)
 
 void larder__segment_lost(struct arena *arena, struct segment *segment, uint32_t bytes)
 {
-    uint32_t before =
-        atomic_fetch_sub_explicit(&segment->live_bytes, bytes, memory_order_relaxed);
+    uint32_t before = atomic_fetch_sub_explicit(&segment->live_bytes, bytes, memory_order_relaxed);
     uint32_t limit = clean_below(segment);
     /* who crosses the limit says so */
     if (__builtin_expect(before >= limit && before - bytes < limit, 0))

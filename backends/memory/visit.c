@@ -102,8 +102,7 @@ static void look(struct visit *visit)
 {
     visit->index = larder__index(visit->memory);
     visit->presence = MISSING;
-    visit->item =
-        larder__slot_find(visit->index, &visit->memory->arena, &visit->key, &visit->slot);
+    visit->item = larder__slot_find(visit->index, &visit->memory->arena, &visit->key, &visit->slot);
     if (visit->item == NULL)
         return;
     if (visit->now_ms < larder__item_expiry_ms(visit->item)) {
@@ -162,8 +161,7 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
             return LARDER_NO_MEMORY;
         }
     }
-    visit->key.hash =
-        larder__hash(&memory->hash_key, name.data, name.length, visit->key.space);
+    visit->key.hash = larder__hash(&memory->hash_key, name.data, name.length, visit->key.space);
     visit->stripe = larder__stripe_of(memory, visit->key.hash);
     if (lock_and_look(visit))
         return LARDER_OK;
@@ -293,9 +291,8 @@ static enum larder_status make_large(struct visit *visit, struct draft *draft)
 {
     struct memory *memory = visit->memory;
     size_t length = draft->head_length + draft->tail_length;
-    if (draft->large != NULL ||
-        (length <= VALUE_INLINE_MAX &&
-         larder__draft_size(draft, &visit->key) <= memory->inline_bytes))
+    if (draft->large != NULL || (length <= VALUE_INLINE_MAX &&
+                                 larder__draft_size(draft, &visit->key) <= memory->inline_bytes))
         return LARDER_OK;
     if (visit->block != NULL && visit->block_item == visit->item) {
         draft->large = visit->block;
@@ -413,8 +410,7 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
 {
     struct memory *memory = visit->memory;
     struct lane *lane = larder__lane_of(memory, visit->thread);
-    struct large *old_large =
-        visit->item != NULL ? larder__item_block(visit->item).large : NULL;
+    struct large *old_large = visit->item != NULL ? larder__item_block(visit->item).large : NULL;
     visit->append =
         larder__append_of(memory, queue_for(visit, draft), draft, &visit->key, visit->now_ms,
                           visit->item != NULL ? RESERVE_FOR_OVERWRITE : RESERVE_FOR_NEW);
@@ -459,8 +455,8 @@ enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
 
 /* ---- small changes ------------------------------------------------------------------------- */
 
-/* In place when it ends later, and slides as before, in the same form: its segment is then looked at
- * too early, which is what that look is for. */
+/* In place when it ends later, and slides as before, in the same form: its segment is then looked
+ * at too early, which is what that look is for. */
 static bool touches_in_place(const struct visit *visit, uint64_t expiry_ms, int64_t ttl_ms)
 {
     const struct item *item = visit->item;
