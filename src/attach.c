@@ -134,8 +134,7 @@ static int can_succeed(const struct larder_backend *backend)
 /* Opens the backend, and says what metadata its options declare. */
 static enum larder_status open_self(struct leaf *leaf, const struct larder_backend *backend,
                                     const void *options, const struct leaf *predecessor,
-                                    uint32_t *metadata,
-                                    const struct larder_message *message)
+                                    uint32_t *metadata, const struct larder_message *message)
 {
     struct larder_message own = *message;
     void *complete = calloc(1, backend->options_size + 1);
@@ -143,8 +142,8 @@ static enum larder_status open_self(struct leaf *leaf, const struct larder_backe
         return LARDER_NO_MEMORY;
     enum larder_status status = larder__options_complete(backend, options, complete, message);
     if (status == LARDER_OK && predecessor != NULL && can_succeed(backend))
-        status = backend->succeed(&leaf->host, complete, predecessor->backend_self, &own,
-                                  &leaf->self);
+        status =
+            backend->succeed(&leaf->host, complete, predecessor->backend_self, &own, &leaf->self);
     else if (status == LARDER_OK)
         status = backend->open(&leaf->host, complete, &own, &leaf->self);
     if (status == LARDER_OK) {

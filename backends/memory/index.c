@@ -292,8 +292,8 @@ static unsigned who_goes(const struct bucket *bucket, const struct item_hashes *
 {
     unsigned used = ~match(bucket, 0) & BUCKET_SLOTS_MASK, going = 0;
     for (unsigned left = used; left != 0; left &= left - 1)
-        __builtin_prefetch(larder__item_at(
-            hashes->arena, location_of(bucket, (unsigned)__builtin_ctz(left))));
+        __builtin_prefetch(
+            larder__item_at(hashes->arena, location_of(bucket, (unsigned)__builtin_ctz(left))));
     for (unsigned left = used; left != 0; left &= left - 1) {
         unsigned number = (unsigned)__builtin_ctz(left);
         const struct item *item = larder__item_at(hashes->arena, location_of(bucket, number));
@@ -339,7 +339,8 @@ static void pull_up(struct index *index, struct bucket *first)
                 return;
             fill(slot, tag_at(bucket, number), location_of(bucket, number));
             uint64_t tags1 = load_tags(first, 1);
-            store_tags(first, 1, (tags1 & ~SEQUENCE_MASK) | ((tags1 + SEQUENCE_ONE) & SEQUENCE_MASK));
+            store_tags(first, 1,
+                       (tags1 & ~SEQUENCE_MASK) | ((tags1 + SEQUENCE_ONE) & SEQUENCE_MASK));
             larder__slot_clear((struct slot){bucket, number});
         }
 }

@@ -203,7 +203,8 @@ struct slot {
 
 /** What an index of its first size takes, in whole pages. */
 size_t larder__index_least_bytes(unsigned level);
-/** @param prepaid  its least bytes were taken from the budget by the caller: they are its charge now
+/** @param prepaid  its least bytes were taken from the budget by the caller: they are its charge
+ * now
  * @return false: no addresses, or not within the bound */
 bool larder__index_open(struct index *index, struct budget *budget, size_t reserved_bytes,
                         unsigned level, size_t step_bytes, bool huge, bool prepaid);

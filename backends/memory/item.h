@@ -43,7 +43,8 @@
 
 /** What expired before the cache was opened: a lease without a value. */
 #define EXPIRY_PAST 1u
-/** A writer is about to decide: whoever finds such an item waits for it. No time, the first is 3. */
+/** A writer is about to decide: whoever finds such an item waits for it. No time, the first is 3.
+ */
 #define EXPIRY_CLAIMED 2u
 
 struct item {
@@ -110,9 +111,10 @@ struct large;
 /** How many bytes the parts take. */
 static inline size_t larder__parts_bytes(unsigned marks)
 {
-    static const uint8_t words_of[64] = {
-        0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  4, 5, 5, 6, 5, 6, 6, 7, 5, 6, 6, 7, 6, 7, 7, 8,
-        4, 5, 5, 6, 5, 6, 6, 7, 5, 6, 6, 7, 6, 7, 7, 8,  8, 9, 9, 10, 9, 10, 10, 11, 9, 10, 10, 11, 10, 11, 11, 12};
+    static const uint8_t words_of[64] = {0, 1, 1, 2,  1, 2,  2,  3,  1, 2,  2,  3,  2,  3,  3,  4,
+                                         4, 5, 5, 6,  5, 6,  6,  7,  5, 6,  6,  7,  6,  7,  7,  8,
+                                         4, 5, 5, 6,  5, 6,  6,  7,  5, 6,  6,  7,  6,  7,  7,  8,
+                                         8, 9, 9, 10, 9, 10, 10, 11, 9, 10, 10, 11, 10, 11, 11, 12};
     return 4u * (size_t)words_of[marks % 64];
 }
 
@@ -159,8 +161,7 @@ static inline uint64_t larder__item_expiry_of(const struct item *item, uint32_t 
 /** When its value ends; UINT64_MAX: never. Of one that is not claimed. */
 static inline uint64_t larder__item_expiry_ms(const struct item *item)
 {
-    return larder__item_expiry_of(item,
-                                  atomic_load_explicit(&item->expiry, memory_order_relaxed));
+    return larder__item_expiry_of(item, atomic_load_explicit(&item->expiry, memory_order_relaxed));
 }
 
 /*
@@ -253,8 +254,8 @@ static inline uint64_t larder__item_hash(const struct hash_key *key, const struc
 struct draft {
     struct item_lease lease; /* token 0: none */
     uint64_t expiry_ms;      /* UINT64_MAX: never */
-    int64_t ttl_ms;          /* above 0: it ends so long after it is found, and at about expiry_ms */
-    struct large *large;     /* NULL: key and value lie in the item */
+    int64_t ttl_ms;      /* above 0: it ends so long after it is found, and at about expiry_ms */
+    struct large *large; /* NULL: key and value lie in the item */
     const unsigned char *head, *tail; /* the value: both, one behind the other */
     size_t head_length, tail_length;
     uint32_t flags;

@@ -40,15 +40,15 @@ static bool has_room(const struct lane *lane, const struct arena *arena,
  * comes due, but segments with next to nothing in them would use up the cache. */
 static bool may_mix(const struct arena *arena, const struct open_segment *open, uint64_t class)
 {
-    return open->class == class || larder__segment_used(open->segment) < larder__segment_bytes(arena) / 2;
+    return open->class == class ||
+           larder__segment_used(open->segment) < larder__segment_bytes(arena) / 2;
 }
 
 static struct item *append_to(struct arena *arena, struct open_segment *open,
                               const struct append *append)
 {
     struct segment *segment = open->segment;
-    unsigned char *begin =
-        larder__segment_begin(arena, larder__segment_number(arena, segment));
+    unsigned char *begin = larder__segment_begin(arena, larder__segment_number(arena, segment));
     uint32_t used_bytes = larder__segment_used(segment);
     struct item *item = (struct item *)(void *)(begin + used_bytes);
     atomic_store_explicit(&segment->used_bytes, used_bytes + (uint32_t)append->bytes,
@@ -104,8 +104,8 @@ struct item *larder__lane_append(struct lane *lane, struct arena *arena,
     if (open->segment != NULL && !takes(lane, arena, open, class, append))
         seal(arena, open);
     if (open->segment == NULL) {
-        open->segment = larder__segment_open(arena, append->queue, lane->number, due_ms,
-                                             append->reserve);
+        open->segment =
+            larder__segment_open(arena, append->queue, lane->number, due_ms, append->reserve);
         open->class = class;
         open->due_ms = due_ms;
         open->weight = 0;

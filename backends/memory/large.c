@@ -60,7 +60,8 @@ static uint32_t fresh_run_locked(struct large_store *store, uint64_t pages)
     return run;
 }
 
-/* One of the class; or fresh addresses; or a longer one. @param class  in: the least; out: its own */
+/* One of the class; or fresh addresses; or a longer one. @param class  in: the least; out: its own
+ */
 static uint32_t take_run(struct large_store *store, uint32_t *class)
 {
     uint32_t wanted = *class;

@@ -29,12 +29,12 @@ struct large {
     size_t value_length;
     uint32_t key_length;
     uint32_t space;
-    _Atomic uint32_t references; /* the item's one, and one for each view */
-    uint32_t first_page, class; /* of its run */
-    uint32_t retired_epoch;     /* guarded by the store's lock, as `next` */
+    _Atomic uint32_t references;   /* the item's one, and one for each view */
+    uint32_t first_page, class;    /* of its run */
+    uint32_t retired_epoch;        /* guarded by the store's lock, as `next` */
     struct large *next, *previous; /* of those in use, or that are retired */
-    bool listed;                /* in use */
-    unsigned char bytes[];      /* key, value */
+    bool listed;                   /* in use */
+    unsigned char bytes[];         /* key, value */
 };
 
 /** Outlives its cache as long as there are views; so does the budget. */
@@ -45,10 +45,10 @@ struct large_store {
     pthread_mutex_t lock; /* innermost, as the arena's */
     struct {              /* touched only while holding lock */
         struct region pages;
-        struct region links;             /* a u32 a page: the next free run of its class */
-        uint32_t fresh;                  /* pages from here on were never used */
-        uint32_t free[LARGE_CLASSES];    /* the first free run of a class, plus 1 */
-        struct large *first; /* of those in use */
+        struct region links;          /* a u32 a page: the next free run of its class */
+        uint32_t fresh;               /* pages from here on were never used */
+        uint32_t free[LARGE_CLASSES]; /* the first free run of a class, plus 1 */
+        struct large *first;          /* of those in use */
         struct large *retired_first, *retired_last;
         uint64_t blocks;
         uint64_t bytes; /* that blocks are charged */

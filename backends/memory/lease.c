@@ -115,11 +115,10 @@ static enum larder_status fill_attempt(struct visit *visit, void *arguments)
     if (!holds(visit, fill->lease))
         return LARDER_CONFLICT;
     visit->needs_lease = true;
-    struct draft draft = {
-        .head = write->value.data,
-        .head_length = write->value.length,
-        .flags = write->flags,
-        .absent = (write->marks & LARDER_WRITE_ABSENT) != 0};
+    struct draft draft = {.head = write->value.data,
+                          .head_length = write->value.length,
+                          .flags = write->flags,
+                          .absent = (write->marks & LARDER_WRITE_ABSENT) != 0};
     larder__draft_expires(visit, &draft, write->ttl_ms);
     return larder__visit_put(visit, &draft);
 }

@@ -27,8 +27,7 @@ static inline void larder__telling_begin(struct telling *telling, const struct m
     thread->telling = telling;
 }
 
-static inline void larder__telling_end(const struct telling *telling,
-                                       struct larder_thread *thread)
+static inline void larder__telling_end(const struct telling *telling, struct larder_thread *thread)
 {
     thread->telling = telling->outer;
 }

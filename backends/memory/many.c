@@ -102,8 +102,7 @@ WIDE_AND_NARROW static void read_group(enum larder_many_kind many, struct group 
         ask_for_items(group);
     }
     for (uint32_t i = 0; i < group->count; i++)
-        group->rows[i]->status =
-            group->index != NULL ? answer(group, many, i) : LARDER_CLOSED;
+        group->rows[i]->status = group->index != NULL ? answer(group, many, i) : LARDER_CLOSED;
     larder_epoch_leave(group->look.thread);
 }
 
@@ -115,10 +114,9 @@ static void answer_rest(const struct larder_scope *scope, enum larder_many_kind 
         struct larder_row *row = group->rows[i];
         if (row->status != LARDER_ASKED)
             continue;
-        row->status = many == LARDER_MANY_GET
-                          ? larder__memory_get(scope, row->key, &row->value)
-                          : larder__memory_read(scope, row->key, row->buffer, row->size,
-                                                &row->value.info);
+        row->status = many == LARDER_MANY_GET ? larder__memory_get(scope, row->key, &row->value)
+                                              : larder__memory_read(scope, row->key, row->buffer,
+                                                                    row->size, &row->value.info);
     }
 }
 

@@ -71,7 +71,9 @@ static const struct larder_traits *memory_traits(const void *self)
 #define SEGMENT_SHIFT_MAX 20u
 #define SEGMENTS_WANTED 1024u /* at the bound: the policy works on whole segments */
 #define ARENA_BYTES_MAX ((UINT64_C(1) << 32) * ITEM_UNIT - (UINT64_C(1) << SEGMENT_SHIFT_MAX))
-#define GROWTH_FACTOR LARDER_MEMORY_GROWTH_FACTOR /* how far the bound may be raised later: addresses are reserved for it */
+#define GROWTH_FACTOR                                                                            \
+    LARDER_MEMORY_GROWTH_FACTOR /* how far the bound may be raised later: addresses are reserved \
+                                   for it */
 #define LARGE_FACTOR 16u
 #define HUGE_BYTES_MIN (UINT64_C(64) << 20)
 #define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
@@ -107,12 +109,11 @@ static struct sizes choose_sizes(const struct larder_memory_options *options)
     if (sizes.segment_shift > SEGMENT_SHIFT_MAX)
         sizes.segment_shift = SEGMENT_SHIFT_MAX;
     sizes.segments = at_most(max_bytes, ARENA_BYTES_MAX) >> sizes.segment_shift;
-    sizes.arena_bytes = max_bytes > ARENA_BYTES_MAX / GROWTH_FACTOR ? ARENA_BYTES_MAX
-                                                                    : max_bytes * GROWTH_FACTOR;
+    sizes.arena_bytes =
+        max_bytes > ARENA_BYTES_MAX / GROWTH_FACTOR ? ARENA_BYTES_MAX : max_bytes * GROWTH_FACTOR;
     sizes.stripe_bits = log2_of(at_most(max_bytes / STRIPE_BYTES, STRIPES_MAX));
     sizes.lanes = 1;
-    while (sizes.lanes < cores && sizes.lanes < LANES_MAX &&
-           sizes.lanes * 64 < sizes.segments)
+    while (sizes.lanes < cores && sizes.lanes < LANES_MAX && sizes.lanes * 64 < sizes.segments)
         sizes.lanes *= 2;
     sizes.huge = options->huge_pages != 0 && max_bytes >= HUGE_BYTES_MIN;
     return sizes;
@@ -178,8 +179,8 @@ static bool allocate_parts(struct memory *memory, const struct sizes *sizes,
     memory->sweep = calloc(1, sizeof(*memory->sweep));
     memory->stripes = new_lines(stripes_size(sizes->stripe_bits));
     memory->lanes = new_lines(sizes->lanes * sizeof(struct lane));
-    memory->wheel_heads = malloc(larder__wheel_heads((uint32_t)options->buckets) *
-                                 sizeof(uint32_t));
+    memory->wheel_heads =
+        malloc(larder__wheel_heads((uint32_t)options->buckets) * sizeof(uint32_t));
     memory->large = larder__large_store_open(
         options->max_bytes, at_most(options->max_bytes, UINT64_C(1) << 40) * LARGE_FACTOR,
         &memory->epoch);
@@ -287,10 +288,9 @@ static enum larder_status memory_open(const struct larder_host *host, const void
     if (given.max_bytes == 0)
         given.max_bytes = half_of_the_machine();
     if (given.max_bytes < LARDER_MEMORY_BYTES_MIN)
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "max_bytes is %llu: it must be 0 or at least %llu",
-                           (unsigned long long)given.max_bytes,
-                           (unsigned long long)LARDER_MEMORY_BYTES_MIN);
+        return larder_fail(
+            message, LARDER_BAD_ARGUMENT, "max_bytes is %llu: it must be 0 or at least %llu",
+            (unsigned long long)given.max_bytes, (unsigned long long)LARDER_MEMORY_BYTES_MIN);
     *self = new_memory(host, &given);
     return *self != NULL ? LARDER_OK : LARDER_NO_MEMORY;
 }
@@ -326,8 +326,7 @@ static void release_bulk(struct memory *memory)
 static bool is_quiet(struct memory *memory)
 {
     uint32_t current = (uint32_t)atomic_load_explicit(&memory->epoch.word, memory_order_relaxed);
-    return larder_calls_are_over(&memory->epoch) &&
-           larder_epoch_oldest(&memory->epoch) == current;
+    return larder_calls_are_over(&memory->epoch) && larder_epoch_oldest(&memory->epoch) == current;
 }
 
 /* @return false: it was closed before */
@@ -347,8 +346,8 @@ static bool close_to_calls(struct memory *memory)
     return closes;
 }
 
-/* Calls of before end, and those that begin find no index any more; then everything is given back but
- * the shell, which says so. Should somebody stand still inside, that waits for close. */
+/* Calls of before end, and those that begin find no index any more; then everything is given back
+ * but the shell, which says so. Should somebody stand still inside, that waits for close. */
 static void memory_shutdown(void *self)
 {
     struct memory *memory = self;

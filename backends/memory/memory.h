@@ -22,7 +22,8 @@
 #include "policy.h"
 #include "space.h"
 
-/* fork takes all of them, and ThreadSanitizer follows no more than 64 locks in one thread's hands. */
+/* fork takes all of them, and ThreadSanitizer follows no more than 64 locks in one thread's hands.
+ */
 #if LARDER_EPOCH_SYMMETRIC
 #define STRIPES_MAX 8u
 #define LANES_MAX 4u
@@ -44,6 +45,7 @@ struct stripe {
     /* Relaxed: changed under lock, read by whoever wants to know about how many there are. */
     _Atomic uint64_t items;
     _Atomic uint64_t live_bytes; /* likewise: of the items that are found */
+    uint64_t died_bytes;         /* guarded by lock: since that was last told, see below */
 };
 
 static inline void larder__stripe_live(struct stripe *stripe, int64_t more)
@@ -78,10 +80,10 @@ struct memory {
     struct budget *budget; /* the large store's */
     struct hash_key hash_key;
     struct larder_traits traits;
-    size_t inline_bytes; /* the most that an item takes in a segment */
+    size_t inline_bytes;              /* the most that an item takes in a segment */
     uint64_t bound_least, bound_most; /* what max_bytes may become */
-    uint64_t capacity_bytes; /* the most that one entry may be charged */
-    uint64_t token_mask;     /* makes lease tokens out of versions */
+    uint64_t capacity_bytes;          /* the most that one entry may be charged */
+    uint64_t token_mask;              /* makes lease tokens out of versions */
     bool evicts;
     bool slides; /* each hit gives an entry its TTL anew */
     uint64_t fixed_bytes;
@@ -102,8 +104,8 @@ struct memory {
     struct policy policy;
     uint32_t *wheel_heads;
 
-    pthread_mutex_t growth; /* of the index; see index.h */
-    struct {                /* touched only while holding growth */
+    pthread_mutex_t growth;    /* of the index; see index.h */
+    struct {                   /* touched only while holding growth */
         struct index *retired; /* those that were flushed */
         uint32_t trim_epoch;   /* of the latest merge */
         bool trims;
@@ -111,7 +113,7 @@ struct memory {
         bool prepaid;  /* the charge of the index that the next flush needs is taken */
     } guarded;
 
-    _Atomic uint32_t cleaned_at; /* segments opened when there was last too little dead to clean */
+    _Atomic uint32_t cleaned_at; /* arena.turnover when there was last too little dead to clean */
     _Atomic uint32_t evicting; /* 1: somebody evicts ahead; a hint */
     _Atomic uint32_t sweeping; /* 1: somebody sweeps. Taken with acquire, given with release: what
                                   the last one left is seen by the next */

@@ -50,8 +50,7 @@ static enum larder_status touching_attempt(struct visit *visit, void *arguments)
         return status;
     if (touching->value != NULL)
         return larder__view(&look, visit->item, touching->value);
-    return larder__copy_value(&look, visit->item, touching->buffer, touching->size,
-                              touching->info);
+    return larder__copy_value(&look, visit->item, touching->buffer, touching->size, touching->info);
 }
 
 static enum larder_status read_touching(const struct larder_scope *scope, struct larder_slice name,

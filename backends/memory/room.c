@@ -14,7 +14,7 @@
 #define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
 #define BOTH_FROM_SCANS 16u     /* from this one on both queues are looked at whatever their share */
 #define COPIES_BOUND_SCANS 32u  /* from this one on only a part of a segment survives */
-#define WAIT_NS UINT64_C(20000000) /* for readers that stand still */
+#define WAIT_NS UINT64_C(100000000) /* for readers, who may be off the processor for that long */
 #define SURVIVORS_PERCENT 75u
 #define VACATED_PER_STEP 4u
 
@@ -78,7 +78,6 @@ static struct segment *choose(struct memory *memory, const struct need *need)
     }
     return NULL;
 }
-
 
 enum evicted { EVICTED_NONE, EVICTED_NONE_BUT_SPARED, EVICTED_SOME };
 
@@ -154,7 +153,8 @@ static void make_ghost(struct memory *memory, struct larder_thread *thread, uint
     pthread_mutex_unlock(&memory->growth);
 }
 
-/* ---- where nothing may be evicted: what has ended, and what is dead --------------------------- */
+/* ---- where nothing may be evicted: what has ended, and what is dead ---------------------------
+ */
 
 /* How much of it stays, as far as is known. What was flushed with its namespace is found by looking
  * through it, after all that is known. @return UINT32_MAX: all of it */
@@ -428,9 +428,9 @@ static bool has_much_dead(struct memory *memory)
 
 void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
-    uint32_t opened = atomic_load_explicit(&memory->arena.opened, memory_order_relaxed);
+    uint32_t turnover = atomic_load_explicit(&memory->arena.turnover, memory_order_relaxed);
     if (__builtin_expect(
-            opened == atomic_load_explicit(&memory->cleaned_at, memory_order_relaxed), 1))
+            turnover == atomic_load_explicit(&memory->cleaned_at, memory_order_relaxed), 1))
         return;
     struct segment *segment = has_much_dead(memory) ? choose_emptiest(memory, now_ms) : NULL;
     if (segment != NULL &&
@@ -438,7 +438,7 @@ void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t
             WORTH_IT(larder__segment_used(segment)))
         segment = NULL;
     if (segment == NULL) {
-        atomic_store_explicit(&memory->cleaned_at, opened, memory_order_relaxed);
+        atomic_store_explicit(&memory->cleaned_at, turnover, memory_order_relaxed);
         return;
     }
     (void)sort_segment(memory, thread, now_ms, segment);

@@ -99,8 +99,7 @@ static void drop(struct scan *scan, struct stripe *stripe, const struct slot *sl
     bool told = evicted && (item->marks & ITEM_ABSENT) == 0 &&
                 scan->now_ms < larder__item_expiry_ms(item); /* no lease without a value */
     /* relaxed: readers may raise it meanwhile, but not from here */
-    atomic_store_explicit(&item->frequency, told ? EVICTED_MARK : ENDED_MARK,
-                          memory_order_relaxed);
+    atomic_store_explicit(&item->frequency, told ? EVICTED_MARK : ENDED_MARK, memory_order_relaxed);
 }
 
 static bool survives(struct scan *scan, uint8_t *frequency, uint8_t *history)

@@ -22,7 +22,7 @@ struct scan {
     uint64_t spared_hash; /* SCAN_EVICT: of the entry that room is made for; it stays */
     bool spares;
     uint32_t others; /* entries that were found beside that one */
-    bool stuck; /* there was no segment for what should move */
+    bool stuck;      /* there was no segment for what should move */
 };
 
 void larder__scan_begin(struct scan *scan, struct memory *memory, struct larder_thread *thread,

@@ -168,8 +168,7 @@ static void hint_locked(struct arena *arena)
     if (due_ms == UINT64_MAX && !larder__epoch_asymmetric)
         due_ms = DUE_NOT_YET;
     atomic_store_explicit(&arena->due_ms, due_ms, memory_order_relaxed);
-    atomic_store_explicit(&arena->spare,
-                          arena->guarded.free.count + arena->guarded.retired.count,
+    atomic_store_explicit(&arena->spare, arena->guarded.free.count + arena->guarded.retired.count,
                           memory_order_relaxed);
 }
 
@@ -204,7 +203,7 @@ struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint
         number = vacant_take_locked(arena, reserve);
     if (number != NO_SEGMENT) {
         start_locked(arena, number, queue, lane, due_ms);
-        atomic_fetch_add_explicit(&arena->opened, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&arena->turnover, 1, memory_order_relaxed);
         hint_locked(arena);
     }
     pthread_mutex_unlock(&arena->lock);
@@ -216,9 +215,9 @@ bool larder__arena_has_room(struct arena *arena, uint32_t reserve)
     pthread_mutex_lock(&arena->lock);
     bool has_room = arena->guarded.free.count > reserve;
     if (!has_room && (arena->guarded.vacant.count > 0 || arena->guarded.fresh < arena->capacity))
-        has_room = larder__budget_has(arena->budget, larder__segment_bytes(arena) +
-                                                         HEADERS_STEP_BYTES +
-                                                         reserve_bytes_locked(arena, reserve));
+        has_room =
+            larder__budget_has(arena->budget, larder__segment_bytes(arena) + HEADERS_STEP_BYTES +
+                                                  reserve_bytes_locked(arena, reserve));
     pthread_mutex_unlock(&arena->lock);
     return has_room;
 }

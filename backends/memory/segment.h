@@ -38,19 +38,19 @@ enum segment_state {
 #define DUE_NOT_YET (UINT64_MAX - 1)
 
 struct segment {
-    uint32_t next, previous; /* in its queue or list; guarded by the arena's lock */
-    struct wheel_link link;  /* likewise */
-    uint32_t used_bytes;     /* while open guarded by its lane's lock, then constant */
+    uint32_t next, previous;     /* in its queue or list; guarded by the arena's lock */
+    struct wheel_link link;      /* likewise */
+    uint32_t used_bytes;         /* while open guarded by its lane's lock, then constant */
     _Atomic uint32_t live_bytes; /* relaxed: of items that are still found; changed under the locks
                                     of their stripes */
-    uint64_t first_end_ms;   /* of its items, the earliest and the latest that ever ends; guarded */
-    uint64_t last_end_ms;    /* as used_bytes */
-    uint32_t retired_epoch;  /* guarded by the arena's lock */
-    uint8_t state;           /* likewise */
-    uint8_t queue;           /* set when it is opened */
-    uint16_t lane;           /* likewise: which lane's it is */
-    bool swept;              /* guarded by the arena's lock: taken because it was due */
-    uint32_t flushes;        /* set when it is opened: of namespaces, until then */
+    uint64_t first_end_ms;  /* of its items, the earliest and the latest that ever ends; guarded */
+    uint64_t last_end_ms;   /* as used_bytes */
+    uint32_t retired_epoch; /* guarded by the arena's lock */
+    uint8_t state;          /* likewise */
+    uint8_t queue;          /* set when it is opened */
+    uint16_t lane;          /* likewise: which lane's it is */
+    bool swept;             /* guarded by the arena's lock: taken because it was due */
+    uint32_t flushes;       /* set when it is opened: of namespaces, until then */
 };
 
 /** A list of segments, first in, first out. */
@@ -75,20 +75,22 @@ struct arena {
         struct segment_list queues[QUEUES];
         struct segment_list free, vacant, retired;
         struct wheel wheel;
-        uint32_t fresh;          /* segments from here on never had memory */
-        uint32_t open[QUEUES];   /* how many are open */
+        uint32_t fresh;        /* segments from here on never had memory */
+        uint32_t open[QUEUES]; /* how many are open */
         uint32_t scanned;
         uint64_t swept_due_ms; /* of the one that is being swept; UINT64_MAX: none is */
     } guarded;
-    _Atomic uint32_t opened; /* relaxed: how many ever were; whoever cleans looks after each */
+    _Atomic uint32_t turnover; /* relaxed: goes up with segments opened and bytes died, now and then:
+                                  whoever cleans looks when it has */
     /* relaxed: when the wheel wants a visit, in ms; UINT64_MAX: nothing waits. A hint that every
      * call reads; stored under the lock. UINT64_MAX also says that
      * readers need no fence: where they do, it is DUE_NOT_YET in its place. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
-    _Atomic uint32_t spare; /* relaxed: how many are free or soon will be; a hint */
+    _Atomic uint32_t spare;   /* relaxed: how many are free or soon will be; a hint */
     _Atomic uint32_t flushes; /* relaxed: of namespaces; older segments may hold what they left */
-    _Atomic uint64_t heavy_bytes[QUEUES]; /* relaxed: of the large values that a queue's items have */
-    uint64_t header_bytes;  /* what the headers are charged; guarded by lock */
+    _Atomic uint64_t
+        heavy_bytes[QUEUES]; /* relaxed: of the large values that a queue's items have */
+    uint64_t header_bytes;   /* what the headers are charged; guarded by lock */
 };
 
 static inline size_t larder__segment_bytes(const struct arena *arena)

@@ -1,21 +1,20 @@
 /*
- * Sliding expiry: a hit gives an entry its TTL anew. It is written at most four times an interval, or
- * a TTL where that is shorter, in place, by readers without a lock. Whatever a writer did to the date
- * meanwhile wins.
+ * Sliding expiry: a hit gives an entry its TTL anew. It is written at most four times an interval,
+ * or a TTL where that is shorter, in place, by readers without a lock. Whatever a writer did to the
+ * date meanwhile wins.
  */
 #include "look.h"
 
 /* The date's upper half can't be changed in place: each 49 days of the cache's time, an entry that
- * slides over that edge becomes another item. Should the stripe be busy or no segment free, the next
- * hit does it. */
+ * slides over that edge becomes another item. Should the stripe be busy or no segment free, the
+ * next hit does it. */
 static void slide_locked(struct memory *memory, struct stripe *stripe, struct item *item,
                          uint64_t now_ms, uint64_t expiry_ms)
 {
     struct slot slot;
     uint64_t hash = larder__item_hash(&memory->hash_key, item);
     uint32_t location = larder__location_of(&memory->arena, item);
-    if (stripe->guarded.closed ||
-        !larder__slot_holds(larder__index(memory), hash, location, &slot))
+    if (stripe->guarded.closed || !larder__slot_holds(larder__index(memory), hash, location, &slot))
         return;
     struct lane *lane = larder__lane_of(memory, larder__own_thread);
     struct key key = larder__key_of(item, hash);
@@ -37,8 +36,7 @@ static void slide_locked(struct memory *memory, struct stripe *stripe, struct it
 static void slide_over_the_edge(struct memory *memory, struct item *item, uint64_t now_ms,
                                 uint64_t expiry_ms)
 {
-    struct stripe *stripe =
-        larder__stripe_of(memory, larder__item_hash(&memory->hash_key, item));
+    struct stripe *stripe = larder__stripe_of(memory, larder__item_hash(&memory->hash_key, item));
     if (pthread_mutex_trylock(&stripe->lock) != 0) /* within a section nobody waits */
         return;
     slide_locked(memory, stripe, item, now_ms, expiry_ms);
@@ -57,7 +55,6 @@ void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_m
     if (expiry_ms >> 32 != larder__part_u32(item, ITEM_FAR))
         slide_over_the_edge(memory, item, now_ms, expiry_ms);
     else /* relaxed: the number is all there is to see */
-        atomic_compare_exchange_strong_explicit(&item->expiry, &old,
-                                                larder__expiry_word(expiry_ms),
+        atomic_compare_exchange_strong_explicit(&item->expiry, &old, larder__expiry_word(expiry_ms),
                                                 memory_order_relaxed, memory_order_relaxed);
 }

@@ -9,8 +9,7 @@
 
 static struct space_table *table_new(uint32_t entries)
 {
-    struct space_table *table =
-        calloc(1, sizeof(*table) + entries * sizeof(table->entries[0]));
+    struct space_table *table = calloc(1, sizeof(*table) + entries * sizeof(table->entries[0]));
     if (table != NULL)
         table->mask = entries - 1;
     return table;
@@ -91,8 +90,7 @@ static uint32_t larger_table_locked(const struct spaces *spaces)
 static uint64_t charge_of(uint32_t table_entries)
 {
     uint64_t table_bytes = sizeof(struct space_table) + table_entries * sizeof(struct space *);
-    return sizeof(struct space) + HEAP_BYTES +
-           (table_entries > 0 ? table_bytes + HEAP_BYTES : 0);
+    return sizeof(struct space) + HEAP_BYTES + (table_entries > 0 ? table_bytes + HEAP_BYTES : 0);
 }
 
 /* @return NULL: no memory */
@@ -155,8 +153,7 @@ static uint32_t add_locked(struct spaces *spaces, struct larder_slice name, uint
         *lacking_bytes = bytes;
         return SPACE_UNKNOWN;
     }
-    const struct space_table *before =
-        atomic_load_explicit(&spaces->table, memory_order_relaxed);
+    const struct space_table *before = atomic_load_explicit(&spaces->table, memory_order_relaxed);
     uint32_t number = make_locked(spaces, name, hash);
     uint64_t unused_bytes = 0;
     if (number == SPACE_UNKNOWN) {

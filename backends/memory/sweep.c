@@ -210,8 +210,7 @@ void larder__housekeeping(struct memory *memory, struct larder_thread *thread, u
     reclaim_large(memory);
 }
 
-void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread,
-                               uint64_t now_ms)
+void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     uint64_t outer = larder_call_begin(&memory->epoch, thread);
     if (larder__index(memory) != NULL)

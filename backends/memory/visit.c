@@ -75,7 +75,13 @@ void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)
     struct segment *segment = larder__segment_of(&memory->arena, item);
     uint32_t bytes = (uint32_t)larder__item_size(item);
     atomic_fetch_sub_explicit(&segment->live_bytes, bytes, memory_order_relaxed);
-    larder__stripe_live(larder__stripe_of(memory, hash), -(int64_t)bytes);
+    struct stripe *stripe = larder__stripe_of(memory, hash);
+    larder__stripe_live(stripe, -(int64_t)bytes);
+    stripe->died_bytes += bytes;
+    if (stripe->died_bytes >= larder__segment_bytes(&memory->arena) / 4) {
+        stripe->died_bytes = 0;
+        atomic_fetch_add_explicit(&memory->arena.turnover, 1, memory_order_relaxed);
+    }
     struct large *large = larder__item_block(item).large;
     if (large != NULL)
         atomic_fetch_sub_explicit(&memory->arena.heavy_bytes[segment->queue], large->charged_bytes,
@@ -104,8 +110,7 @@ static void look(struct visit *visit)
 {
     visit->index = larder__index(visit->memory);
     visit->presence = MISSING;
-    visit->item =
-        larder__slot_find(visit->index, &visit->memory->arena, &visit->key, &visit->slot);
+    visit->item = larder__slot_find(visit->index, &visit->memory->arena, &visit->key, &visit->slot);
     if (visit->item == NULL)
         return;
     if (visit->now_ms < larder__item_expiry_ms(visit->item)) {
@@ -164,8 +169,7 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
             return LARDER_NO_MEMORY;
         }
     }
-    visit->key.hash =
-        larder__hash(&memory->hash_key, name.data, name.length, visit->key.space);
+    visit->key.hash = larder__hash(&memory->hash_key, name.data, name.length, visit->key.space);
     visit->stripe = larder__stripe_of(memory, visit->key.hash);
     if (lock_and_look(visit))
         return LARDER_OK;
@@ -296,9 +300,8 @@ static enum larder_status make_large(struct visit *visit, struct draft *draft)
 {
     struct memory *memory = visit->memory;
     size_t length = draft->head_length + draft->tail_length;
-    if (draft->large != NULL ||
-        (length <= VALUE_INLINE_MAX &&
-         larder__draft_size(draft, &visit->key) <= memory->inline_bytes))
+    if (draft->large != NULL || (length <= VALUE_INLINE_MAX &&
+                                 larder__draft_size(draft, &visit->key) <= memory->inline_bytes))
         return LARDER_OK;
     if (visit->block != NULL && visit->block_item == visit->item) {
         draft->large = visit->block;
@@ -412,8 +415,7 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
 {
     struct memory *memory = visit->memory;
     struct lane *lane = larder__lane_of(memory, visit->thread);
-    struct large *old_large =
-        visit->item != NULL ? larder__item_block(visit->item).large : NULL;
+    struct large *old_large = visit->item != NULL ? larder__item_block(visit->item).large : NULL;
     visit->append =
         larder__append_of(memory, queue_for(visit, draft), draft, &visit->key, visit->now_ms,
                           visit->item != NULL ? RESERVE_FOR_OVERWRITE : RESERVE_FOR_NEW);
@@ -458,8 +460,8 @@ enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
 
 /* ---- small changes ------------------------------------------------------------------------- */
 
-/* In place when it ends later, and slides as before, in the same form: its segment is then looked at
- * too early, which is what that look is for. */
+/* In place when it ends later, and slides as before, in the same form: its segment is then looked
+ * at too early, which is what that look is for. */
 static bool touches_in_place(const struct visit *visit, uint64_t expiry_ms, int64_t ttl_ms)
 {
     const struct item *item = visit->item;

@@ -30,8 +30,8 @@ struct visit {
     struct large *block;     /* made by an attempt that was late, for what is to be stored over
                                 `block_item`; found by nobody */
     const struct item *block_item;
-    bool gives_up_old;       /* where there is no room for old and new, the old one goes first */
-    uint64_t old_bytes;      /* what that would give back of what is lacking */
+    bool gives_up_old;  /* where there is no room for old and new, the old one goes first */
+    uint64_t old_bytes; /* what that would give back of what is lacking */
 };
 
 /** Locks the stripe of a key and looks the key up. @return OK; CLOSED or NO_MEMORY and nothing is
@@ -90,8 +90,8 @@ void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash);
 struct append larder__append_of(const struct memory *memory, enum queue queue,
                                 const struct draft *draft, const struct key *key, uint64_t now_ms,
                                 uint32_t reserve);
-/** Appends a copy of a draft, found by nobody yet, and gives the lane locked; whoever asked makes it
- * found, then unlocks. @return NULL: no segment; nothing is locked */
+/** Appends a copy of a draft, found by nobody yet, and gives the lane locked; whoever asked makes
+ * it found, then unlocks. @return NULL: no segment; nothing is locked */
 struct item *larder__append_locked(struct memory *memory, struct lane *lane,
                                    const struct append *append, const struct draft *draft,
                                    const struct key *key);

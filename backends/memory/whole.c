@@ -26,8 +26,8 @@ struct index *larder__index_new(struct memory *memory, bool prepaid)
     struct index *index = aligned_alloc(alignof(struct index), sizeof(*index));
     if (index == NULL)
         return NULL;
-    if (larder__index_open(index, memory->budget, memory->index_reserved_bytes,
-                           memory->first_level, memory->index_step_bytes, memory->huge, prepaid)) {
+    if (larder__index_open(index, memory->budget, memory->index_reserved_bytes, memory->first_level,
+                           memory->index_step_bytes, memory->huge, prepaid)) {
         index->left_bytes = larder__left_for_segments(memory);
         return index;
     }
@@ -113,8 +113,8 @@ static struct index *prepaid_index(struct memory *memory)
 static struct index *fresh_index(struct memory *memory, struct larder_thread *thread)
 {
     struct index *fresh = prepaid_index(memory);
-    if (fresh == NULL && larder__make_room_for(memory, thread, larder__now_ms(memory),
-                                               memory->index_step_bytes))
+    if (fresh == NULL &&
+        larder__make_room_for(memory, thread, larder__now_ms(memory), memory->index_step_bytes))
         fresh = larder__index_new(memory, false);
     return fresh;
 }
@@ -253,8 +253,10 @@ enum larder_status larder__memory_purge(const struct larder_scope *scope, uint32
     uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), budget_ms);
     uint64_t now_ms = larder__now_ms(memory);
     enum larder_status status = larder__call_begin(memory, &call);
-    if (status != LARDER_OK)
-        return status;
+    if (status == LARDER_CLOSED && next_due_ms != NULL)
+        *next_due_ms = UINT64_MAX;
+    if (status != LARDER_OK) /* one that a reload has retired has nothing to do, and that is well */
+        return status == LARDER_CLOSED ? LARDER_OK : status;
     bool more = true;
     do {
         more = larder__sweep(memory, call.thread, now_ms, PURGED_PER_STEP);

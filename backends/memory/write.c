@@ -42,11 +42,10 @@ static enum larder_status admit(const struct visit *visit, const struct store_ar
 
 static struct draft draft_of(const struct visit *visit, const struct larder_write *write)
 {
-    struct draft draft = {
-        .head = write->value.data,
-        .head_length = write->value.length,
-        .flags = write->flags,
-        .absent = (write->marks & LARDER_WRITE_ABSENT) != 0};
+    struct draft draft = {.head = write->value.data,
+                          .head_length = write->value.length,
+                          .flags = write->flags,
+                          .absent = (write->marks & LARDER_WRITE_ABSENT) != 0};
     larder__draft_expires(visit, &draft, write->ttl_ms);
     return draft;
 }

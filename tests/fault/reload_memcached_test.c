@@ -252,8 +252,8 @@ static void a_replaced_cache_leaves_little_behind(void **state)
         size_t most_bytes;
     } kinds[] = {
         {"a TTL alone", {"null:", "null:?default_ttl=1s"}, 280},
-        {"memory", {"memory:?max_bytes=1M", "memory:?max_bytes=1M&buckets=61"}, 2000},
-        {"memory, 64M", {"memory:?max_bytes=64M", "memory:?max_bytes=64M&buckets=61"}, 14400},
+        {"memory", {"memory:?max_bytes=1M", "memory:?max_bytes=1M&buckets=61"}, 3600},
+        {"memory, 64M", {"memory:?max_bytes=64M", "memory:?max_bytes=64M&buckets=61"}, 3600},
         {"memcached", {plain[0], plain[1]}, 2400},
         {"pooled-memcached", {pooled[0], pooled[1]}, 3000},
     };

@@ -369,9 +369,8 @@ static uint64_t monotonic(void *context)
 static void open_arena(struct arena *arena, uint64_t max_bytes)
 {
     struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
-    struct larder_host host = {.version = LARDER_BACKEND_VERSION,
-                               .size = sizeof(host),
-                               .clock = {monotonic, NULL}};
+    struct larder_host host = {
+        .version = LARDER_BACKEND_VERSION, .size = sizeof(host), .clock = {monotonic, NULL}};
     memset(arena, 0, sizeof(*arena));
     options.max_bytes = max_bytes;
     options.bucket_interval_ms = 10;

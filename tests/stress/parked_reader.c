@@ -108,7 +108,7 @@ static enum larder_status stand_at(struct parked_reader *reader, const struct it
     stand(reader);
     value = larder__item_value(item);
     return value.length == length && sum_of(value.data, length) == before ? LARDER_OK
-                                                                         : LARDER_PROTOCOL;
+                                                                          : LARDER_PROTOCOL;
 }
 
 static void *read_and_stand(void *argument)
@@ -123,8 +123,7 @@ static void *read_and_stand(void *argument)
     struct key key = {.bytes = reader->key.data, .length = reader->key.length};
     key.hash = larder__hash(&memory->hash_key, key.bytes, key.length, 0);
     larder_epoch_enter(&memory->epoch, thread);
-    const struct item *item =
-        larder__index_find(larder__index(memory), &memory->arena, &key);
+    const struct item *item = larder__index_find(larder__index(memory), &memory->arena, &key);
     reader->status = item != NULL ? stand_at(reader, item) : LARDER_MISS;
     larder_epoch_leave(thread);
     sem_post(&reader->stands);

@@ -23,9 +23,9 @@ struct parked_reader;
 struct parked_reader *parked_in_clock_start(struct larder_cache *cache, struct larder_slice key);
 
 /**
- * Starts a thread that begins to read `key`, a memory cache's, and waits until it stands inside of the
- * read: in a section of the cache's epochs, with the item in its hands. When it goes on it looks at
- * every byte of the item once more, which must be what they were.
+ * Starts a thread that begins to read `key`, a memory cache's, and waits until it stands inside of
+ * the read: in a section of the cache's epochs, with the item in its hands. When it goes on it
+ * looks at every byte of the item once more, which must be what they were.
  * @return NULL when there is no such place
  */
 struct parked_reader *parked_in_read_start(struct larder_cache *cache, struct larder_slice key);

@@ -1,6 +1,6 @@
-/* memory when allocation number n fails, for n = 0, 1, 2 ... until none does: of the heap, of addresses
- * (mmap), or of memory for addresses (mprotect). The linker turns the library's calls into those
- * below. */
+/* memory when allocation number n fails, for n = 0, 1, 2 ... until none does: of the heap, of
+ * addresses (mmap), or of memory for addresses (mprotect). The linker turns the library's calls
+ * into those below. */
 #include "memory_fixture.h"
 
 #include <malloc.h>
@@ -17,7 +17,7 @@ extern const struct larder_backend larder_memory_backend;
 
 static long fails_at = -1; /* allocations to go until the one that fails; below 0: none */
 
-static bool fails_on;      /* from then on all of them */
+static bool fails_on; /* from then on all of them */
 
 static bool fails_now(void)
 {
@@ -109,9 +109,8 @@ static void an_open_that_fails_leaves_nothing(void **state)
     int failures = 0;
     (void)state;
     manual_clock_init(&clock);
-    struct larder_host host = {.version = LARDER_BACKEND_VERSION,
-                               .size = sizeof(host),
-                               .clock = manual_clock_of(&clock)};
+    struct larder_host host = {
+        .version = LARDER_BACKEND_VERSION, .size = sizeof(host), .clock = manual_clock_of(&clock)};
     uint64_t heap_before = heap_bytes, mapped_before = mapped_bytes;
     for (; status != LARDER_OK; failures++) {
         void *self = NULL;
@@ -218,8 +217,8 @@ static int fail_each_allocation_of(step_fn *step)
     return failures - 1;
 }
 
-/* What allocates at all: copies of small values for views, and what grows. A store in a segment that
- * is open allocates nothing. */
+/* What allocates at all: copies of small values for views, and what grows. A store in a segment
+ * that is open allocates nothing. */
 static void every_failed_allocation_is_no_memory_and_changes_nothing(void **state)
 {
     (void)state;

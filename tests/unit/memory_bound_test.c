@@ -159,9 +159,9 @@ static void the_longest_value_fits_and_a_longer_one_does_not(void **state)
         assert_int_equal(
             cache.scope.ops->store(&cache.scope, LARDER_CAS, larder_text("k"), &write, &version),
             LARDER_NO_MEMORY);
-        assert_int_equal(
-            cache.scope.ops->store(&cache.scope, LARDER_REPLACE, larder_text("k"), &write, &version),
-            LARDER_NO_MEMORY);
+        assert_int_equal(cache.scope.ops->store(&cache.scope, LARDER_REPLACE, larder_text("k"),
+                                                &write, &version),
+                         LARDER_NO_MEMORY);
         assert_int_equal(cache_version(&cache, "k"), info.version);
         free(bytes);
         assert_within(&cache);

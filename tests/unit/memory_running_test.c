@@ -1,5 +1,5 @@
-/* memory: what may change while it runs: its bound, and who is told of evictions. Through the public
- * calls, which find their way to the backend. */
+/* memory: what may change while it runs: its bound, and who is told of evictions. Through the
+ * public calls, which find their way to the backend. */
 #include <larder/larder.h>
 #include <larder/memory.h>
 #include <larder/null.h>

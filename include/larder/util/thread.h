@@ -1,7 +1,7 @@
 /*
  * A record for each thread that calls, so that it can say what it is reading and count what it does
- * without writing a line that another thread writes. Found by one thread-local pointer; handed on to
- * a new thread when its owner exits; all of them live until the library is unloaded.
+ * without writing a line that another thread writes. Found by one thread-local pointer; handed on
+ * to a new thread when its owner exits; all of them live until the library is unloaded.
  *
  * The first 64 records lie in the library, so that the first call of a thread allocates only when
  * more threads than that are alive. 10^5 threads one after the other use one record.
@@ -20,7 +20,8 @@
 #define LARDER_THREAD_CELLS 64
 
 struct larder_thread {
-    /* What the thread reads at the moment (util/epoch.h); 0: nothing. Written by the thread alone. */
+    /* What the thread reads at the moment (util/epoch.h); 0: nothing. Written by the thread alone.
+     */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t section;
     /* Which domain of epochs the thread's call belongs to, while it writes; 0: none. Likewise. */
     _Atomic uint64_t call;
