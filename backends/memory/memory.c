@@ -78,6 +78,7 @@ static const struct larder_traits *memory_traits(const void *self)
 #define HUGE_BYTES_MIN (UINT64_C(64) << 20)
 #define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 #define STRIPE_BYTES (UINT64_C(1) << 16)
+#define TOLD_BYTES_MIN 4096u
 
 struct sizes {
     unsigned segment_shift;
@@ -238,6 +239,10 @@ static void init_rest(struct memory *memory, const struct sizes *sizes,
         memory->bound_least = LARDER_MEMORY_BYTES_MIN;
     memory->bound_most = at_most(options->max_bytes, UINT64_MAX / GROWTH_FACTOR) * GROWTH_FACTOR;
     memory->evicts = options->evict != 0;
+    /* adding up what is alive takes a look at every stripe: not too often, and not too late */
+    memory->told_bytes = larder__segment_bytes(&memory->arena) >> (memory->stripe_bits / 2 + 2);
+    if (memory->told_bytes < TOLD_BYTES_MIN)
+        memory->told_bytes = TOLD_BYTES_MIN;
     memory->slides = options->sliding != 0;
     memory->token_mask = larder_random();
     memory->traits = make_traits(memory);

@@ -45,7 +45,7 @@ struct stripe {
     /* Relaxed: changed under lock, read by whoever wants to know about how many there are. */
     _Atomic uint64_t items;
     _Atomic uint64_t live_bytes; /* likewise: of the items that are found */
-    uint64_t died_bytes;         /* guarded by lock: since that was last told, see below */
+    uint64_t died_bytes;         /* guarded by lock: since arena.turnover was last raised */
 };
 
 static inline void larder__stripe_live(struct stripe *stripe, int64_t more)
@@ -84,6 +84,7 @@ struct memory {
     uint64_t bound_least, bound_most; /* what max_bytes may become */
     uint64_t capacity_bytes;          /* the most that one entry may be charged */
     uint64_t token_mask;              /* makes lease tokens out of versions */
+    uint64_t told_bytes;     /* how many die in a stripe before arena.turnover is raised */
     bool evicts;
     bool slides; /* each hit gives an entry its TTL anew */
     uint64_t fixed_bytes;

@@ -57,7 +57,7 @@ static void seal_all(struct memory *memory)
 /* Who evicts, and how far it may go. */
 struct need {
     uint32_t scans;              /* how many were in vain */
-    const uint64_t *spared_hash; /* of the entry that room is made for; NULL: none */
+    const struct key *spared; /* the entry that room is made for; NULL: none */
     bool seals; /* also what is open, where the latest entries are. Not for what nobody waits for:
                    an entry outlives the call that stored it. */
 };
@@ -97,10 +97,7 @@ static enum evicted evict_segment(struct memory *memory, struct larder_thread *t
     larder__scan_begin(&scan, memory, thread, segment, SCAN_EVICT, now_ms);
     if (need->scans >= COPIES_BOUND_SCANS)
         scan.survivors_max_bytes = larder__segment_used(segment) / 100 * SURVIVORS_PERCENT;
-    if (need->spared_hash != NULL) {
-        scan.spares = true;
-        scan.spared_hash = *need->spared_hash;
-    }
+    scan.spared = need->spared;
     while (!larder__scan_step(&scan, UINT32_MAX))
         continue;
     larder__scan_end(&scan);
@@ -287,26 +284,26 @@ static bool wait_for_readers(struct visit *visit)
 
 #define SPARED_SCANS_MAX 8u /* in a row, that found nothing but the entry itself */
 
-static bool give_up_something(struct visit *visit, uint32_t scans, const uint64_t *spared_hash,
+static bool give_up_something(struct visit *visit, uint32_t scans, const struct key *spared,
                               uint32_t *spared_scans)
 {
     struct memory *memory = visit->memory;
     if (!memory->evicts)
         return tidy_segment(memory, visit->thread, visit->now_ms);
-    struct need need = {scans, spared_hash, true};
+    struct need need = {scans, spared, true};
     enum evicted evicted = evict_segment(memory, visit->thread, visit->now_ms, &need);
     *spared_scans = evicted == EVICTED_NONE_BUT_SPARED ? *spared_scans + 1 : 0;
     return evicted != EVICTED_NONE && *spared_scans < SPARED_SCANS_MAX;
 }
 
-static bool try_to_make_room(struct visit *visit, const uint64_t *spared_hash)
+static bool try_to_make_room(struct visit *visit, const struct key *spared)
 {
     uint32_t most = scans_max(visit->memory), spared_scans = 0;
     for (uint32_t scans = 0; scans < most; scans++) {
         reclaim(visit->memory);
         if (is_there(visit))
             return true;
-        if (is_on_its_way(visit) || !give_up_something(visit, scans, spared_hash, &spared_scans))
+        if (is_on_its_way(visit) || !give_up_something(visit, scans, spared, &spared_scans))
             break;
     }
     return wait_for_readers(visit);
@@ -324,13 +321,13 @@ static bool old_one_helps(const struct visit *visit)
 /* The entry itself is the last to go, and only for a plain store. */
 bool larder__make_room(struct visit *visit)
 {
-    const uint64_t *spared_hash = visit->item != NULL ? &visit->key.hash : NULL;
-    struct need need = {0, spared_hash, true};
+    const struct key *spared = visit->item != NULL ? &visit->key : NULL;
+    struct need need = {0, spared, true};
     if (visit->memory->evicts)
         make_ghost(visit->memory, visit->thread, visit->now_ms, &need);
-    if (try_to_make_room(visit, spared_hash))
+    if (try_to_make_room(visit, spared))
         return true;
-    return spared_hash != NULL && old_one_helps(visit) && try_to_make_room(visit, NULL);
+    return spared != NULL && old_one_helps(visit) && try_to_make_room(visit, NULL);
 }
 
 bool larder__make_room_for_index(struct memory *memory, struct larder_thread *thread,

@@ -127,7 +127,8 @@ static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned
         drop(scan, stripe, &slot, scanned, false);
         return true;
     }
-    if (scan->spares && scanned->hash == scan->spared_hash)
+    if (scan->spared != NULL && scanned->hash == scan->spared->hash &&
+        larder__item_has_key(item, scan->spared))
         return relocate(scan, &slot, item, scanned->hash, queue, frequency, history);
     scan->others++;
     if (scan->reason == SCAN_SORT)

@@ -19,8 +19,7 @@ struct scan {
     /* SCAN_EVICT in the main queue: when more has survived, nothing does that was not hit twice */
     uint32_t survivors_max_bytes;
     uint32_t survived_bytes;
-    uint64_t spared_hash; /* SCAN_EVICT: of the entry that room is made for; it stays */
-    bool spares;
+    const struct key *spared; /* SCAN_EVICT: the entry that room is made for stays; NULL: none */
     uint32_t others; /* entries that were found beside that one */
     bool stuck;      /* there was no segment for what should move */
 };

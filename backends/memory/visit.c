@@ -78,7 +78,7 @@ void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)
     struct stripe *stripe = larder__stripe_of(memory, hash);
     larder__stripe_live(stripe, -(int64_t)bytes);
     stripe->died_bytes += bytes;
-    if (stripe->died_bytes >= larder__segment_bytes(&memory->arena) / 4) {
+    if (stripe->died_bytes >= memory->told_bytes) {
         stripe->died_bytes = 0;
         atomic_fetch_add_explicit(&memory->arena.turnover, 1, memory_order_relaxed);
     }

@@ -212,7 +212,8 @@ static void many_short_lives_leave_nothing_behind(void **state)
     size_t heap = mallinfo2().uordblks;
     for (uint32_t i = 0; i < SHORT_LIVED; i += AT_ONCE)
         live_at_once(cache, i);
-    assert_true(stat_of(cache, "bytes") <= bytes + bytes / 10);
+    /* a fifth may be dead, and some segments are spare */
+    assert_true(stat_of(cache, "bytes") <= bytes + bytes / 3);
     if (!SANITIZED)
         assert_true(mallinfo2().uordblks < heap + MIB);
     larder_close(cache);
