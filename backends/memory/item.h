@@ -199,7 +199,8 @@ static inline uint32_t larder__expiry_word(uint64_t expiry_ms)
 static inline void larder__item_date(struct item *item, uint64_t expiry_ms)
 {
     uint64_t half = (item->marks & ITEM_FAR) != 0 ? larder__part_u32(item, ITEM_FAR) : 0;
-    uint32_t low = expiry_ms >> 32 == half ? larder__expiry_word(expiry_ms) : UINT32_MAX;
+    bool fits = expiry_ms >> 32 == half || (expiry_ms == UINT64_MAX && half == 0);
+    uint32_t low = fits ? larder__expiry_word(expiry_ms) : UINT32_MAX;
     /* release: pairs with the acquire of larder__item_is_claimed() */
     atomic_store_explicit(&item->expiry, low, memory_order_release);
 }

@@ -473,6 +473,25 @@ static bool touches_in_place(const struct visit *visit, uint64_t expiry_ms, int6
            expiry_ms >> 32 == larder__part_u32(item, ITEM_FAR);
 }
 
+static enum larder_status touch_in_place(struct visit *visit, int64_t ttl_ms)
+{
+    visit->lacks_segment = visit->lacks_index = false;
+    visit->lacking_bytes = 0;
+    if (!claim(visit))
+        return LARDER_NO_MEMORY; /* and late: it is tried again */
+    date(visit, visit->item, ttl_ms);
+    return LARDER_OK;
+}
+
+/* What ends earlier, or at last, in the same form: where there is no room for another item. Its
+ * segment may then be looked at too late, and its memory come back with that. */
+static bool fits_in_place(const struct visit *visit, uint64_t expiry_ms)
+{
+    uint32_t half = larder__part_u32(visit->item, ITEM_FAR);
+    return !visit->memory->slides &&
+           (expiry_ms >> 32 == half || (expiry_ms == UINT64_MAX && half == 0));
+}
+
 /* Else as another item. */
 enum larder_status larder__visit_touch(struct visit *visit, int64_t ttl_ms)
 {
@@ -480,17 +499,16 @@ enum larder_status larder__visit_touch(struct visit *visit, int64_t ttl_ms)
     uint64_t expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, ttl_ms);
     if (expiry_ms == larder__item_expiry_ms(item) && larder__part_u32(item, ITEM_SLIDES) == 0)
         return LARDER_OK;
-    if (touches_in_place(visit, expiry_ms, ttl_ms)) {
-        if (!claim(visit))
-            return LARDER_NO_MEMORY;
-        date(visit, item, ttl_ms);
-        return LARDER_OK;
-    }
+    if (touches_in_place(visit, expiry_ms, ttl_ms))
+        return touch_in_place(visit, ttl_ms);
     struct draft draft;
     larder__draft_of_item(item, &draft);
     draft.lease = larder__item_lease(item);
     larder__draft_expires(visit, &draft, ttl_ms);
-    return larder__visit_put(visit, &draft);
+    enum larder_status status = larder__visit_put(visit, &draft);
+    return status == LARDER_NO_MEMORY && !visit->late && fits_in_place(visit, expiry_ms)
+               ? touch_in_place(visit, ttl_ms)
+               : status;
 }
 
 /* As unique as versions are, and not to be guessed without having seen one. */
