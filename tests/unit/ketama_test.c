@@ -58,6 +58,8 @@ static void compare(const struct list *list, memcached_behavior_t behaviour,
     for (unsigned i = 0; i < KEYS; i++) {
         char key[64];
         int length = snprintf(key, sizeof(key), i % 4 == 0 ? "caf\xc3\xa9:%u:\xff" : "user:%u", i);
+        if (i % 9 == 0) /* a point of the ring itself */
+            length = snprintf(key, sizeof(key), "10.0.0.0-%u", i % 100);
         uint32_t ours = larder_placement_of(ring, larder_bytes(key, (size_t)length));
         uint32_t theirs = memcached_generate_hash(peer, key, (size_t)length);
         if (ours != theirs)

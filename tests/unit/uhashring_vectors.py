@@ -15,7 +15,9 @@ LISTS = [
 
 
 def key_of(number):
-    """Plain ones, and some beyond ASCII."""
+    """Plain ones, some beyond ASCII, and some that hash to a point of the ring itself."""
+    if number % 11 == 0:
+        return f"10.0.0.1:11211-{number % 160}"
     return f"clé:{number}" if number % 7 == 0 else f"key:{number}"
 
 
