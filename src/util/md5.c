@@ -67,7 +67,7 @@ static void absorb(uint32_t state[4], const unsigned char *block)
         state[i] += v[i];
 }
 
-void md5_digest(const void *data, size_t length, unsigned char digest[MD5_BYTES])
+void larder__md5(const void *data, size_t length, unsigned char digest[MD5_BYTES])
 {
     uint32_t state[4] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
     unsigned char tail[2 * BLOCK_BYTES] = {0};

@@ -8,6 +8,6 @@
 #define MD5_BYTES 16u
 
 /** Source: RFC 1321. */
-void md5_digest(const void *data, size_t length, unsigned char digest[MD5_BYTES]);
+void larder__md5(const void *data, size_t length, unsigned char digest[MD5_BYTES]);
 
 #endif

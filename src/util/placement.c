@@ -107,7 +107,7 @@ uint32_t larder_placement_of(const struct larder_placement *placement, struct la
     case LARDER_PLACEMENT_CALLER:
         return placement->place(placement->context, key, placement->count) % placement->count;
     default:
-        return ring_place(placement, key);
+        return larder__ring_place(placement, key);
     }
 }
 
@@ -136,8 +136,8 @@ static int server_valid(const struct larder_placement_options *options, size_t i
 static int same_name(const struct larder_placement_options *options, size_t a, size_t b)
 {
     char first[NAME_BYTES], second[NAME_BYTES];
-    size_t length = server_name(options->method, &options->servers[a], first);
-    return length == server_name(options->method, &options->servers[b], second) &&
+    size_t length = larder__placement_name(options->method, &options->servers[a], first);
+    return length == larder__placement_name(options->method, &options->servers[b], second) &&
            memcmp(first, second, length) == 0;
 }
 
@@ -164,7 +164,7 @@ static void take_seats(struct larder_placement *placement,
 {
     char name[NAME_BYTES];
     for (uint32_t i = 0; i < placement->count; i++) {
-        size_t length = server_name(options->method, &options->servers[i], name);
+        size_t length = larder__placement_name(options->method, &options->servers[i], name);
         placement->seats[i].weight = options->servers[i].weight;
         placement->seats[i].seed = hash_of(larder_bytes(name, length));
         placement->weighted |= options->servers[i].weight != 1;
@@ -189,7 +189,7 @@ enum larder_status larder_placement_create(const struct larder_placement_options
     take_seats(made, options);
     enum larder_status status = LARDER_OK;
     if (options->method <= LARDER_PLACEMENT_UHASHRING)
-        status = ring_make(made, options);
+        status = larder__ring_make(made, options);
     if (status != LARDER_OK) {
         free(made);
         return status;

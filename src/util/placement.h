@@ -34,11 +34,11 @@ struct larder_placement { /* constant but for the count of its references */
 };
 
 /** What a server is called on the ring of a method. @return the length */
-size_t server_name(enum larder_placement_method method,
-                   const struct larder_placement_server *server, char name[NAME_BYTES]);
+size_t larder__placement_name(enum larder_placement_method method,
+                              const struct larder_placement_server *server, char name[NAME_BYTES]);
 /** @return OK; TOO_LARGE; NO_MEMORY */
-enum larder_status ring_make(struct larder_placement *placement,
-                             const struct larder_placement_options *options);
-uint32_t ring_place(const struct larder_placement *placement, struct larder_slice key);
+enum larder_status larder__ring_make(struct larder_placement *placement,
+                                     const struct larder_placement_options *options);
+uint32_t larder__ring_place(const struct larder_placement *placement, struct larder_slice key);
 
 #endif

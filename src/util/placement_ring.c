@@ -34,8 +34,8 @@ static size_t name_address(enum larder_placement_method method,
     return (size_t)length;
 }
 
-size_t server_name(enum larder_placement_method method,
-                   const struct larder_placement_server *server, char name[NAME_BYTES])
+size_t larder__placement_name(enum larder_placement_method method,
+                              const struct larder_placement_server *server, char name[NAME_BYTES])
 {
     if (server->identity.length == 0)
         return name_address(method, server, name);
@@ -91,7 +91,7 @@ static struct point hash_key(enum larder_placement_method method, struct larder_
         point.high = (uint64_t)hash_byte_by_byte(key.data, key.length) << 32;
         return point;
     }
-    md5_digest(key.data, key.length, digest);
+    larder__md5(key.data, key.length, digest);
     point.high = (uint64_t)little_endian(digest) << 32;
     if (method == LARDER_PLACEMENT_UHASHRING) {
         point.high = big_endian(digest);
@@ -134,7 +134,7 @@ static void add_server(struct larder_placement *placement,
 {
     char name[NAME_BYTES], text[NAME_BYTES + 16];
     unsigned char digest[MD5_BYTES];
-    size_t name_length = server_name(options->method, &options->servers[server], name);
+    size_t name_length = larder__placement_name(options->method, &options->servers[server], name);
     int plain = placement->method == LARDER_PLACEMENT_KETAMA && !placement->weighted;
     int whole = placement->method == LARDER_PLACEMENT_UHASHRING;
     uint32_t names = (uint32_t)points_of(placement, server) / (plain || whole ? 1 : 4);
@@ -144,7 +144,7 @@ static void add_server(struct larder_placement *placement,
             add_point(placement, (uint64_t)hash_byte_by_byte(text, length) << 32, 0, server);
             continue;
         }
-        md5_digest(text, length, digest);
+        larder__md5(text, length, digest);
         if (whole)
             add_point(placement, big_endian(digest), big_endian(digest + 8), server);
         for (unsigned j = 0; j < 4 && !whole; j++)
@@ -167,8 +167,8 @@ static int compare_points(const void *first, const void *second)
     return order != 0 ? order : a->server < b->server ? -1 : a->server > b->server;
 }
 
-enum larder_status ring_make(struct larder_placement *placement,
-                             const struct larder_placement_options *options)
+enum larder_status larder__ring_make(struct larder_placement *placement,
+                                     const struct larder_placement_options *options)
 {
     uint64_t points = 0;
     for (uint32_t i = 0; i < placement->count; i++)
@@ -187,7 +187,7 @@ enum larder_status ring_make(struct larder_placement *placement,
 /* ---- placing ------------------------------------------------------------------------------- */
 
 /* The first point at or behind the key's; of uhashring behind it. */
-uint32_t ring_place(const struct larder_placement *placement, struct larder_slice key)
+uint32_t larder__ring_place(const struct larder_placement *placement, struct larder_slice key)
 {
     const struct point wanted = hash_key(placement->method, key);
     int behind = placement->method == LARDER_PLACEMENT_UHASHRING;

@@ -23,7 +23,10 @@ enum leaf {
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,
     LEAF_POOLED_TEXT,
-    LEAF_POOLED_BINARY
+    LEAF_POOLED_BINARY,
+    LEAF_META,
+    LEAF_META_TCP,
+    LEAF_META_THREE /* on three servers */
 };
 
 enum shape {

@@ -31,6 +31,10 @@ const struct cache_kind cache_kinds[] = {
     {"memcached binary namespace", LEAF_MEMCACHED, 1, 0, "&binary=on"},
     {"pooled binary session", LEAF_POOLED, 0, 1, "&binary=on"},
     {"pooled namespace", LEAF_POOLED, 1, 0, ""},
+#ifdef LARDER_WITH_META
+    {"meta", LEAF_META, 0, 0, ""},
+    {"meta namespace session", LEAF_META, 1, 1, ""},
+#endif
 #endif
 };
 /* clang-format on */
@@ -73,12 +77,15 @@ static void servers_stop(void)
     memcached_server_stop(servers[1]);
 }
 
-/* memcached on one server, pooled on two: then the adapter places keys. */
+/* memcached on one server, the others on two: then the adapter places keys. */
 void cache_uri(enum leaf leaf, const char *options, char *uri, size_t size)
 {
     const char *first = memcached_server_path(servers[0]);
     if (leaf == LEAF_MEMCACHED)
         snprintf(uri, size, "memcached://%s?exclusive=on&timeout=5s%s", first, options);
+    else if (leaf == LEAF_META)
+        snprintf(uri, size, "meta://%s,%s?exclusive=on&timeout=5s&size=2%s", first,
+                 memcached_server_path(servers[1]), options);
     else
         snprintf(uri, size, "pooled-memcached://%s,%s?exclusive=on&timeout=5s&size=2%s", first,
                  memcached_server_path(servers[1]), options);

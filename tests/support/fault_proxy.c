@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "scripted_server.h"
@@ -154,24 +153,13 @@ static int wait_and_move(struct passage *passage)
     return 1;
 }
 
-static int dial(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    if (descriptor >= 0 &&
-        connect(descriptor, (const struct sockaddr *)&address, sizeof(address)) == 0)
-        return descriptor;
-    if (descriptor >= 0)
-        close(descriptor);
-    return -1;
-}
-
 static void serve(void *context, int descriptor, unsigned number)
 {
     struct fault_proxy *proxy = context;
-    struct passage passage = {
-        .proxy = proxy, .ends = {descriptor, dial(proxy->path)}, .number = number, .armed = 0};
+    struct passage passage = {.proxy = proxy,
+                              .ends = {descriptor, scripted_dial(proxy->path)},
+                              .number = number,
+                              .armed = 0};
     if (passage.ends[FAULT_REPLY] < 0)
         return;
     while (wait_and_move(&passage))

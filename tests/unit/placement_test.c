@@ -66,7 +66,7 @@ static void assert_md5(const char *text, const char *expected)
 {
     unsigned char digest[MD5_BYTES];
     char hex[2 * MD5_BYTES + 1];
-    md5_digest(text, strlen(text), digest);
+    larder__md5(text, strlen(text), digest);
     for (size_t i = 0; i < MD5_BYTES; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     assert_string_equal(hex, expected);

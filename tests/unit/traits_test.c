@@ -62,7 +62,7 @@ static void a_short_buffer_gets_the_start_and_the_length_of_the_whole(void **sta
 /* ---- the page ------------------------------------------------------------------------------ */
 
 static const char *const uris[] = {
-    "memory:", "null:", "memcached:", "memcached:?binary=on", "pooled-memcached:",
+    "memory:", "null:", "memcached:", "memcached:?binary=on", "pooled-memcached:", "meta:",
 };
 
 static void write_one(FILE *page, const char *name, struct larder_cache *cache)
@@ -104,6 +104,7 @@ static char *generate(size_t *length)
     }
     write_namespace(page, "memory:");
     write_namespace(page, "memcached:");
+    write_namespace(page, "meta:");
     fclose(page);
     return text;
 }
