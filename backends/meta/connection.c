@@ -25,7 +25,7 @@
 #define PATIENCE_MS 20u
 #define KEEPIDLE_S 60
 
-enum state { AT_LINE, IN_VALUE, AT_END };
+enum state { AT_LINE = 0, IN_VALUE, AT_END };
 
 /* ---- dialling ------------------------------------------------------------------------------ */
 

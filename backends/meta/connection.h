@@ -66,11 +66,17 @@ struct exchange {
     int partial;                  /* the first bytes of one more have come */
     enum larder_meta_cause cause; /* why the last reply ended the connection */
     /* the value that is on its way */
-    int state;
+    int state; /* 0: none is */
     char *sink;
     size_t sink_left;
     size_t value_left;
 };
+
+/** 1 while the value of a reply that was taken is not all there. */
+static inline int exchange_in_value(const struct exchange *exchange)
+{
+    return exchange->state != 0;
+}
 
 enum connection_step {
     STEP_OVER,    /* all replies are there, and nothing else is */

@@ -16,6 +16,9 @@
 #define BATCH_ROWS 4096u
 /* Of a request beside its key: flags, numbers, line ends. */
 #define REQUEST_BYTES 128u
+/* Keys and bytes of one classic line: the server works on a line in one go. */
+#define LINE_KEYS 1000u
+#define LINE_BYTES 60000u
 /* A value up to this length is copied behind its line; a longer one goes out from where it is. */
 #define COPIED_BYTES 1024u
 
@@ -41,7 +44,9 @@ struct group {
     struct site *site;
     struct want **wants; /* of the batch's, neighbours */
     size_t count;
-    uint32_t opaque; /* of the first request */
+    size_t next;                 /* the want whose reply comes next */
+    size_t line_start, line_end; /* classic: the line that is being answered */
+    uint32_t opaque;             /* of the first request */
     struct line line;
     enum group_state state;
     struct iovec *vectors;
@@ -52,6 +57,8 @@ struct batch {
     enum larder_many_kind many;
     enum larder_mode mode;
     int64_t touch_ttl_ms;
+    int classic;      /* reads go out as "get" or "gets" lines */
+    int want_version; /* of some row */
     struct want *wants;
     size_t want_count;
     struct want **order; /* by server, else as the rows are */
@@ -99,6 +106,8 @@ static enum larder_status want_row(struct batch *batch, struct larder_row *row)
         batch->encoded_used += wire.length;
     }
     batch->want_count++;
+    batch->want_version |= (row->value.info.want & LARDER_WANT_VERSION) != 0;
+    batch->classic &= (row->value.info.want & LARDER_WANT_TTL) == 0;
     return LARDER_OK;
 }
 
@@ -205,9 +214,47 @@ static int write_request(struct batch *batch, struct group *group, size_t index,
     return 1;
 }
 
+/* Where the classic line that begins with the want `from` ends. */
+static size_t line_end(const struct group *group, size_t from)
+{
+    size_t bytes = 0, end = from;
+    while (end < group->count && end - from < LINE_KEYS && bytes < LINE_BYTES)
+        bytes += group->wants[end++]->length + 1;
+    return end;
+}
+
+static int write_line(struct batch *batch, const struct group *group, size_t from, size_t end)
+{
+    struct larder_meta_output output = {batch->requests + batch->requests_used,
+                                        batch->requests_size - batch->requests_used, 0};
+    enum larder_status status = larder_meta_write_get(&output, batch->want_version);
+    for (; from < end && status == LARDER_OK; from++)
+        status = larder_meta_write_get_key(
+            &output, larder_bytes(group->wants[from]->key, group->wants[from]->length));
+    if (status == LARDER_OK)
+        status = larder_meta_write_end(&output);
+    batch->requests_used += output.length;
+    return status == LARDER_OK;
+}
+
+static int write_lines(struct batch *batch, struct group *group)
+{
+    size_t first = batch->requests_used;
+    for (size_t from = 0; from < group->count; from = line_end(group, from))
+        if (!write_line(batch, group, from, line_end(group, from)))
+            return 0;
+    end_vector(batch, group, first);
+    group->exchange.due = EXCHANGE_OPEN;
+    group->line_start = 0;
+    group->line_end = line_end(group, 0);
+    return 1;
+}
+
 static int write_requests(struct batch *batch, struct group *group)
 {
     size_t from = batch->requests_used;
+    if (batch->classic)
+        return write_lines(batch, group);
     for (size_t i = 0; i < group->count; i++)
         if (!write_request(batch, group, i, &from))
             return 0;
@@ -224,18 +271,58 @@ static int take_touched(const struct larder_meta_reply *reply, enum larder_statu
     return 1;
 }
 
-static int take_reply(struct exchange *exchange, const struct larder_meta_reply *reply, void **sink,
-                      size_t *sink_size)
+/* Only behind a line's proper end is a key without a value a miss. */
+static void end_line(struct group *group)
 {
-    struct group *group = (struct group *)(void *)exchange;
+    for (size_t i = group->line_start; i < group->line_end; i++)
+        if (group->wants[i]->row->status == LARDER_ASKED)
+            group->wants[i]->row->status = LARDER_MISS;
+    group->next = group->line_start = group->line_end;
+    group->line_end = line_end(group, group->next);
+    if (group->next == group->count)
+        group->exchange.due = 1;
+}
+
+static int is_key_of(const struct want *want, struct larder_slice key)
+{
+    return want->length == key.length && memcmp(want->key, key.data, key.length) == 0;
+}
+
+/* Hits come in the order of the keys, and as often as a key was named. */
+static int take_classic(struct group *group, const struct larder_meta_reply *reply, void **sink,
+                        size_t *sink_size)
+{
     const struct batch *batch = group->batch;
-    size_t index = exchange->heard;
+    size_t found = group->next;
+    if (reply->code == LARDER_META_CLASSIC_END) {
+        end_line(group);
+        return 1;
+    }
+    int versioned = (reply->present & LARDER_META_FLAG_RETURN_VERSION) != 0;
+    if (reply->code != LARDER_META_CLASSIC_VALUE || versioned != batch->want_version)
+        return 0;
+    while (found < group->line_end && !is_key_of(group->wants[found], reply->key))
+        found++;
+    if (found == group->line_end)
+        return 0;
+    group->next = found + 1;
+    struct larder_row *row = group->wants[found]->row;
+    const struct delivery delivery = delivery_of(batch, row);
+    return meta_deliver(&delivery, reply, sink, sink_size, &row->status);
+}
+
+static int take_meta(struct group *group, const struct larder_meta_reply *reply, void **sink,
+                     size_t *sink_size)
+{
+    const struct batch *batch = group->batch;
+    size_t index = group->next;
     struct want *want = group->wants[index];
     struct larder_meta_request request;
     char opaque[OPAQUE_BYTES];
     request_of(group, index, &request, opaque);
     if (!larder_meta_fits(&request, reply))
         return 0;
+    group->next++;
     want->won = meta_is_unwanted_win(reply);
     if (is_read(batch)) {
         const struct delivery delivery = delivery_of(batch, want->row);
@@ -250,14 +337,33 @@ static int take_reply(struct exchange *exchange, const struct larder_meta_reply 
     return meta_store_answer(batch->mode, reply, &want->row->status);
 }
 
+static int take_reply(struct exchange *exchange, const struct larder_meta_reply *reply, void **sink,
+                      size_t *sink_size)
+{
+    struct group *group = (struct group *)(void *)exchange;
+    return group->batch->classic ? take_classic(group, reply, sink, sink_size)
+                                 : take_meta(group, reply, sink, sink_size);
+}
+
 /* ---- groups -------------------------------------------------------------------------------- */
 
-/* Answers whoever has no whole answer yet. */
-static void group_fail(struct group *group, enum larder_status status)
+/* What was told of a row is kept, unless its value was cut, or classic lines, which have no opaque,
+ * went wrong at all. */
+static int keeps_answer(const struct group *group, size_t index, enum connection_step step)
 {
-    for (size_t i = group->exchange.heard; i < group->count; i++) {
+    if (group->wants[index]->row->status == LARDER_ASKED ||
+        (exchange_in_value(&group->exchange) && index + 1 == group->next))
+        return 0;
+    return !group->batch->classic || step != STEP_BROKEN;
+}
+
+static void group_fail(struct group *group, enum connection_step step, enum larder_status status)
+{
+    for (size_t i = 0; i < group->count; i++) {
         struct larder_row *row = group->wants[i]->row;
         const struct delivery delivery = delivery_of(group->batch, row);
+        if (keeps_answer(group, i, step))
+            continue;
         if (is_read(group->batch))
             meta_undeliver(&delivery);
         group->wants[i]->won = 0;
@@ -266,7 +372,7 @@ static void group_fail(struct group *group, enum larder_status status)
     group->state = GROUP_DONE;
 }
 
-/* A value that was on its way is taken back, and all is asked again on another connection. */
+/* Nothing was heard: all is asked again on another connection. */
 static void group_repeat(struct group *group)
 {
     META_COUNT(group->batch->call->meta, reads_repeated);
@@ -283,7 +389,7 @@ static void group_end(struct batch *batch, struct group *group, enum connection_
     else if (repeatable)
         group_repeat(group);
     else
-        group_fail(group,
+        group_fail(group, step,
                    meta_step_failure(step, &group->exchange,
                                      is_read(batch) && batch->touch_ttl_ms == LARDER_TTL_UNKNOWN));
 }
@@ -295,11 +401,12 @@ static void group_begin(struct batch *batch, struct group *group, int wait)
                                         .due = (uint32_t)group->count,
                                         .unsent = group->vectors,
                                         .value_max = LARDER_META_VALUE_BYTES_MAX};
+    group->next = 0;
     enum larder_status status = meta_line_open(batch->call, group->site, wait, &group->line);
     if (status == LARDER_WOULD_BLOCK)
         return;
     if (status != LARDER_OK) {
-        group_fail(group, status);
+        group_fail(group, STEP_CLOSED, status);
         return;
     }
     struct connection *connection = &group->line.member->connection;
@@ -475,6 +582,8 @@ static void do_batch(struct call *call, enum larder_many_kind many, enum larder_
                           .touch_ttl_ms = call->scope->call != NULL
                                               ? call->scope->call->touch_ttl_ms
                                               : LARDER_TTL_UNKNOWN};
+    batch.classic =
+        call->meta->classic && is_read(&batch) && batch.touch_ttl_ms == LARDER_TTL_UNKNOWN;
     if (batch_allocate(&batch, rows, from, to)) {
         collect(&batch, rows, from, to);
         arrange(&batch);

@@ -119,6 +119,7 @@ static void take_options(struct meta *meta, const struct larder_meta_options *op
     meta->nodelay = options->nodelay != 0;
     meta->keepalive = options->keepalive != 0;
     meta->tags = options->tags != 0;
+    meta->classic = options->classic_reads != 0;
     meta->connect = options->connect;
     meta->connect_context = options->connect_context;
     set_traits(&meta->traits, options);

@@ -80,6 +80,7 @@ struct meta {
     int nodelay;
     int keepalive;
     int tags;
+    int classic;
     larder_meta_connect_fn *connect;
     void *connect_context;
     struct larder_traits traits;

@@ -11,6 +11,8 @@
  *
  * An entry that somebody has marked stale (another program's `md … I`) is a MISS; when memcached
  * gave us the right to renew it, it is given back. An empty placeholder of a lease is a MISS too.
+ * With classic_reads=on, reads of many keys can tell neither: they go out as one classic `gets`
+ * line per server. 100 keys as `mg` cost memcached 1.6.18 1.4 times as much, or more.
  *
  * What memcached itself does differently, and no client can change: it counts on from anything that
  * strtoull() takes (the trait STRICT_COUNTERS is absent).
@@ -39,6 +41,9 @@ extern "C" {
            "how keys are spread; with weights ketama is the weighted one")                            \
     NUMBER(SWITCH, tags, tags, 0, 0, 1,                                                               \
            "on: the {tag} in a key places it, so that keys of one tag share a server")                \
+    NUMBER(SWITCH, classic_reads, classic_reads, 0, 0, 1,                                             \
+           "on: many keys are read by classic gets lines, which cost the server less; for keyspaces "  \
+           "in which nobody leases entries or marks them stale, since these lines don't tell")        \
     NUMBER(SWITCH, nodelay, nodelay, 1, 0, 1, "TCP_NODELAY")                                          \
     NUMBER(SWITCH, keepalive, keepalive, 1, 0, 1, "TCP keep-alive, from 60 s of silence on")          \
     NUMBER(SWITCH, exclusive, exclusive, 0, 0, 1,                                                     \

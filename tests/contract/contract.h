@@ -25,7 +25,7 @@ enum leaf {
     LEAF_POOLED_TEXT,
     LEAF_POOLED_BINARY,
     LEAF_META,
-    LEAF_META_TCP,
+    LEAF_META_TCP,  /* with classic reads, too */
     LEAF_META_THREE /* on three servers */
 };
 

@@ -152,8 +152,8 @@ static struct larder_cache *open_meta(enum leaf leaf, struct server_use use,
     struct larder_cache *cache = NULL;
     char message[256] = "", servers[400], uri[512];
     name_meta_servers(leaf, use, servers, sizeof(servers));
-    snprintf(uri, sizeof(uri), "meta://%s?exclusive=%s&timeout=5s&size=3", servers,
-             use.shared ? "off" : "on");
+    snprintf(uri, sizeof(uri), "meta://%s?exclusive=%s&timeout=5s&size=3&classic_reads=%s", servers,
+             use.shared ? "off" : "on", leaf == LEAF_META_TCP ? "on" : "off");
     must_open(larder_open(uri, options, &cache, message, sizeof(message)), uri, message);
     return cache;
 }

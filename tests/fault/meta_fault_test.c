@@ -187,10 +187,18 @@ static enum larder_status try_many(struct larder_cache *cache)
     return lowest;
 }
 
+/* The same, on a cache that reads by classic lines. */
+static enum larder_status try_many_classic(struct larder_cache *cache)
+{
+    return try_many(cache);
+}
+
 static const struct trial trials[] = {
-    {"read", try_read, 0}, {"get", try_get, 0},     {"miss", try_miss, 0},
-    {"set", try_set, 1},   {"add", try_add, 1},     {"delete", try_delete, 1},
-    {"incr", try_incr, 1}, {"touch", try_touch, 1}, {"many", try_many, 0},
+    {"read", try_read, 0}, {"get", try_get, 0},
+    {"miss", try_miss, 0}, {"set", try_set, 1},
+    {"add", try_add, 1},   {"delete", try_delete, 1},
+    {"incr", try_incr, 1}, {"touch", try_touch, 1},
+    {"many", try_many, 0}, {"many classic", try_many_classic, 0},
 };
 enum { TRIALS = sizeof(trials) / sizeof(trials[0]) };
 
@@ -252,14 +260,16 @@ static void try_fault(const struct trial *trial, const struct fault *fault, cons
 /* @param every  how many bytes apart: a fault that costs its whole timeout isn't tried at each */
 static void sweep(enum fault_kind kind, size_t every, unsigned mask)
 {
-    const char *const options = "timeout=60ms";
     prepare();
     for (size_t i = 0; i < TRIALS; i++) {
         renew_proxy();
-        struct larder_cache *cache = open_proxied("timeout=5s");
+        struct larder_cache *cache = open_proxied(
+            trials[i].run == try_many_classic ? "timeout=5s&classic_reads=on" : "timeout=5s");
         size_t passed[2];
         measure(cache, &trials[i], passed);
         larder_close(cache);
+        const char *options =
+            trials[i].run == try_many_classic ? "timeout=60ms&classic_reads=on" : "timeout=60ms";
         for (int side = 0; side < 2; side++)
             for (size_t at = i % every; at < passed[side]; at += every) {
                 const struct fault fault = {.kind = kind,
@@ -406,6 +416,58 @@ static void replies_of_another_kind_are_refused(void **state)
     assert_scripted("CLIENT_ERROR unauthenticated\r\n", LARDER_PROTOCOL);
     assert_scripted("SERVER_ERROR busy\r\n", LARDER_PROTOCOL);
     assert_scripted("ERROR Too many open connections\r\n", LARDER_UNAVAILABLE);
+}
+
+/* @param pattern  of what rows a, b, a, c were answered: '+' OK, '-' MISS, '!' PROTOCOL */
+static void assert_classic(const char *reply, const char *pattern)
+{
+    struct script script = {reply, 0};
+    struct scripted_server *scripted = scripted_server_start(serve_script, &script);
+    static const char *const names[] = {"a", "b", "a", "c"};
+    struct larder_row rows[4] = {0};
+    char uri[256], bytes[4][8];
+    snprintf(uri, sizeof(uri), "meta://%s?timeout=5s&classic_reads=on",
+             scripted_server_path(scripted));
+    struct larder_cache *cache = open_uri(uri);
+    for (size_t i = 0; i < 4; i++) {
+        rows[i].key = larder_text(names[i]);
+        rows[i].buffer = bytes[i];
+        rows[i].size = sizeof(bytes[i]);
+    }
+    (void)!larder_many(cache, NULL, LARDER_MANY_READ, LARDER_SET, rows, 4,
+                       sizeof(struct larder_row));
+    for (size_t i = 0; i < 4; i++) {
+        char mark = rows[i].status == LARDER_OK         ? '+'
+                    : rows[i].status == LARDER_MISS     ? '-'
+                    : rows[i].status == LARDER_PROTOCOL ? '!'
+                                                        : '?';
+        if (mark != pattern[i])
+            fail_msg("\"%s\": row %zu is %s", reply, i, larder_status_name(rows[i].status));
+        if (mark == '+')
+            assert_int_equal(bytes[i][0], *names[i]);
+    }
+    larder_close(cache);
+    scripted_server_stop(scripted);
+}
+
+static void classic_lines_answer_in_the_order_of_the_keys(void **state)
+{
+    (void)state;
+    assert_classic("END\r\n", "----");
+    assert_classic("VALUE a 0 1\r\na\r\nVALUE a 0 1\r\na\r\nEND\r\n", "+-+-");
+    assert_classic("VALUE b 0 1\r\nb\r\nVALUE c 0 1\r\nc\r\nEND\r\n", "-+-+");
+    assert_classic("VALUE c 0 1\r\nc\r\nEND\r\n", "---+");
+    /* out of order, not asked for, with a version, too long, of another form, too much: all in
+     * doubt */
+    static const char *const replies[] = {"VALUE c 0 1\r\nc\r\nVALUE a 0 1\r\na\r\nEND\r\n",
+                                          "VALUE b 0 1\r\nb\r\nVALUE x 0 1\r\nx\r\nEND\r\n",
+                                          "VALUE b 0 1 5\r\nb\r\nEND\r\n",
+                                          "VALUE b 0 1\r\nbb\r\nEND\r\n",
+                                          "VALUE b 0 1\r\nb\r\nEN\r\n",
+                                          "EN\r\n",
+                                          "END\r\nEND\r\n"};
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+        assert_classic(replies[i], "!!!!");
 }
 
 static void hostile_lengths_are_refused(void **state)
@@ -819,6 +881,7 @@ int main(void)
         cmocka_unit_test(a_drip_ends_at_the_deadline),
         cmocka_unit_test(a_corrupted_reply_is_never_another_answer),
         cmocka_unit_test(replies_of_another_kind_are_refused),
+        cmocka_unit_test(classic_lines_answer_in_the_order_of_the_keys),
         cmocka_unit_test(hostile_lengths_are_refused),
         cmocka_unit_test(a_late_reply_answers_nobody),
         cmocka_unit_test(writes_that_were_misunderstood_are_unknown),
