@@ -340,15 +340,19 @@ struct script {
     unsigned late_ms; /* before it */
 };
 
+/* In one piece, so that what is too much of it comes with the rest. */
 static void say_reply(int descriptor, const char *reply, const char *opaque)
 {
+    char bytes[512];
+    size_t length = 0;
     for (; *reply != '\0'; reply++)
         if (reply[0] == '%' && reply[1] == 'O') {
-            scripted_say(descriptor, opaque);
+            length += (size_t)snprintf(bytes + length, sizeof(bytes) - length, "%s", opaque);
             reply++;
         } else {
-            scripted_send(descriptor, reply, 1);
+            bytes[length++] = *reply;
         }
+    scripted_send(descriptor, bytes, length);
 }
 
 static void serve_script(void *context, int descriptor, unsigned number)
@@ -645,6 +649,62 @@ static void megabytes_in_both_directions_do_not_block(void **state)
     larder_close(cache);
 }
 
+/* ---- servers with limits of their own ------------------------------------------------------- */
+
+static struct larder_cache *open_with(struct memcached_server **limited, const char *argument,
+                                      const char *value, const char *options)
+{
+    const char *const arguments[] = {argument, value, NULL};
+    char uri[256];
+    *limited = memcached_server_start(arguments);
+    snprintf(uri, sizeof(uri), "meta://%s?%s", memcached_server_path(*limited), options);
+    return open_uri(uri);
+}
+
+/* memcached would drop the old value when it refuses the new one. */
+static void what_is_too_large_for_the_server_is_never_sent(void **state)
+{
+    (void)state;
+    static char large[600000];
+    struct memcached_server *limited;
+    struct larder_cache *cache = open_with(&limited, "-I", "512k", "timeout=5s");
+    char text[8];
+    struct larder_row rows[2] = {{.key = larder_text("k")}, {.key = larder_text("j")}};
+    rows[0].write = larder_write_of(larder_bytes(large, sizeof(large)), 0);
+    rows[1].write = larder_write_of(larder_text("v"), 0);
+    assert_status(LARDER_OK, larder_set(cache, larder_text("k"), larder_text("old"), 0));
+    assert_status(LARDER_TOO_LARGE,
+                  larder_set(cache, larder_text("k"), larder_bytes(large, sizeof(large)), 0));
+    assert_status(LARDER_TOO_LARGE, larder_many(cache, NULL, LARDER_MANY_STORE, LARDER_SET, rows, 2,
+                                                sizeof(struct larder_row)));
+    assert_status(LARDER_OK, rows[1].status);
+    assert_status(LARDER_OK, larder_read(cache, larder_text("k"), text, sizeof(text), NULL));
+    assert_memory_equal(text, "old", 3);
+    assert_status(LARDER_TOO_LARGE,
+                  larder_append(cache, larder_text("k"), larder_bytes(large, 524227)));
+    assert_status(LARDER_OK, larder_read(cache, larder_text("k"), text, sizeof(text), NULL));
+    larder_close(cache);
+    memcached_server_stop(limited);
+}
+
+static void an_idle_timeout_costs_a_read_nothing(void **state)
+{
+    (void)state;
+    struct memcached_server *limited;
+    struct larder_cache *cache = open_with(&limited, "-o", "idle_timeout=1", "timeout=5s&size=1");
+    char text[8];
+    assert_status(LARDER_OK, larder_set(cache, larder_text("k"), larder_text("v"), 0));
+    uint64_t replaced = stat_of(cache, "connections_replaced");
+    for (int i = 0; i < 100 && stat_of(cache, "connections_replaced") == replaced; i++) {
+        scripted_pause(i == 0 ? 2000 : 200); /* until the server has had its fill of waiting */
+        assert_status(LARDER_OK, larder_read(cache, larder_text("k"), text, sizeof(text), NULL));
+        assert_status(LARDER_OK, larder_set(cache, larder_text("k"), larder_text("v"), 0));
+    }
+    assert_int_equal(stat_of(cache, "server.0.markdowns"), 0);
+    larder_close(cache);
+    memcached_server_stop(limited);
+}
+
 /* ---- stale marks of others ----------------------------------------------------------------- */
 
 /* What another program says to the same server. */
@@ -890,6 +950,8 @@ int main(void)
         cmocka_unit_test(a_stopped_server_costs_the_deadline_and_then_nothing),
         cmocka_unit_test(one_dead_server_of_three_takes_only_its_own_keys),
         cmocka_unit_test(megabytes_in_both_directions_do_not_block),
+        cmocka_unit_test(what_is_too_large_for_the_server_is_never_sent),
+        cmocka_unit_test(an_idle_timeout_costs_a_read_nothing),
         cmocka_unit_test(a_stale_entry_is_a_miss_and_its_win_is_given_back),
         cmocka_unit_test(a_placeholder_is_a_miss),
         cmocka_unit_test(a_pool_of_one_is_waited_for_and_never_exceeded),
