@@ -8,9 +8,7 @@
 
 #include "../../src/util/md5.h"
 
-/* clang-format off */
 #include "uhashring_vectors.h"
-/* clang-format on */
 
 enum { KEYS = 20000 };
 

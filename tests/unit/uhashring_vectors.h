@@ -1,4 +1,5 @@
 /* Where uhashring places keys. Written by uhashring_vectors.py; do not edit. */
+/* clang-format off */
 static const unsigned char uhashring_places_0[2000] = {
     0,2,2,2,2,0,1,1,0,0,1,2,1,0,0,2,0,2,0,1,2,1,1,1,0,2,2,1,1,2,0,2,
     2,0,1,1,2,2,0,1,2,1,1,1,2,1,1,2,1,1,0,2,0,2,0,2,0,0,2,2,0,1,1,0,

@@ -23,6 +23,7 @@ def key_of(number):
 
 def main():
     print("/* Where uhashring places keys. Written by uhashring_vectors.py; do not edit. */")
+    print("/* clang-format off */")
     for number, nodes in enumerate(LISTS):
         ring = HashRing(nodes=nodes)
         names = list(nodes)
