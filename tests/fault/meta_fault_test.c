@@ -215,9 +215,9 @@ static void check_status(const struct trial *trial, const struct fault *fault,
 {
     int fine = status == LARDER_OK || status == LARDER_TIMEOUT || status == LARDER_UNAVAILABLE ||
                status == LARDER_PROTOCOL || (trial->is_write && status == LARDER_UNKNOWN);
-    /* nothing left the proxy, but it left us */
+    /* It left us. TIMEOUT: on a busy machine connecting alone may take all the time there is. */
     if (trial->is_write && fault->kind != FAULT_CORRUPT && fault->side == FAULT_REPLY)
-        fine = status == LARDER_OK || status == LARDER_UNKNOWN;
+        fine = status == LARDER_OK || status == LARDER_UNKNOWN || status == LARDER_TIMEOUT;
     if (!fine)
         fail_msg("%s, fault %d on side %d at %zu: %s", trial->name, (int)fault->kind,
                  (int)fault->side, fault->at, larder_status_name(status));
