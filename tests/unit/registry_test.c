@@ -219,7 +219,8 @@ static void *register_crowd(void *argument)
 static void threads_register_each_scheme_once_and_no_more_than_the_bound(void **state)
 {
     pthread_t threads[THREADS];
-    int components = (find("memcached") != NULL) + (find("pooled-memcached") != NULL);
+    int components =
+        (find("memcached") != NULL) + (find("pooled-memcached") != NULL) + (find("meta") != NULL);
     int all_accepted = 0;
     (void)state;
     for (size_t i = 0; i < LARDER__REGISTERED_MAX + 1; i++) {
