@@ -265,7 +265,7 @@ static void a_replaced_cache_leaves_little_behind(void **state)
         {"memcached", {plain[0], plain[1]}, 2400},
         {"pooled-memcached", {pooled[0], pooled[1]}, 3000},
 #ifdef LARDER_WITH_META
-        {"meta", {meta[0], meta[1]}, 3000},
+        {"meta", {meta[0], meta[1]}, 6700},
 #endif
     };
     open_uri(fixture, "memcached", "");
