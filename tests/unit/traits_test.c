@@ -72,6 +72,17 @@ static const char *const uris[] = {
     "meta:?metadata=leases,negative",
 };
 
+static int is_all_built(void)
+{
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+        struct larder_cache *cache = NULL;
+        if (larder_open(uris[i], NULL, &cache, NULL, 0) == LARDER_UNSUPPORTED)
+            return 0;
+        larder_close(cache);
+    }
+    return 1;
+}
+
 static void write_one(FILE *page, const char *name, struct larder_cache *cache)
 {
     char text[2048];
@@ -139,6 +150,10 @@ static void the_page_of_traits_is_up_to_date(void **state)
 {
     (void)state;
     size_t length;
+    if (!is_all_built()) {
+        print_message("skipped: the page of traits: not every cache is part of this build\n");
+        skip();
+    }
     char *generated = generate(&length);
     if (getenv("LARDER_UPDATE_PAGES") != NULL) {
         FILE *page = fopen(LARDER_SOURCE_DIR "/docs/traits.md", "w");
