@@ -97,15 +97,26 @@ static const char *other_server_path(size_t index)
 }
 
 /* The test servers listen on Unix sockets; a proxy without a fault brings TCP. It ends with the
- * program. */
+ * program, and its threads before, which no sanitizer is to take for lost. */
+static struct tcp_server {
+    struct tcp_server *next;
+    struct fault_proxy *proxy;
+    char path[128];
+} * tcp_servers;
+
+static void stop_tcp_servers(void)
+{
+    while (tcp_servers != NULL) {
+        struct tcp_server *server = tcp_servers;
+        tcp_servers = server->next;
+        fault_proxy_stop(server->proxy);
+        free(server);
+    }
+}
+
 static unsigned tcp_port(const char *path)
 {
-    static struct tcp_server {
-        struct tcp_server *next;
-        struct fault_proxy *proxy;
-        char path[128];
-    } * servers;
-    for (struct tcp_server *server = servers; server != NULL; server = server->next)
+    for (struct tcp_server *server = tcp_servers; server != NULL; server = server->next)
         if (strcmp(server->path, path) == 0)
             return fault_proxy_port(server->proxy);
     struct tcp_server *server = calloc(1, sizeof(*server));
@@ -113,8 +124,10 @@ static unsigned tcp_port(const char *path)
         exit(1);
     snprintf(server->path, sizeof(server->path), "%s", path);
     server->proxy = fault_proxy_start(server->path);
-    server->next = servers;
-    servers = server;
+    if (tcp_servers == NULL && atexit(stop_tcp_servers) != 0)
+        exit(1);
+    server->next = tcp_servers;
+    tcp_servers = server;
     return fault_proxy_port(server->proxy);
 }
 
