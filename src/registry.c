@@ -32,6 +32,7 @@ static const struct {
 } components[] = {
     {"memcached", "memcached"},
     {"pooled-memcached", "memcached"},
+    {"meta", "meta"},
 };
 #define COMPONENT_COUNT (sizeof(components) / sizeof(components[0]))
 

@@ -93,7 +93,7 @@ static struct ghost_bucket *bucket_of(const struct policy *policy, uint64_t hash
 
 static uint16_t fingerprint_of(uint64_t hash)
 {
-    return (uint16_t)(hash >> (64 - FINGERPRINT_BITS)) << 5;
+    return (uint16_t)((hash >> (64 - FINGERPRINT_BITS)) << 5);
 }
 
 static unsigned cursor_of(const struct ghost_bucket *bucket)

@@ -40,7 +40,7 @@ enum segment_state {
 struct segment {
     uint32_t next, previous;     /* in its queue or list; guarded by the arena's lock */
     struct wheel_link link;      /* likewise */
-    uint32_t used_bytes;         /* while open guarded by its lane's lock, then constant */
+    _Atomic uint32_t used_bytes; /* relaxed; stored under its lane's lock, then constant */
     _Atomic uint32_t live_bytes; /* relaxed: of items that are still found; changed under the locks
                                     of their stripes */
     uint64_t first_end_ms;  /* of its items, the earliest and the latest that ever ends; guarded */

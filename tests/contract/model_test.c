@@ -130,6 +130,8 @@ static void random_many(struct lockstep *lockstep, unsigned side, struct dice *d
     size_t count = 1 + roll(dice, 5);
     for (size_t i = 0; i < count; i++) {
         steps[i] = random_step(lockstep, dice);
+        if (steps[i].does == MODEL_ADVANCE) /* its TTL is how far the clock goes */
+            steps[i].ttl_ms = random_ttl(lockstep, dice);
         steps[i].does = first->does;
         if (steps[i].value.data == NULL)
             steps[i].value = larder_text("m");

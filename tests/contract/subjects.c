@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fault_proxy.h"
 #include "memcached_server.h"
 #include "oracle.h"
 
@@ -36,6 +37,12 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("memcached_text_records", LEAF_MEMCACHED_TEXT_RECORDS),
     EVERY_SHAPE("memcached_binary_records", LEAF_MEMCACHED_BINARY_RECORDS),
     EVERY_SHAPE("pooled_text_records", LEAF_POOLED_TEXT_RECORDS),
+#endif
+#ifdef LARDER_WITH_META
+    EVERY_SHAPE("meta", LEAF_META),
+    EVERY_SHAPE("meta_tcp", LEAF_META_TCP),
+    EVERY_SHAPE("meta_three", LEAF_META_THREE),
+    EVERY_SHAPE("meta_records", LEAF_META_RECORDS),
 #endif
 };
 const size_t contract_subject_count = sizeof(contract_subjects) / sizeof(contract_subjects[0]);
@@ -80,12 +87,66 @@ static const char *shared_server_path(void)
     return memcached_server_path(server);
 }
 
+/* Two more, for those who take three. */
+static const char *other_server_path(size_t index)
+{
+    static struct memcached_server *servers[2];
+    if (servers[index] == NULL)
+        servers[index] = memcached_server_start(NULL);
+    return memcached_server_path(servers[index]);
+}
+
+/* The test servers listen on Unix sockets; a proxy without a fault brings TCP. It ends with the
+ * program, and its threads before, which no sanitizer is to take for lost. */
+static struct tcp_server {
+    struct tcp_server *next;
+    struct fault_proxy *proxy;
+    char path[128];
+} * tcp_servers;
+
+static void stop_tcp_servers(void)
+{
+    while (tcp_servers != NULL) {
+        struct tcp_server *server = tcp_servers;
+        tcp_servers = server->next;
+        fault_proxy_stop(server->proxy);
+        free(server);
+    }
+}
+
+static unsigned tcp_port(const char *path)
+{
+    for (struct tcp_server *server = tcp_servers; server != NULL; server = server->next)
+        if (strcmp(server->path, path) == 0)
+            return fault_proxy_port(server->proxy);
+    struct tcp_server *server = calloc(1, sizeof(*server));
+    if (server == NULL)
+        exit(1);
+    snprintf(server->path, sizeof(server->path), "%s", path);
+    server->proxy = fault_proxy_start(server->path);
+    if (tcp_servers == NULL && atexit(stop_tcp_servers) != 0)
+        exit(1);
+    server->next = tcp_servers;
+    tcp_servers = server;
+    return fault_proxy_port(server->proxy);
+}
+
 static void must_open(enum larder_status status, const char *what, const char *message)
 {
     if (status == LARDER_OK)
         return;
     fprintf(stderr, "%s does not open: %s: %s\n", what, larder_status_name(status), message);
     exit(1);
+}
+
+static int has_records(enum leaf leaf)
+{
+    return leaf >= LEAF_MEMCACHED_TEXT_RECORDS;
+}
+
+static int is_meta(enum leaf leaf)
+{
+    return (leaf >= LEAF_META && leaf <= LEAF_META_THREE) || leaf == LEAF_META_RECORDS;
 }
 
 static struct larder_cache *open_on_server(enum leaf leaf, struct server_use use,
@@ -101,7 +162,31 @@ static struct larder_cache *open_on_server(enum leaf leaf, struct server_use use
              pooled ? "pooled-memcached" : "memcached",
              use.path != NULL ? use.path : shared_server_path(), binary ? "on" : "off",
              use.shared ? "off" : "on", pooled ? "&size=3" : "",
-             leaf >= LEAF_MEMCACHED_TEXT_RECORDS ? "&metadata=leases,negative" : "");
+             has_records(leaf) ? "&metadata=leases,negative" : "");
+    must_open(larder_open(uri, options, &cache, message, sizeof(message)), uri, message);
+    return cache;
+}
+
+static void name_meta_servers(enum leaf leaf, struct server_use use, char *servers, size_t size)
+{
+    const char *path = use.path != NULL ? use.path : shared_server_path();
+    if (leaf == LEAF_META_TCP)
+        snprintf(servers, size, "127.0.0.1:%u", tcp_port(path));
+    else if (leaf == LEAF_META_THREE && use.path == NULL)
+        snprintf(servers, size, "%s,%s,%s", path, other_server_path(0), other_server_path(1));
+    else /* whoever brings a server wants the keys there */
+        snprintf(servers, size, "%s", path);
+}
+
+static struct larder_cache *open_meta(enum leaf leaf, struct server_use use,
+                                      const struct larder_open_options *options)
+{
+    struct larder_cache *cache = NULL;
+    char message[256] = "", servers[400], uri[512];
+    name_meta_servers(leaf, use, servers, sizeof(servers));
+    snprintf(uri, sizeof(uri), "meta://%s?exclusive=%s&timeout=5s&size=3&classic_reads=%s%s",
+             servers, use.shared ? "off" : "on", leaf == LEAF_META_TCP ? "on" : "off",
+             has_records(leaf) ? "&metadata=leases,negative" : "");
     must_open(larder_open(uri, options, &cache, message, sizeof(message)), uri, message);
     return cache;
 }
@@ -149,6 +234,8 @@ static struct larder_cache *open_leaf(const struct subject *subject, struct serv
         must_open(open_oracle(options, &cache, message, sizeof(message)), "oracle", message);
     else if (subject->leaf == LEAF_NULL)
         must_open(larder_null_open(options, &cache, message, sizeof(message)), "null", message);
+    else if (is_meta(subject->leaf))
+        return open_meta(subject->leaf, use, options);
     else
         return open_on_server(subject->leaf, use, options);
     return cache;

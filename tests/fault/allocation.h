@@ -46,7 +46,15 @@ struct fixture {
     struct larder_lease lease;
 };
 
-enum leaf { LEAF_NOTHING, LEAF_MEMORY, LEAF_SPARSE, LEAF_NULL, LEAF_MEMCACHED, LEAF_POOLED };
+enum leaf {
+    LEAF_NOTHING,
+    LEAF_MEMORY,
+    LEAF_SPARSE,
+    LEAF_NULL,
+    LEAF_MEMCACHED,
+    LEAF_POOLED,
+    LEAF_META
+};
 
 struct cache_kind {
     const char *name;

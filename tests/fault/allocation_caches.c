@@ -33,6 +33,10 @@ const struct cache_kind cache_kinds[] = {
     {"pooled namespace", LEAF_POOLED, 1, 0, ""},
     {"memcached records", LEAF_MEMCACHED, 0, 0, "&metadata=leases,negative"},
     {"pooled records namespace", LEAF_POOLED, 1, 0, "&metadata=leases,negative"},
+#ifdef LARDER_WITH_META
+    {"meta", LEAF_META, 0, 0, ""},
+    {"meta namespace session", LEAF_META, 1, 1, ""},
+#endif
 #endif
 };
 /* clang-format on */
@@ -82,12 +86,15 @@ static void servers_stop(void)
     memcached_server_stop(servers[1]);
 }
 
-/* memcached on one server, pooled on two: then the adapter places keys. */
+/* memcached on one server, the others on two: then the adapter places keys. */
 void cache_uri(enum leaf leaf, const char *options, char *uri, size_t size)
 {
     const char *first = memcached_server_path(servers[0]);
     if (leaf == LEAF_MEMCACHED)
         snprintf(uri, size, "memcached://%s?exclusive=on&timeout=5s%s", first, options);
+    else if (leaf == LEAF_META)
+        snprintf(uri, size, "meta://%s,%s?exclusive=on&timeout=5s&size=2%s", first,
+                 memcached_server_path(servers[1]), options);
     else
         snprintf(uri, size, "pooled-memcached://%s,%s?exclusive=on&timeout=5s&size=2%s", first,
                  memcached_server_path(servers[1]), options);

@@ -114,12 +114,19 @@ static int tear_down(void **state)
     return failed;
 }
 
-static const char *const schemes[] = {"memcached", "pooled-memcached"};
+static const char *const schemes[] = {
+    "memcached",
+    "pooled-memcached",
+#ifdef LARDER_WITH_META
+    "meta",
+#endif
+};
+#define SCHEME_COUNT (sizeof(schemes) / sizeof(schemes[0]))
 
 static void entries_stay_on_the_servers_that_stay(void **state)
 {
     struct fixture *fixture = *state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
         open_uri(fixture, schemes[i], "?connect_timeout=1s");
         set(fixture->client, "k", "v");
         reload_uri(fixture, schemes[i], "?connect_timeout=2s");
@@ -145,7 +152,7 @@ static void ask_for_many(struct fixture *fixture)
 static void a_server_that_is_down_stays_so_when_the_list_changes(void **state)
 {
     struct fixture *fixture = *state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
         open_uri(fixture, schemes[i], ",/nowhere/one.sock?probe=1h");
         ask_for_many(fixture);
         assert_int_equal(figure(fixture, "main.server.0.down"), 0);
@@ -207,7 +214,7 @@ static void a_session_keeps_its_connection_until_a_shutdown(void **state)
 static void connections_of_what_was_replaced_are_closed(void **state)
 {
     struct fixture *fixture = *state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
         open_uri(fixture, schemes[i], "?connect_timeout=1s");
         set(fixture->client, "k", "v");
         int before = descriptors();
@@ -240,12 +247,13 @@ static void reload_section(struct fixture *fixture, const char *uri)
 static void a_replaced_cache_leaves_little_behind(void **state)
 {
     struct fixture *fixture = *state;
-    char pooled[2][128], plain[2][128];
+    char pooled[2][128], plain[2][128], meta[2][128];
     for (int i = 0; i < 2; i++) {
         const char *server = memcached_server_path(fixture->server);
         snprintf(pooled[i], sizeof(pooled[i]), "pooled-memcached:%s?timeout=60s&size=%d", server,
                  10 - i);
         snprintf(plain[i], sizeof(plain[i]), "memcached:%s?timeout=6%ds", server, i);
+        snprintf(meta[i], sizeof(meta[i]), "meta:%s?timeout=6%ds", server, i);
     }
     const struct {
         const char *name, *uris[2];
@@ -256,6 +264,9 @@ static void a_replaced_cache_leaves_little_behind(void **state)
         {"memory, 64M", {"memory:?max_bytes=64M", "memory:?max_bytes=64M&buckets=61"}, 3600},
         {"memcached", {plain[0], plain[1]}, 2400},
         {"pooled-memcached", {pooled[0], pooled[1]}, 3000},
+#ifdef LARDER_WITH_META
+        {"meta", {meta[0], meta[1]}, 6700},
+#endif
     };
     open_uri(fixture, "memcached", "");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -2,9 +2,18 @@
 #ifdef LARDER_WITH_MEMCACHED
 #include <larder/memcached.h>
 
-__attribute__((constructor)) static void register_backends(void)
+__attribute__((constructor)) static void register_memcached(void)
 {
     larder_memcached_register();
+}
+#endif
+
+#ifdef LARDER_WITH_META
+#include <larder/meta.h>
+
+__attribute__((constructor)) static void register_meta(void)
+{
+    larder_meta_register();
 }
 #endif
 

@@ -154,6 +154,18 @@ void scripted_server_stop(struct scripted_server *server)
 
 /* ---- what a script says and hears ----------------------------------------------------------- */
 
+int scripted_dial(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    if (descriptor < 0 ||
+        connect(descriptor, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return descriptor;
+    close(descriptor);
+    return -1;
+}
+
 char *scripted_read_line(int descriptor, char *line, size_t size)
 {
     size_t length = 0;

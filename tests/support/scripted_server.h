@@ -25,6 +25,8 @@ unsigned scripted_server_connections(const struct scripted_server *server);
 /** Shuts every connection, waits for the threads, and removes the directory. */
 void scripted_server_stop(struct scripted_server *server);
 
+/** Connects to a Unix socket. @return -1 when nobody listens */
+int scripted_dial(const char *path);
 /** Reads up to a newline. @return the line without "\r\n"; NULL at the end of the connection */
 char *scripted_read_line(int descriptor, char *line, size_t size);
 /** @return 0 when the peer is gone */

@@ -15,7 +15,7 @@
 
 #define SKIPPED 77
 
-static const char *const components[] = {"memory", "null", "memcached", "pooled-memcached"};
+static const char *const components[] = {"memory", "null", "memcached", "pooled-memcached", "meta"};
 
 static void write_cell(FILE *page, const char *text)
 {

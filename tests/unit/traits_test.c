@@ -62,10 +62,26 @@ static void a_short_buffer_gets_the_start_and_the_length_of_the_whole(void **sta
 /* ---- the page ------------------------------------------------------------------------------ */
 
 static const char *const uris[] = {
-    "memory:",           "null:",
-    "memcached:",        "memcached:?binary=on",
-    "pooled-memcached:", "memcached:?metadata=leases,negative",
+    "memory:",
+    "null:",
+    "memcached:",
+    "memcached:?binary=on",
+    "pooled-memcached:",
+    "memcached:?metadata=leases,negative",
+    "meta:",
+    "meta:?metadata=leases,negative",
 };
+
+static int is_all_built(void)
+{
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+        struct larder_cache *cache = NULL;
+        if (larder_open(uris[i], NULL, &cache, NULL, 0) == LARDER_UNSUPPORTED)
+            return 0;
+        larder_close(cache);
+    }
+    return 1;
+}
 
 static void write_one(FILE *page, const char *name, struct larder_cache *cache)
 {
@@ -101,7 +117,7 @@ static char *generate(size_t *length)
         "A keyspace with metadata has READ_TTL: whatever expires in it is a record that says when "
         "([record codec](record-codec.md)),\n"
         "and what is raw is for ever. A keyspace without metadata can't tell, as libmemcached's "
-        "protocols don't.\n",
+        "protocols don't; `meta:` can.\n",
         page);
     for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
         struct larder_cache *cache;
@@ -111,6 +127,7 @@ static char *generate(size_t *length)
     }
     write_namespace(page, "memory:");
     write_namespace(page, "memcached:");
+    write_namespace(page, "meta:");
     fclose(page);
     return text;
 }
@@ -133,6 +150,10 @@ static void the_page_of_traits_is_up_to_date(void **state)
 {
     (void)state;
     size_t length;
+    if (!is_all_built()) {
+        print_message("skipped: the page of traits: not every cache is part of this build\n");
+        skip();
+    }
     char *generated = generate(&length);
     if (getenv("LARDER_UPDATE_PAGES") != NULL) {
         FILE *page = fopen(LARDER_SOURCE_DIR "/docs/traits.md", "w");

@@ -1,0 +1,323 @@
+/* meta: opened from its options, described, closed. */
+#include "meta.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <larder/util/deadline.h>
+#include <larder/util/message.h>
+#include <larder/util/value.h>
+
+/* How long open waits for names; its callers must not wait for a network. */
+#define RESOLVE_MS 100u
+
+/* ---- traits -------------------------------------------------------------------------------- */
+
+#define META_CAN                                                                                  \
+    (LARDER_CAN_ADD | LARDER_CAN_REPLACE | LARDER_CAN_APPEND | LARDER_CAN_CAS |                   \
+     LARDER_CAN_DELETE_VERSION | LARDER_CAN_TOUCH | LARDER_CAN_GET_AND_TOUCH | LARDER_CAN_COUNT | \
+     LARDER_CAN_COUNT_INITIAL | LARDER_CAN_READ_TTL | LARDER_CAN_STORE_VERSION |                  \
+     LARDER_CAN_WIRE_KEY | LARDER_CAN_MANY_READ | LARDER_CAN_MANY_WRITE)
+
+/* One key is on one server, and a server's operations on it have one order; writes that ended
+ * UNKNOWN may land later, which linearizability allows an operation without an answer. */
+static void set_traits(struct larder_traits *traits, const struct larder_meta_options *options)
+{
+    *traits = (struct larder_traits){
+        .size = sizeof(*traits),
+        .consistency = LARDER_LINEARIZABLE,
+        .can = META_CAN | (options->exclusive != 0 ? LARDER_CAN_FLUSH : 0),
+        .promises = LARDER_SHARED | LARDER_HARD_DEADLINE | LARDER_MISS_IS_ABSENCE,
+        .options = LARDER_TAKES_NO_WAIT | LARDER_TAKES_TIMEOUT | LARDER_TAKES_TOUCH |
+                   LARDER_TAKES_ROUTING_KEY,
+        .value_max = options->value_max,
+        .delta_max = UINT64_MAX,
+        .ttl_step_ms = 1000,
+        .ttl_late_ms = 2000,
+        .key_max = LARDER_WIRE_KEY_BYTES_MAX,
+        .timeout_ms = options->timeout_ms < UINT32_MAX ? (uint32_t)options->timeout_ms : UINT32_MAX,
+    };
+}
+
+static const struct larder_traits *meta_traits(const void *self)
+{
+    return &((const struct meta *)self)->traits;
+}
+
+/* ---- open and close ------------------------------------------------------------------------ */
+
+static void sites_close(struct meta *meta)
+{
+    while (meta->site_count > 0)
+        meta_site_close(&meta->sites[--meta->site_count]);
+    free(meta->sites);
+}
+
+static enum larder_status sites_open(struct meta *meta, const struct larder_server *servers,
+                                     size_t count, const struct larder_meta_options *options)
+{
+    enum larder_status status = LARDER_OK;
+    meta->sites = calloc(count, sizeof(*meta->sites));
+    if (meta->sites == NULL)
+        return LARDER_NO_MEMORY;
+    for (size_t i = 0; i < count && status == LARDER_OK; i++) {
+        status = meta_site_open(&meta->sites[i], meta, &servers[i], options);
+        meta->site_count += status == LARDER_OK;
+    }
+    if (status != LARDER_OK)
+        sites_close(meta);
+    return status;
+}
+
+static void wait_for_names(struct meta *meta)
+{
+    char address[LARDER_ADDRESS_BYTES];
+    uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), RESOLVE_MS);
+    for (uint32_t i = 0; i < meta->site_count; i++)
+        if (meta->sites[i].name != NULL)
+            larder_name_wait(meta->sites[i].name, deadline_ns, address);
+}
+
+static enum larder_placement_method method_of(const char *distribution)
+{
+    static const char *const names[] = {[LARDER_PLACEMENT_KETAMA] = "ketama",
+                                        [LARDER_PLACEMENT_KETAMA_WEIGHTED] = "ketama_weighted",
+                                        [LARDER_PLACEMENT_UHASHRING] = "uhashring",
+                                        [LARDER_PLACEMENT_RENDEZVOUS] = "rendezvous",
+                                        [LARDER_PLACEMENT_JUMP] = "jump"};
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(names[i], distribution) == 0)
+            return (enum larder_placement_method)i;
+    return LARDER_PLACEMENT_KETAMA;
+}
+
+static enum larder_status placement_open(struct meta *meta, const struct larder_server *servers,
+                                         size_t count, const struct larder_meta_options *options,
+                                         const struct larder_message *message)
+{
+    struct larder_placement_server places[LARDER_SERVERS_MAX];
+    const struct larder_placement_options placement = {method_of(options->distribution), places,
+                                                       count, NULL, NULL};
+    for (size_t i = 0; i < count; i++)
+        places[i] = (struct larder_placement_server){
+            {NULL, 0}, servers[i].host, servers[i].port, servers[i].weight};
+    enum larder_status status = larder_placement_create(&placement, &meta->placement);
+    if (status == LARDER_BAD_ARGUMENT)
+        return larder_fail(message, status, "distribution=%s takes no weights",
+                           options->distribution);
+    if (status == LARDER_TOO_LARGE)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "the weights are too large for distribution=%s", options->distribution);
+    return status;
+}
+
+static void take_options(struct meta *meta, const struct larder_meta_options *options)
+{
+    meta->timeout_ms = options->timeout_ms;
+    meta->connect_timeout_ms = options->connect_timeout_ms;
+    meta->nodelay = options->nodelay != 0;
+    meta->keepalive = options->keepalive != 0;
+    meta->tags = options->tags != 0;
+    meta->classic = options->classic_reads != 0;
+    meta->connect = options->connect;
+    meta->connect_context = options->connect_context;
+    set_traits(&meta->traits, options);
+}
+
+static enum larder_status meta_build(struct meta *meta, const struct larder_meta_options *options,
+                                     const struct larder_message *message)
+{
+    struct larder_server servers[LARDER_SERVERS_MAX];
+    size_t count;
+    enum larder_status status = larder_servers_parse(options->servers, servers, &count, message);
+    if (status != LARDER_OK)
+        return status;
+    take_options(meta, options);
+    status = placement_open(meta, servers, count, options, message);
+    if (status != LARDER_OK)
+        return status;
+    status = sites_open(meta, servers, count, options);
+    if (status != LARDER_OK)
+        larder_placement_release(meta->placement);
+    else
+        wait_for_names(meta);
+    return status;
+}
+
+static enum larder_status meta_open(const struct larder_host *host, const void *given,
+                                    struct larder_message *message, void **self)
+{
+    (void)host; /* expiry is the server's, and waits are real */
+    enum larder_status status = larder_key_codec_prepare();
+    if (status != LARDER_OK)
+        return status;
+    struct meta *meta = calloc(1, sizeof(*meta));
+    if (meta == NULL)
+        return LARDER_NO_MEMORY;
+    status = meta_build(meta, given, message);
+    if (status != LARDER_OK) {
+        free(meta);
+        return status;
+    }
+    *self = meta;
+    return LARDER_OK;
+}
+
+static void site_follow(struct site *site, struct site *older)
+{
+    larder_markdown_follow(&site->markdown, &older->markdown, larder_monotonic_ns());
+    atomic_store_explicit(&site->item_max,
+                          atomic_load_explicit(&older->item_max, memory_order_relaxed),
+                          memory_order_relaxed);
+}
+
+static int is_same_server(const struct larder_server *server, const struct larder_server *other)
+{
+    return server->port == other->port && strcmp(server->host, other->host) == 0;
+}
+
+/* What is known of the servers that both have stays known. */
+static enum larder_status meta_succeed(const struct larder_host *host, const void *given,
+                                       void *predecessor, struct larder_message *message,
+                                       void **self)
+{
+    struct meta *older = predecessor;
+    enum larder_status status = meta_open(host, given, message, self);
+    if (status != LARDER_OK)
+        return status;
+    struct meta *meta = *self;
+    for (uint32_t i = 0; i < meta->site_count; i++)
+        for (uint32_t j = 0; j < older->site_count; j++)
+            if (is_same_server(&meta->sites[i].server, &older->sites[j].server))
+                site_follow(&meta->sites[i], &older->sites[j]);
+    return LARDER_OK;
+}
+
+static void meta_shutdown(void *self)
+{
+    struct meta *meta = self;
+    for (uint32_t i = 0; i < meta->site_count; i++)
+        meta_site_shutdown(&meta->sites[i]);
+}
+
+static void meta_close(void *self)
+{
+    struct meta *meta = self;
+    sites_close(meta);
+    larder_placement_release(meta->placement);
+    free(meta);
+}
+
+static void meta_fork(void *self, enum larder_fork_step step)
+{
+    struct meta *meta = self;
+    for (uint32_t i = 0; i < meta->site_count; i++)
+        meta_site_fork(&meta->sites[i], step);
+    if (step == LARDER_FORK_CHILD)
+        atomic_store_explicit(&meta->counters.connections, 0, memory_order_relaxed);
+}
+
+/* ---- figures ------------------------------------------------------------------------------- */
+
+static void add_site_figure(struct larder_stats_out *out, uint32_t index, const char *what,
+                            uint64_t value)
+{
+    char name[sizeof(((struct larder_stat *)NULL)->name)];
+    snprintf(name, sizeof(name), "server.%u.%s", index, what);
+    larder_stat_add(out, name, value);
+}
+
+static void add_site_figures(struct larder_stats_out *out, struct site *site, uint32_t index)
+{
+    struct larder_markdown_figures markdown;
+    struct larder_pool_figures pool;
+    larder_markdown_read(&site->markdown, &markdown);
+    larder_pool_stats(site->pool, &pool);
+    add_site_figure(out, index, "down", (uint64_t)markdown.down);
+    add_site_figure(out, index, "markdowns", markdown.markdowns);
+    add_site_figure(out, index, "probes", markdown.probes);
+    add_site_figure(out, index, "pool.idle", pool.idle);
+    add_site_figure(out, index, "pool.waiting", pool.waiting);
+    add_site_figure(out, index, "pool.timeouts", pool.timeouts);
+}
+
+static void meta_stats(const struct larder_scope *scope, struct larder_stats_out *out)
+{
+    struct meta *meta = scope->self;
+#define META_COUNTER_STAT(name) \
+    larder_stat_add(out, #name, atomic_load_explicit(&meta->counters.name, memory_order_relaxed));
+    META_COUNTER_TABLE(META_COUNTER_STAT)
+#undef META_COUNTER_STAT
+    for (uint32_t i = 0; i < meta->site_count; i++)
+        add_site_figures(out, &meta->sites[i], i);
+}
+
+/* ---- keys and servers ---------------------------------------------------------------------- */
+
+static enum larder_status meta_wire_key(const struct larder_scope *scope, struct larder_slice key,
+                                        void *buffer, size_t size, size_t *length)
+{
+    struct larder_wire_key wire;
+    enum larder_status status = larder_key_encode(key, scope->flags, &wire);
+    if (status != LARDER_OK)
+        return status;
+    *length = wire.bytes.length;
+    return larder_copy_out(buffer, size, wire.bytes.data, wire.bytes.length, NULL);
+}
+
+static uint32_t meta_servers(const struct larder_scope *scope)
+{
+    return ((const struct meta *)scope->self)->site_count;
+}
+
+static uint32_t meta_placed(const struct larder_scope *scope, struct larder_slice key)
+{
+    struct larder_wire_key wire;
+    if (larder_key_encode(key, scope->flags, &wire) != LARDER_OK)
+        return 0;
+    return meta_place(scope->self, scope, key, wire.bytes);
+}
+
+/* ---- the descriptor ------------------------------------------------------------------------ */
+
+static const struct larder_ops meta_ops = {
+    .version = LARDER_BACKEND_VERSION,
+    .size = sizeof(struct larder_ops),
+    .name = "meta",
+    .read = meta_read,
+    .store = meta_store,
+    .remove = meta_remove,
+    .traits = meta_traits,
+    .close = meta_close,
+    .get = meta_get,
+    .touch = meta_touch,
+    .get_and_touch = meta_get_and_touch,
+    .count = meta_count,
+    .many = meta_many,
+    .flush = meta_flush,
+    .stats = meta_stats,
+    .wire_key = meta_wire_key,
+    .servers = meta_servers,
+    .place = meta_placed,
+    .shutdown = meta_shutdown,
+    .fork = meta_fork,
+};
+
+#define LARDER_OPTIONS_STRUCT struct larder_meta_options
+static const struct larder_option meta_options[] = {
+    LARDER_META_OPTIONS_TABLE(LARDER_NUMBER_ROW, LARDER_TEXT_ROW)};
+
+extern const struct larder_backend larder_meta_backend;
+const struct larder_backend larder_meta_backend = {
+    .version = LARDER_BACKEND_VERSION,
+    .size = sizeof(struct larder_backend),
+    .scheme = "meta",
+    .sentence = "memcached servers, over the meta protocol; a pool of connections to each",
+    .ops = &meta_ops,
+    .open = meta_open,
+    .options = meta_options,
+    .option_count = sizeof(meta_options) / sizeof(meta_options[0]),
+    .options_size = sizeof(struct larder_meta_options),
+    .succeed = meta_succeed,
+};

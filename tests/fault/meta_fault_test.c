@@ -1,0 +1,965 @@
+/*
+ * meta against servers that fail: replies and requests cut, reset, stalled, dripped and corrupted
+ * at every byte, late replies, wrong opaques and keys, hostile lengths, full connections, real
+ * servers killed and stopped. What is read is the value or a failure, never something else; no call
+ * outlives its deadline; what may have left is UNKNOWN.
+ */
+#include "support.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <larder/meta.h>
+#include <larder/util/deadline.h>
+
+#include "fault_proxy.h"
+#include "memcached_server.h"
+#include "scripted_server.h"
+
+#define TIMEOUT_MS 60u
+/* On a machine that is busy with other tests. */
+#define LATE_MS 2000u
+
+static struct memcached_server *server;
+static struct fault_proxy *proxy;
+static struct larder_cache *direct; /* past the proxy */
+
+static struct larder_cache *open_uri(const char *uri)
+{
+    struct larder_cache *cache = NULL;
+    char message[256] = "";
+    if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK)
+        fail_msg("%s: %s", uri, message);
+    return cache;
+}
+
+static struct larder_cache *open_proxied(const char *options)
+{
+    char uri[256];
+    snprintf(uri, sizeof(uri), "meta://127.0.0.1:%u?%s", fault_proxy_port(proxy), options);
+    return open_uri(uri);
+}
+
+static int start(void **state)
+{
+    char uri[256];
+    (void)state;
+    server = memcached_server_start(NULL);
+    proxy = fault_proxy_start(memcached_server_path(server));
+    snprintf(uri, sizeof(uri), "meta://%s?timeout=5s", memcached_server_path(server));
+    direct = open_uri(uri);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    larder_close(direct);
+    fault_proxy_stop(proxy);
+    memcached_server_stop(server);
+    return 0;
+}
+
+static uint64_t stat_of(struct larder_cache *cache, const char *name)
+{
+    struct larder_stat rows[256];
+    size_t count = 0;
+    assert_status(LARDER_OK, larder_stats(cache, rows, 256, &count));
+    for (size_t i = 0; i < count && i < 256; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].value;
+    fail_msg("no figure %s", name);
+    return 0;
+}
+
+static unsigned descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* ---- every fault at every byte ------------------------------------------------------------- */
+
+/* One operation; it checks what it was told. */
+struct trial {
+    const char *name;
+    enum larder_status (*run)(struct larder_cache *cache);
+    int is_write;
+};
+
+static const char stored[] = "the value that was stored";
+
+static enum larder_status try_read(struct larder_cache *cache)
+{
+    char buffer[64];
+    struct larder_info info = {.want = LARDER_WANT_VERSION | LARDER_WANT_TTL};
+    enum larder_status status = larder_read(cache, larder_text("k"), buffer, sizeof(buffer), &info);
+    if (status == LARDER_OK) {
+        assert_int_equal(info.length, sizeof(stored));
+        assert_memory_equal(buffer, stored, sizeof(stored));
+        assert_int_equal(info.flags, 77);
+    }
+    return status;
+}
+
+static enum larder_status try_get(struct larder_cache *cache)
+{
+    struct larder_value value = {0};
+    enum larder_status status = larder_get(cache, larder_text("k"), &value);
+    if (status == LARDER_OK) {
+        assert_int_equal(value.bytes.length, sizeof(stored));
+        assert_memory_equal(value.bytes.data, stored, sizeof(stored));
+    } else {
+        assert_null(value.owner);
+    }
+    larder_value_release(&value);
+    return status;
+}
+
+static enum larder_status try_miss(struct larder_cache *cache)
+{
+    char byte;
+    enum larder_status status = larder_read(cache, larder_text("none"), &byte, 1, NULL);
+    assert_true(status != LARDER_OK && status != LARDER_PARTIAL);
+    return status == LARDER_MISS ? LARDER_OK : status;
+}
+
+static enum larder_status try_set(struct larder_cache *cache)
+{
+    return larder_set(cache, larder_text("s"), larder_bytes(stored, sizeof(stored)), 60000);
+}
+
+static enum larder_status try_add(struct larder_cache *cache)
+{
+    enum larder_status status =
+        larder_add(cache, larder_text("k"), larder_bytes("x", 1), LARDER_TTL_FOREVER);
+    return status == LARDER_EXISTS ? LARDER_OK : status;
+}
+
+static enum larder_status try_delete(struct larder_cache *cache)
+{
+    enum larder_status status = larder_delete(cache, larder_text("none"), 0);
+    return status == LARDER_MISS ? LARDER_OK : status;
+}
+
+static enum larder_status try_incr(struct larder_cache *cache)
+{
+    const struct larder_initial initial = {0, LARDER_TTL_FOREVER, 0, 0};
+    uint64_t number = 0;
+    enum larder_status status = larder_incr(cache, larder_text("n"), 1, &initial, &number);
+    assert_true(status != LARDER_OK || number > 0);
+    return status;
+}
+
+static enum larder_status try_touch(struct larder_cache *cache)
+{
+    return larder_touch(cache, larder_text("k"), 60000);
+}
+
+static enum larder_status try_many(struct larder_cache *cache)
+{
+    struct larder_row rows[5] = {0};
+    char buffers[5][64];
+    enum larder_status lowest = LARDER_OK;
+    for (size_t i = 0; i < 5; i++) {
+        rows[i].key = larder_text(i % 2 == 0 ? "k" : "none");
+        rows[i].buffer = buffers[i];
+        rows[i].size = sizeof(buffers[i]);
+    }
+    (void)!larder_many(cache, NULL, LARDER_MANY_READ, LARDER_SET, rows, 5,
+                       sizeof(struct larder_row));
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(rows[i].status < 0 || rows[i].status == (i % 2 == 0 ? LARDER_OK : LARDER_MISS));
+        if (rows[i].status == LARDER_OK)
+            assert_memory_equal(buffers[i], stored, sizeof(stored));
+        if (rows[i].status < lowest)
+            lowest = rows[i].status;
+    }
+    return lowest;
+}
+
+/* The same, on a cache that reads by classic lines. */
+static enum larder_status try_many_classic(struct larder_cache *cache)
+{
+    return try_many(cache);
+}
+
+static const struct trial trials[] = {
+    {"read", try_read, 0}, {"get", try_get, 0},
+    {"miss", try_miss, 0}, {"set", try_set, 1},
+    {"add", try_add, 1},   {"delete", try_delete, 1},
+    {"incr", try_incr, 1}, {"touch", try_touch, 1},
+    {"many", try_many, 0}, {"many classic", try_many_classic, 0},
+};
+enum { TRIALS = sizeof(trials) / sizeof(trials[0]) };
+
+/* A scripted server serves so many connections and no more. */
+static void renew_proxy(void)
+{
+    fault_proxy_stop(proxy);
+    proxy = fault_proxy_start(memcached_server_path(server));
+}
+
+/* What may be answered under a fault. A corrupted byte may also be a good byte of another form. */
+static void check_status(const struct trial *trial, const struct fault *fault,
+                         enum larder_status status)
+{
+    int fine = status == LARDER_OK || status == LARDER_TIMEOUT || status == LARDER_UNAVAILABLE ||
+               status == LARDER_PROTOCOL || (trial->is_write && status == LARDER_UNKNOWN);
+    /* It left us. TIMEOUT: on a busy machine connecting alone may take all the time there is. */
+    if (trial->is_write && fault->kind != FAULT_CORRUPT && fault->side == FAULT_REPLY)
+        fine = status == LARDER_OK || status == LARDER_UNKNOWN || status == LARDER_TIMEOUT;
+    if (!fine)
+        fail_msg("%s, fault %d on side %d at %zu: %s", trial->name, (int)fault->kind,
+                 (int)fault->side, fault->at, larder_status_name(status));
+}
+
+/* How many bytes of each side an operation takes, on a connection that stands. */
+static void measure(struct larder_cache *cache, const struct trial *trial, size_t passed[2])
+{
+    const struct fault none = {.kind = FAULT_NONE};
+    fault_proxy_set(proxy, &none);
+    assert_status(LARDER_OK, trial->run(cache));
+    passed[FAULT_REQUEST] = fault_proxy_passed(proxy, FAULT_REQUEST);
+    passed[FAULT_REPLY] = fault_proxy_passed(proxy, FAULT_REPLY);
+}
+
+static void prepare(void)
+{
+    struct larder_write write = larder_write_of(larder_bytes(stored, sizeof(stored)), 600000);
+    write.flags = 77;
+    assert_status(LARDER_OK, larder_store(direct, LARDER_SET, larder_text("k"), &write, NULL));
+    (void)!larder_delete(direct, larder_text("none"), 0);
+}
+
+/* A new cache each time, so that one fault is one story: no connection stands, and nobody is marked
+ * down. */
+static void try_fault(const struct trial *trial, const struct fault *fault, const char *options)
+{
+    struct larder_cache *cache = open_proxied(options);
+    fault_proxy_set(proxy, fault);
+    uint64_t began_ns = larder_monotonic_ns();
+    enum larder_status status = trial->run(cache);
+    uint64_t took_ms = (larder_monotonic_ns() - began_ns) / 1000000;
+    check_status(trial, fault, status);
+    if (took_ms > TIMEOUT_MS + LATE_MS)
+        fail_msg("%s, fault %d at %zu took %llu ms", trial->name, (int)fault->kind, fault->at,
+                 (unsigned long long)took_ms);
+    larder_close(cache);
+}
+
+/* @param every  how many bytes apart: a fault that costs its whole timeout isn't tried at each */
+static void sweep(enum fault_kind kind, size_t every, unsigned mask)
+{
+    prepare();
+    for (size_t i = 0; i < TRIALS; i++) {
+        renew_proxy();
+        struct larder_cache *cache = open_proxied(
+            trials[i].run == try_many_classic ? "timeout=5s&classic_reads=on" : "timeout=5s");
+        size_t passed[2];
+        measure(cache, &trials[i], passed);
+        larder_close(cache);
+        const char *options =
+            trials[i].run == try_many_classic ? "timeout=60ms&classic_reads=on" : "timeout=60ms";
+        for (int side = 0; side < 2; side++)
+            for (size_t at = i % every; at < passed[side]; at += every) {
+                const struct fault fault = {.kind = kind,
+                                            .side = (enum fault_side)side,
+                                            .at = at,
+                                            .mask = (unsigned char)mask,
+                                            .pause_ms = 2};
+                try_fault(&trials[i], &fault, options);
+            }
+        prepare();
+    }
+}
+
+static void a_cut_at_any_byte_is_a_failure_or_the_answer(void **state)
+{
+    (void)state;
+    sweep(FAULT_CUT, 1, 0);
+}
+
+static void a_reset_at_any_byte_is_a_failure_or_the_answer(void **state)
+{
+    (void)state;
+    sweep(FAULT_RESET, 1, 0);
+}
+
+static void a_stall_ends_at_the_deadline(void **state)
+{
+    (void)state;
+    sweep(FAULT_STALL, 9, 0);
+}
+
+static void a_drip_ends_at_the_deadline(void **state)
+{
+    (void)state;
+    sweep(FAULT_DRIP, 9, 0);
+}
+
+/* Replies only: what a changed request does is the server's to say. A changed byte of a value can't
+ * be found by anybody, so values are left out; their lengths are not. */
+static void a_corrupted_reply_is_never_another_answer(void **state)
+{
+    (void)state;
+    static const struct trial *const checked[] = {&trials[2], &trials[3], &trials[5]};
+    prepare();
+    for (size_t i = 0; i < sizeof(checked) / sizeof(checked[0]); i++) {
+        renew_proxy();
+        for (unsigned bit = 0; bit < 8; bit++) {
+            struct larder_cache *cache = open_proxied("timeout=5s");
+            size_t passed[2];
+            measure(cache, checked[i], passed);
+            larder_close(cache);
+            for (size_t at = 0; at < passed[FAULT_REPLY]; at++) {
+                const struct fault fault = {.kind = FAULT_CORRUPT,
+                                            .side = FAULT_REPLY,
+                                            .at = at,
+                                            .mask = (unsigned char)(1u << bit)};
+                try_fault(checked[i], &fault, "timeout=60ms");
+            }
+        }
+    }
+}
+
+/* ---- scripted replies ---------------------------------------------------------------------- */
+
+/* What a scripted server answers to the first request of each connection; "%O" is its opaque. */
+struct script {
+    const char *reply;
+    unsigned late_ms; /* before it */
+};
+
+/* In one piece, so that what is too much of it comes with the rest. */
+static void say_reply(int descriptor, const char *reply, const char *opaque)
+{
+    char bytes[512];
+    size_t length = 0;
+    for (; *reply != '\0'; reply++)
+        if (reply[0] == '%' && reply[1] == 'O') {
+            length += (size_t)snprintf(bytes + length, sizeof(bytes) - length, "%s", opaque);
+            reply++;
+        } else {
+            bytes[length++] = *reply;
+        }
+    scripted_send(descriptor, bytes, length);
+}
+
+static void serve_script(void *context, int descriptor, unsigned number)
+{
+    const struct script *script = context;
+    char line[2048];
+    (void)number;
+    while (scripted_read_line(descriptor, line, sizeof(line)) != NULL) {
+        const char *found = strstr(line, " O");
+        char opaque[40] = "";
+        if (found != NULL)
+            snprintf(opaque, sizeof(opaque), "%.*s", (int)strcspn(found + 2, " "), found + 2);
+        scripted_pause(script->late_ms);
+        say_reply(descriptor, script->reply, opaque);
+    }
+}
+
+static enum larder_status read_scripted(const char *reply, unsigned timeout_ms,
+                                        struct larder_cache **cache,
+                                        struct scripted_server **scripted)
+{
+    static struct script script;
+    char uri[256], byte[8];
+    script = (struct script){reply, 0};
+    *scripted = scripted_server_start(serve_script, &script);
+    snprintf(uri, sizeof(uri), "meta://%s?timeout=%ums", scripted_server_path(*scripted),
+             timeout_ms);
+    *cache = open_uri(uri);
+    return larder_read(*cache, larder_text("k"), byte, sizeof(byte), NULL);
+}
+
+static void assert_scripted(const char *reply, enum larder_status expected)
+{
+    struct larder_cache *cache;
+    struct scripted_server *scripted;
+    unsigned timeout_ms = expected == LARDER_TIMEOUT ? 50 : 5000;
+    enum larder_status status = read_scripted(reply, timeout_ms, &cache, &scripted);
+    if (status != expected)
+        fail_msg("\"%s\": %s, not %s", reply, larder_status_name(status),
+                 larder_status_name(expected));
+    /* kept when it was understood, and else closed */
+    assert_int_equal(stat_of(cache, "connections"), expected >= 0);
+    larder_close(cache);
+    scripted_server_stop(scripted);
+}
+
+static void replies_of_another_kind_are_refused(void **state)
+{
+    (void)state;
+    assert_scripted("EN kk O%O\r\n", LARDER_MISS);
+    assert_scripted("VA 1 f0 kk O%O\r\nx\r\n", LARDER_OK);
+    assert_scripted("VA 1 kk O%O f0\r\nx\r\n", LARDER_OK);
+    assert_scripted("VA 1 f0 kk O999\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 1 f0 kj O%O\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 1 f0 kk\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 1 kk O%O\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("EN\r\n", LARDER_PROTOCOL);
+    assert_scripted("HD kk O%O\r\n", LARDER_PROTOCOL);
+    assert_scripted("NF kk O%O\r\n", LARDER_PROTOCOL);
+    assert_scripted("VALUE k 0 1\r\nx\r\nEND\r\n", LARDER_PROTOCOL);
+    assert_scripted("END\r\n", LARDER_PROTOCOL);
+    assert_scripted("NOT_FOUND\r\n", LARDER_PROTOCOL);
+    assert_scripted("HTTP/1.1 400 Bad Request\r\n\r\n", LARDER_PROTOCOL);
+    assert_scripted("ERROR\r\n", LARDER_PROTOCOL);
+    assert_scripted("CLIENT_ERROR unauthenticated\r\n", LARDER_PROTOCOL);
+    assert_scripted("SERVER_ERROR busy\r\n", LARDER_PROTOCOL);
+    assert_scripted("ERROR Too many open connections\r\n", LARDER_UNAVAILABLE);
+}
+
+/* @param pattern  of what rows a, b, a, c were answered: '+' OK, '-' MISS, '!' PROTOCOL */
+static void assert_classic(const char *reply, const char *pattern)
+{
+    struct script script = {reply, 0};
+    struct scripted_server *scripted = scripted_server_start(serve_script, &script);
+    static const char *const names[] = {"a", "b", "a", "c"};
+    struct larder_row rows[4] = {0};
+    char uri[256], bytes[4][8];
+    snprintf(uri, sizeof(uri), "meta://%s?timeout=5s&classic_reads=on",
+             scripted_server_path(scripted));
+    struct larder_cache *cache = open_uri(uri);
+    for (size_t i = 0; i < 4; i++) {
+        rows[i].key = larder_text(names[i]);
+        rows[i].buffer = bytes[i];
+        rows[i].size = sizeof(bytes[i]);
+    }
+    (void)!larder_many(cache, NULL, LARDER_MANY_READ, LARDER_SET, rows, 4,
+                       sizeof(struct larder_row));
+    for (size_t i = 0; i < 4; i++) {
+        char mark = rows[i].status == LARDER_OK         ? '+'
+                    : rows[i].status == LARDER_MISS     ? '-'
+                    : rows[i].status == LARDER_PROTOCOL ? '!'
+                                                        : '?';
+        if (mark != pattern[i])
+            fail_msg("\"%s\": row %zu is %s", reply, i, larder_status_name(rows[i].status));
+        if (mark == '+')
+            assert_int_equal(bytes[i][0], *names[i]);
+    }
+    larder_close(cache);
+    scripted_server_stop(scripted);
+}
+
+static void classic_lines_answer_in_the_order_of_the_keys(void **state)
+{
+    (void)state;
+    assert_classic("END\r\n", "----");
+    assert_classic("VALUE a 0 1\r\na\r\nVALUE a 0 1\r\na\r\nEND\r\n", "+-+-");
+    assert_classic("VALUE b 0 1\r\nb\r\nVALUE c 0 1\r\nc\r\nEND\r\n", "-+-+");
+    assert_classic("VALUE c 0 1\r\nc\r\nEND\r\n", "---+");
+    /* out of order, not asked for, with a version, too long, of another form, too much: all in
+     * doubt */
+    static const char *const replies[] = {"VALUE c 0 1\r\nc\r\nVALUE a 0 1\r\na\r\nEND\r\n",
+                                          "VALUE b 0 1\r\nb\r\nVALUE x 0 1\r\nx\r\nEND\r\n",
+                                          "VALUE b 0 1 5\r\nb\r\nEND\r\n",
+                                          "VALUE b 0 1\r\nbb\r\nEND\r\n",
+                                          "VALUE b 0 1\r\nb\r\nEN\r\n",
+                                          "EN\r\n",
+                                          "END\r\nEND\r\n"};
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+        assert_classic(replies[i], "!!!!");
+}
+
+static void hostile_lengths_are_refused(void **state)
+{
+    (void)state;
+    assert_scripted("VA -1 f0 kk O%O\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 1073741825 f0 kk O%O\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 9223372036854775807 f0 kk O%O\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 18446744073709551615 f0 kk O%O\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 99999999999999999999999 f0 kk O%O\r\nx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 1 f0 kk O%O\r\nxx\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 1 f0 kk O%O\r\nx\r\nEN kk O%O\r\n", LARDER_PROTOCOL);
+    assert_scripted("VA 1073741824 f0 kk O%O\r\nx\r\n", LARDER_TIMEOUT); /* it may still come */
+}
+
+/* A reply that comes after its call has ended is nobody's. */
+static void a_late_reply_answers_nobody(void **state)
+{
+    (void)state;
+    struct script script = {"VA 1 f0 kk O%O\r\nx\r\n", 60};
+    struct scripted_server *scripted = scripted_server_start(serve_script, &script);
+    char uri[256], byte[8];
+    snprintf(uri, sizeof(uri), "meta://%s?timeout=20ms&size=1", scripted_server_path(scripted));
+    struct larder_cache *cache = open_uri(uri);
+    for (int i = 0; i < 2; i++) {
+        assert_status(LARDER_TIMEOUT,
+                      larder_read(cache, larder_text("k"), byte, sizeof(byte), NULL));
+        assert_int_equal(stat_of(cache, "connections"), 0);
+    }
+    assert_int_equal(scripted_server_connections(scripted), 2);
+    larder_close(cache);
+    scripted_server_stop(scripted);
+}
+
+static void writes_that_were_misunderstood_are_unknown(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {"EN O%O\r\n", "HD c1 O999\r\n", "HD O%O\r\n",
+                                          "STORED\r\n", "NS c0 O%O\r\n",  "ERROR\r\n"};
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        struct script script = {replies[i], 0};
+        struct scripted_server *scripted = scripted_server_start(serve_script, &script);
+        char uri[256];
+        snprintf(uri, sizeof(uri), "meta://%s?timeout=5s", scripted_server_path(scripted));
+        struct larder_cache *cache = open_uri(uri);
+        assert_status(LARDER_UNKNOWN, larder_set(cache, larder_text("k"), larder_text("v"), 0));
+        larder_close(cache);
+        scripted_server_stop(scripted);
+    }
+}
+
+/* ---- real servers -------------------------------------------------------------------------- */
+
+static struct larder_cache *open_real(const char *options)
+{
+    char uri[256];
+    snprintf(uri, sizeof(uri), "meta://%s?%s", memcached_server_path(server), options);
+    return open_uri(uri);
+}
+
+static void a_restarted_server_costs_a_read_nothing(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_real("timeout=2s");
+    char byte[8];
+    assert_status(LARDER_OK, larder_set(cache, larder_text("r"), larder_text("v"), 0));
+    memcached_server_restart(server);
+    assert_status(LARDER_MISS, larder_read(cache, larder_text("r"), byte, sizeof(byte), NULL));
+    assert_status(LARDER_OK, larder_set(cache, larder_text("r"), larder_text("v"), 0));
+    assert_int_equal(stat_of(cache, "server.0.markdowns"), 0);
+    larder_close(cache);
+}
+
+static void a_dead_server_is_marked_and_found_back(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_real("timeout=500ms&probe=50ms");
+    char byte[8];
+    assert_status(LARDER_OK, larder_set(cache, larder_text("d"), larder_text("v"), 0));
+    memcached_server_kill(server);
+    assert_status(LARDER_UNAVAILABLE,
+                  larder_read(cache, larder_text("d"), byte, sizeof(byte), NULL));
+    assert_status(LARDER_UNAVAILABLE, larder_set(cache, larder_text("d"), larder_text("v"), 0));
+    assert_int_equal(stat_of(cache, "server.0.down"), 1);
+    memcached_server_restart(server);
+    for (int i = 0; i < 100 && stat_of(cache, "server.0.down"); i++) {
+        scripted_pause(10);
+        (void)!larder_read(cache, larder_text("d"), byte, sizeof(byte), NULL);
+    }
+    assert_int_equal(stat_of(cache, "server.0.down"), 0);
+    assert_status(LARDER_OK, larder_set(cache, larder_text("d"), larder_text("v"), 0));
+    larder_close(cache);
+}
+
+static void a_stopped_server_costs_the_deadline_and_then_nothing(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_real("timeout=60ms&probe=10s");
+    char byte[8];
+    assert_status(LARDER_OK, larder_set(cache, larder_text("p"), larder_text("old"), 0));
+    memcached_server_pause(server);
+    uint64_t began_ns = larder_monotonic_ns();
+    assert_status(LARDER_UNKNOWN, larder_set(cache, larder_text("p"), larder_text("new"), 0));
+    assert_status(LARDER_TIMEOUT, larder_read(cache, larder_text("p"), byte, sizeof(byte), NULL));
+    assert_status(LARDER_TIMEOUT, larder_read(cache, larder_text("p"), byte, sizeof(byte), NULL));
+    uint64_t took_ms = (larder_monotonic_ns() - began_ns) / 1000000;
+    assert_in_range(took_ms, 3 * TIMEOUT_MS - 3, 3 * TIMEOUT_MS + LATE_MS);
+    for (int i = 0; i < 100; i++)
+        assert_status(LARDER_UNAVAILABLE,
+                      larder_read(cache, larder_text("p"), byte, sizeof(byte), NULL));
+    memcached_server_resume(server);
+    larder_close(cache);
+}
+
+static void one_dead_server_of_three_takes_only_its_own_keys(void **state)
+{
+    (void)state;
+    struct memcached_server *others[2] = {memcached_server_start(NULL),
+                                          memcached_server_start(NULL)};
+    char uri[400], keys[60][16];
+    struct larder_row rows[60] = {0};
+    unsigned down = 0;
+    snprintf(uri, sizeof(uri), "meta://%s,%s,%s?timeout=1s", memcached_server_path(server),
+             memcached_server_path(others[0]), memcached_server_path(others[1]));
+    struct larder_cache *cache = open_uri(uri);
+    for (size_t i = 0; i < 60; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "key:%zu", i);
+        rows[i].key = larder_text(keys[i]);
+        rows[i].write = larder_write_of(rows[i].key, 60000);
+    }
+    assert_status(LARDER_OK, larder_many(cache, NULL, LARDER_MANY_STORE, LARDER_SET, rows, 60,
+                                         sizeof(struct larder_row)));
+    memcached_server_kill(others[0]);
+    assert_status(LARDER_UNAVAILABLE, larder_many(cache, NULL, LARDER_MANY_GET, LARDER_SET, rows,
+                                                  60, sizeof(struct larder_row)));
+    for (size_t i = 0; i < 60; i++) {
+        if (rows[i].status == LARDER_UNAVAILABLE)
+            down++;
+        else {
+            assert_status(LARDER_OK, rows[i].status);
+            assert_slice(keys[i], rows[i].value.bytes);
+        }
+        larder_value_release(&rows[i].value);
+    }
+    assert_in_range(down, 5, 40);
+    larder_close(cache);
+    memcached_server_stop(others[0]);
+    memcached_server_stop(others[1]);
+}
+
+/* Far more than all buffers between the two hold, in both directions at once. */
+static void megabytes_in_both_directions_do_not_block(void **state)
+{
+    (void)state;
+    enum { ROWS = 200, BYTES = 60000 };
+    static char values[ROWS][BYTES];
+    static char keys[ROWS][16];
+    static struct larder_row rows[ROWS];
+    struct larder_cache *cache = open_real("timeout=20s");
+    for (size_t i = 0; i < ROWS; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "big:%zu", i);
+        memset(values[i], 'a' + (int)(i % 26), BYTES);
+        rows[i] = (struct larder_row){.key = larder_text(keys[i])};
+        rows[i].write = larder_write_of(larder_bytes(values[i], BYTES), 60000);
+    }
+    assert_status(LARDER_OK, larder_many(cache, NULL, LARDER_MANY_STORE, LARDER_SET, rows, ROWS,
+                                         sizeof(struct larder_row)));
+    assert_status(LARDER_OK, larder_many(cache, NULL, LARDER_MANY_GET, LARDER_SET, rows, ROWS,
+                                         sizeof(struct larder_row)));
+    for (size_t i = 0; i < ROWS; i++) {
+        assert_int_equal(rows[i].value.bytes.length, BYTES);
+        assert_memory_equal(rows[i].value.bytes.data, values[i], BYTES);
+        larder_value_release(&rows[i].value);
+    }
+    larder_close(cache);
+}
+
+/* ---- servers with limits of their own ------------------------------------------------------- */
+
+static struct larder_cache *open_with(struct memcached_server **limited, const char *argument,
+                                      const char *value, const char *options)
+{
+    const char *const arguments[] = {argument, value, NULL};
+    char uri[256];
+    *limited = memcached_server_start(arguments);
+    snprintf(uri, sizeof(uri), "meta://%s?%s", memcached_server_path(*limited), options);
+    return open_uri(uri);
+}
+
+/* memcached would drop the old value when it refuses the new one. */
+static void what_is_too_large_for_the_server_is_never_sent(void **state)
+{
+    (void)state;
+    static char large[600000];
+    struct memcached_server *limited;
+    struct larder_cache *cache = open_with(&limited, "-I", "512k", "timeout=5s");
+    char text[8];
+    struct larder_row rows[2] = {{.key = larder_text("k")}, {.key = larder_text("j")}};
+    rows[0].write = larder_write_of(larder_bytes(large, sizeof(large)), 0);
+    rows[1].write = larder_write_of(larder_text("v"), 0);
+    assert_status(LARDER_OK, larder_set(cache, larder_text("k"), larder_text("old"), 0));
+    assert_status(LARDER_TOO_LARGE,
+                  larder_set(cache, larder_text("k"), larder_bytes(large, sizeof(large)), 0));
+    assert_status(LARDER_TOO_LARGE, larder_many(cache, NULL, LARDER_MANY_STORE, LARDER_SET, rows, 2,
+                                                sizeof(struct larder_row)));
+    assert_status(LARDER_OK, rows[1].status);
+    assert_status(LARDER_OK, larder_read(cache, larder_text("k"), text, sizeof(text), NULL));
+    assert_memory_equal(text, "old", 3);
+    assert_status(LARDER_TOO_LARGE,
+                  larder_append(cache, larder_text("k"), larder_bytes(large, 524227)));
+    assert_status(LARDER_OK, larder_read(cache, larder_text("k"), text, sizeof(text), NULL));
+    larder_close(cache);
+    memcached_server_stop(limited);
+}
+
+static void an_idle_timeout_costs_a_read_nothing(void **state)
+{
+    (void)state;
+    struct memcached_server *limited;
+    struct larder_cache *cache = open_with(&limited, "-o", "idle_timeout=1", "timeout=5s&size=1");
+    char text[8];
+    assert_status(LARDER_OK, larder_set(cache, larder_text("k"), larder_text("v"), 0));
+    uint64_t replaced = stat_of(cache, "connections_replaced");
+    for (int i = 0; i < 100 && stat_of(cache, "connections_replaced") == replaced; i++) {
+        scripted_pause(i == 0 ? 2000 : 200); /* until the server has had its fill of waiting */
+        assert_status(LARDER_OK, larder_read(cache, larder_text("k"), text, sizeof(text), NULL));
+        assert_status(LARDER_OK, larder_set(cache, larder_text("k"), larder_text("v"), 0));
+    }
+    assert_int_equal(stat_of(cache, "server.0.markdowns"), 0);
+    larder_close(cache);
+    memcached_server_stop(limited);
+}
+
+/* ---- stale marks of others ----------------------------------------------------------------- */
+
+/* What another program says to the same server. */
+static void say_to_server(const char *request, char *line, size_t size)
+{
+    int descriptor = scripted_dial(memcached_server_path(server));
+    assert_true(descriptor >= 0);
+    assert_true(scripted_say(descriptor, request));
+    assert_non_null(scripted_read_line(descriptor, line, size));
+    close(descriptor);
+}
+
+static void a_stale_entry_is_a_miss_and_its_win_is_given_back(void **state)
+{
+    (void)state;
+    char line[128], byte[8];
+    struct larder_cache *cache = open_real("timeout=2s");
+    for (int many = 0; many < 2; many++) {
+        struct larder_row row = {.key = larder_text("st"), .buffer = byte, .size = sizeof(byte)};
+        assert_status(LARDER_OK, larder_set(cache, larder_text("st"), larder_text("old"), 60000));
+        say_to_server("md st I T30\r\n", line, sizeof(line));
+        assert_string_equal(line, "HD");
+        if (many)
+            (void)!larder_many(cache, NULL, LARDER_MANY_READ, LARDER_SET, &row, 1,
+                               sizeof(struct larder_row));
+        else
+            row.status = larder_read(cache, larder_text("st"), byte, sizeof(byte), NULL);
+        assert_status(LARDER_MISS, row.status);
+        say_to_server("mg st v\r\n", line, sizeof(line)); /* who can use the win gets it */
+        assert_string_equal(line, "VA 3 X W");
+    }
+    assert_int_equal(stat_of(cache, "wins_returned"), 2);
+    larder_close(cache);
+}
+
+static void a_placeholder_is_a_miss(void **state)
+{
+    (void)state;
+    char line[128], byte[8];
+    struct larder_cache *cache = open_real("timeout=2s");
+    struct larder_value value = {0};
+    say_to_server("mg lease N30 v\r\n", line, sizeof(line));
+    assert_string_equal(line, "VA 0 W");
+    assert_status(LARDER_MISS, larder_read(cache, larder_text("lease"), byte, sizeof(byte), NULL));
+    assert_status(LARDER_MISS, larder_get(cache, larder_text("lease"), &value));
+    /* but an empty value is a value */
+    assert_status(LARDER_OK, larder_set(cache, larder_text("lease"), larder_text(""), 0));
+    assert_status(LARDER_OK, larder_read(cache, larder_text("lease"), byte, sizeof(byte), NULL));
+    larder_close(cache);
+}
+
+/* ---- pools, threads, fork ------------------------------------------------------------------ */
+
+static void a_pool_of_one_is_waited_for_and_never_exceeded(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_proxied("timeout=60ms&size=1");
+    const struct fault stall = {.kind = FAULT_STALL, .side = FAULT_REPLY, .at = 0};
+    fault_proxy_set(proxy, &stall);
+    unsigned before = fault_proxy_connections(proxy);
+    char byte[8];
+    for (int i = 0; i < 3; i++)
+        assert_status(LARDER_TIMEOUT,
+                      larder_read(cache, larder_text("k"), byte, sizeof(byte), NULL));
+    assert_int_equal(fault_proxy_connections(proxy) - before, 3);
+    assert_int_equal(stat_of(cache, "connections"), 0);
+    larder_close(cache);
+}
+
+struct worker {
+    struct larder_cache *cache;
+    unsigned number;
+    unsigned wrong, answered;
+};
+
+/* Values that say whose they are. */
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    for (unsigned i = 0; i < 400; i++) {
+        char key[24], text[48], buffer[64];
+        struct larder_info info = {0};
+        snprintf(key, sizeof(key), "w%u:%u", worker->number, i % 7);
+        snprintf(text, sizeof(text), "%s=%u", key, i);
+        enum larder_status status =
+            larder_set(worker->cache, larder_text(key), larder_text(text), 60000);
+        worker->answered += status == LARDER_OK;
+        status = larder_read(worker->cache, larder_text(key), buffer, sizeof(buffer), &info);
+        if (status == LARDER_OK)
+            worker->wrong += strncmp(buffer, key, strlen(key)) != 0 || buffer[strlen(key)] != '=';
+    }
+    return NULL;
+}
+
+/* Replies that come too late for most: none may reach another call, and nothing may leak. */
+static void under_faults_nobody_gets_anothers_value(void **state)
+{
+    (void)state;
+    enum { WORKERS = 6 };
+    struct larder_cache *cache = open_proxied("timeout=20ms&size=3&probe=10ms");
+    const struct fault drip = {.kind = FAULT_DRIP, .side = FAULT_REPLY, .at = 300, .pause_ms = 1};
+    struct worker workers[WORKERS];
+    pthread_t threads[WORKERS];
+    unsigned answered = 0;
+    fault_proxy_set(proxy, &drip);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){cache, i, 0, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < WORKERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(workers[i].wrong, 0);
+        answered += workers[i].answered;
+    }
+    assert_true(answered > 0);
+    assert_true(stat_of(cache, "connections") <= 3);
+    larder_close(cache);
+}
+
+/* Every way for a connection to end, many times over. */
+static void no_descriptor_is_left_behind(void **state)
+{
+    (void)state;
+    renew_proxy(); /* the old one's last connections are closed with it */
+    unsigned before = descriptors();
+    for (int round = 0; round < 30; round++) {
+        struct script script = {round % 2 == 0 ? "HD\r\n" : "VA 9 f0 kk O%O\r\nx", 0};
+        struct scripted_server *scripted = scripted_server_start(serve_script, &script);
+        char uri[256], byte[8];
+        snprintf(uri, sizeof(uri), "meta://%s,/nowhere/at-all.sock?timeout=10ms&size=2",
+                 scripted_server_path(scripted));
+        struct larder_cache *cache = open_uri(uri);
+        for (char key = 'a'; key < 'g'; key++)
+            (void)!larder_read(cache, larder_bytes(&key, 1), byte, sizeof(byte), NULL);
+        larder_close(cache);
+        scripted_server_stop(scripted);
+    }
+    assert_int_equal(descriptors(), before);
+}
+
+static void a_child_dials_its_own_connections(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_real("timeout=2s&size=1");
+    char text[8];
+    assert_status(LARDER_OK, larder_set(cache, larder_text("f"), larder_text("parent"), 60000));
+    pid_t child = fork();
+    if (child == 0) {
+        struct larder_info info = {0};
+        int good = larder_read(cache, larder_text("f"), text, sizeof(text), &info) == LARDER_OK &&
+                   info.length == 6 && stat_of(cache, "connections") == 1;
+        larder_close(cache);
+        _exit(good ? 0 : 1);
+    }
+    int code = 1;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+    assert_status(LARDER_OK, larder_read(cache, larder_text("f"), text, sizeof(text), NULL));
+    assert_int_equal(stat_of(cache, "dials"), 1); /* the child's close said nothing on it */
+    larder_close(cache);
+}
+
+struct waiting {
+    struct larder_cache *cache;
+    enum larder_status status;
+};
+
+static void *wait_for_answer(void *argument)
+{
+    struct waiting *waiting = argument;
+    char byte[8];
+    waiting->status = larder_read(waiting->cache, larder_text("k"), byte, sizeof(byte), NULL);
+    return NULL;
+}
+
+static void shutdown_ends_a_call_that_waits(void **state)
+{
+    (void)state;
+    struct waiting waiting = {open_proxied("timeout=30s"), LARDER_OK};
+    const struct fault stall = {.kind = FAULT_STALL, .side = FAULT_REPLY, .at = 0};
+    pthread_t thread;
+    fault_proxy_set(proxy, &stall);
+    uint64_t began_ns = larder_monotonic_ns();
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_answer, &waiting), 0);
+    while (fault_proxy_passed(proxy, FAULT_REQUEST) == 0)
+        scripted_pause(1);
+    larder_shutdown(waiting.cache);
+    pthread_join(thread, NULL);
+    assert_true((larder_monotonic_ns() - began_ns) / 1000000 < 10000);
+    assert_status(LARDER_CLOSED, waiting.status); /* a read: nothing was changed */
+    larder_close(waiting.cache);
+}
+
+/* ---- the caller's own connections ---------------------------------------------------------- */
+
+struct dialler {
+    const char *path;
+    unsigned calls;
+};
+
+static int dial_for_us(void *context, const char *host, uint32_t port)
+{
+    struct dialler *dialler = context;
+    dialler->calls++;
+    assert_string_equal(host, "cache.example");
+    assert_int_equal(port, 4711);
+    return scripted_dial(dialler->path);
+}
+
+static void a_callers_function_may_connect(void **state)
+{
+    (void)state;
+    struct dialler dialler = {memcached_server_path(server), 0};
+    struct larder_meta_options options = LARDER_META_OPTIONS_INIT;
+    struct larder_cache *cache;
+    char message[256] = "";
+    options.servers = "cache.example:4711";
+    options.size = 1;
+    options.connect = dial_for_us;
+    options.connect_context = &dialler;
+    assert_status(LARDER_OK, larder_meta_open(&options, NULL, &cache, message, sizeof(message)));
+    assert_status(LARDER_OK, larder_set(cache, larder_text("c"), larder_text("v"), 0));
+    assert_status(LARDER_OK, larder_set(cache, larder_text("c"), larder_text("v"), 0));
+    assert_int_equal(dialler.calls, 1);
+    larder_close(cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cut_at_any_byte_is_a_failure_or_the_answer),
+        cmocka_unit_test(a_reset_at_any_byte_is_a_failure_or_the_answer),
+        cmocka_unit_test(a_stall_ends_at_the_deadline),
+        cmocka_unit_test(a_drip_ends_at_the_deadline),
+        cmocka_unit_test(a_corrupted_reply_is_never_another_answer),
+        cmocka_unit_test(replies_of_another_kind_are_refused),
+        cmocka_unit_test(classic_lines_answer_in_the_order_of_the_keys),
+        cmocka_unit_test(hostile_lengths_are_refused),
+        cmocka_unit_test(a_late_reply_answers_nobody),
+        cmocka_unit_test(writes_that_were_misunderstood_are_unknown),
+        cmocka_unit_test(a_restarted_server_costs_a_read_nothing),
+        cmocka_unit_test(a_dead_server_is_marked_and_found_back),
+        cmocka_unit_test(a_stopped_server_costs_the_deadline_and_then_nothing),
+        cmocka_unit_test(one_dead_server_of_three_takes_only_its_own_keys),
+        cmocka_unit_test(megabytes_in_both_directions_do_not_block),
+        cmocka_unit_test(what_is_too_large_for_the_server_is_never_sent),
+        cmocka_unit_test(an_idle_timeout_costs_a_read_nothing),
+        cmocka_unit_test(a_stale_entry_is_a_miss_and_its_win_is_given_back),
+        cmocka_unit_test(a_placeholder_is_a_miss),
+        cmocka_unit_test(a_pool_of_one_is_waited_for_and_never_exceeded),
+        cmocka_unit_test(under_faults_nobody_gets_anothers_value),
+        cmocka_unit_test(no_descriptor_is_left_behind),
+        cmocka_unit_test(a_child_dials_its_own_connections),
+        cmocka_unit_test(shutdown_ends_a_call_that_waits),
+        cmocka_unit_test(a_callers_function_may_connect),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,215 @@
+/* A proxy that does one fault at one byte. */
+#include "fault_proxy.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "scripted_server.h"
+
+#define CHUNK_BYTES 16384
+
+struct fault_proxy {
+    struct scripted_server *server;
+    const char *path;
+    pthread_mutex_t mutex;
+    struct fault fault;     /* guarded by mutex */
+    _Atomic unsigned armed; /* steps with each fault_proxy_set() */
+    _Atomic size_t passed[2];
+};
+
+/* One connection: the two ends, and how far each direction has come. */
+struct passage {
+    struct fault_proxy *proxy;
+    int ends[2]; /* [FAULT_REQUEST] where requests come from, [FAULT_REPLY] where replies do */
+    unsigned number;
+    unsigned armed; /* of the fault below */
+    struct fault fault;
+    size_t passed[2];
+    int stalled[2];
+};
+
+static void take_fault(struct passage *passage)
+{
+    unsigned armed = atomic_load(&passage->proxy->armed);
+    if (armed == passage->armed)
+        return;
+    pthread_mutex_lock(&passage->proxy->mutex);
+    passage->fault = passage->proxy->fault;
+    pthread_mutex_unlock(&passage->proxy->mutex);
+    passage->armed = armed;
+    memset(passage->passed, 0, sizeof(passage->passed));
+    memset(passage->stalled, 0, sizeof(passage->stalled));
+}
+
+/* TCP answers a disconnect with a reset. */
+static void reset(int descriptor)
+{
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    (void)connect(descriptor, &nowhere, sizeof(nowhere));
+}
+
+static int pass(struct passage *passage, enum fault_side side, const char *bytes, size_t length)
+{
+    int to = passage->ends[side == FAULT_REQUEST ? FAULT_REPLY : FAULT_REQUEST];
+    passage->passed[side] += length;
+    /* before it is sent: whoever has the bytes sees them counted */
+    atomic_fetch_add(&passage->proxy->passed[side], length);
+    return scripted_send(to, bytes, length);
+}
+
+static int drip(struct passage *passage, enum fault_side side, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        scripted_pause(passage->fault.pause_ms);
+        if (!pass(passage, side, bytes + i, 1))
+            return 0;
+    }
+    return 1;
+}
+
+/* What happens at the byte. @return 0 when the connection ends */
+static int strike(struct passage *passage, enum fault_side side, char *bytes, size_t length)
+{
+    switch (passage->fault.kind) {
+    case FAULT_CUT:
+        return 0;
+    case FAULT_RESET:
+        reset(passage->ends[FAULT_REQUEST]);
+        return 0;
+    case FAULT_STALL:
+        passage->stalled[side] = 1;
+        return 1;
+    case FAULT_DRIP:
+        return drip(passage, side, bytes, length);
+    case FAULT_CORRUPT:
+        bytes[0] = (char)(bytes[0] ^ passage->fault.mask);
+        passage->fault.kind = FAULT_NONE;
+        break;
+    case FAULT_NONE:
+        break;
+    }
+    return pass(passage, side, bytes, length);
+}
+
+static int concerns(const struct passage *passage, enum fault_side side)
+{
+    const struct fault *fault = &passage->fault;
+    return fault->kind != FAULT_NONE && fault->side == side &&
+           (fault->connection == 0 || fault->connection == passage->number);
+}
+
+static int carry(struct passage *passage, enum fault_side side, char *bytes, size_t length)
+{
+    if (!concerns(passage, side))
+        return pass(passage, side, bytes, length);
+    size_t at = passage->fault.at, passed = passage->passed[side];
+    size_t before = at > passed ? at - passed : 0;
+    if (before > length)
+        before = length;
+    if (before > 0 && !pass(passage, side, bytes, before))
+        return 0;
+    /* a cut at the last byte comes right behind it, without waiting for another */
+    int ends = passage->fault.kind == FAULT_CUT || passage->fault.kind == FAULT_RESET;
+    if (before == length && !(ends && passage->passed[side] == at))
+        return 1;
+    return strike(passage, side, bytes + before, length - before);
+}
+
+/* @return 0 when the connection ends */
+static int move(struct passage *passage, enum fault_side side)
+{
+    char bytes[CHUNK_BYTES];
+    ssize_t got = recv(passage->ends[side], bytes, sizeof(bytes), 0);
+    if (got < 0 && errno == EINTR)
+        return 1;
+    if (got <= 0)
+        return 0;
+    take_fault(passage);
+    return carry(passage, side, bytes, (size_t)got);
+}
+
+/* A stalled direction is not read: its sender fills up, as behind a stopped server. */
+static int wait_and_move(struct passage *passage)
+{
+    struct pollfd polled[2];
+    for (int side = 0; side < 2; side++)
+        polled[side] = (struct pollfd){.fd = passage->ends[side],
+                                       .events = passage->stalled[side] ? 0 : POLLIN};
+    if (poll(polled, 2, -1) < 0)
+        return errno == EINTR;
+    for (int side = 0; side < 2; side++) {
+        int gone = passage->stalled[side] && (polled[side].revents & (POLLHUP | POLLERR)) != 0;
+        if (gone || ((polled[side].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
+                     !passage->stalled[side] && !move(passage, (enum fault_side)side)))
+            return 0;
+    }
+    return 1;
+}
+
+static void serve(void *context, int descriptor, unsigned number)
+{
+    struct fault_proxy *proxy = context;
+    struct passage passage = {.proxy = proxy,
+                              .ends = {descriptor, scripted_dial(proxy->path)},
+                              .number = number,
+                              .armed = 0};
+    if (passage.ends[FAULT_REPLY] < 0)
+        return;
+    while (wait_and_move(&passage))
+        continue;
+    close(passage.ends[FAULT_REPLY]);
+}
+
+struct fault_proxy *fault_proxy_start(const char *path)
+{
+    struct fault_proxy *proxy = calloc(1, sizeof(*proxy));
+    if (proxy == NULL || pthread_mutex_init(&proxy->mutex, NULL) != 0) {
+        fprintf(stderr, "fault_proxy: no memory\n");
+        exit(1);
+    }
+    proxy->path = path;
+    atomic_store(&proxy->armed, 1);
+    proxy->server = scripted_server_start_tcp(serve, proxy);
+    return proxy;
+}
+
+unsigned fault_proxy_port(const struct fault_proxy *proxy)
+{
+    return scripted_server_port(proxy->server);
+}
+
+unsigned fault_proxy_connections(const struct fault_proxy *proxy)
+{
+    return scripted_server_connections(proxy->server);
+}
+
+void fault_proxy_set(struct fault_proxy *proxy, const struct fault *fault)
+{
+    pthread_mutex_lock(&proxy->mutex);
+    proxy->fault = *fault;
+    pthread_mutex_unlock(&proxy->mutex);
+    atomic_store(&proxy->passed[FAULT_REQUEST], 0);
+    atomic_store(&proxy->passed[FAULT_REPLY], 0);
+    atomic_fetch_add(&proxy->armed, 1);
+}
+
+size_t fault_proxy_passed(const struct fault_proxy *proxy, enum fault_side side)
+{
+    return atomic_load(&proxy->passed[side]);
+}
+
+void fault_proxy_stop(struct fault_proxy *proxy)
+{
+    if (proxy == NULL)
+        return;
+    scripted_server_stop(proxy->server);
+    pthread_mutex_destroy(&proxy->mutex);
+    free(proxy);
+}
