@@ -203,7 +203,7 @@ static struct leaf *leaf_new(struct larder_clock clock)
     atomic_init(&leaf->owned, 0);
     leaf->host = (struct larder_host){
         .version = LARDER_BACKEND_VERSION, .size = sizeof(struct larder_host), .clock = clock};
-    leaf->host.coarse_clock = 
+    leaf->host.coarse_clock =
         larder__clock_coarse(clock, &leaf->host.coarse_ms, &leaf->host.coarse_id);
     return leaf;
 }

@@ -10,10 +10,21 @@ _Static_assert(STATUSES == LARDER_COUNTED_STATUSES, "struct larder_totals has a 
 /* Which of a thread's own cells an answer is counted in; 0: in none of them. */
 #define HOT(operation, status) [LARDER_OPERATION_##operation][LARDER_##status - LOWEST_STATUS]
 const uint8_t larder__hot_cells[LARDER_OPERATIONS][LARDER_COUNTED_STATUSES] = {
-    HOT(READ, OK) = LARDER_READ_OK_CELL,        HOT(READ, MISS) = 2,  HOT(READ, PARTIAL) = 3, HOT(GET, OK) = 4,
-    HOT(GET, MISS) = 5,       HOT(STORE, OK) = 6,   HOT(STORE, EXISTS) = 7, HOT(DELETE, OK) = 8,
-    HOT(DELETE, MISS) = 9,    HOT(TOUCH, OK) = 10,  HOT(COUNT, OK) = 11,    HOT(COUNT, MISS) = 12,
-    HOT(LEASE_GET, OK) = 13,  HOT(LEASE_GET, MISS) = 14, HOT(LEASE_FILL, OK) = 15,
+    HOT(READ, OK) = LARDER_READ_OK_CELL,
+    HOT(READ, MISS) = 2,
+    HOT(READ, PARTIAL) = 3,
+    HOT(GET, OK) = 4,
+    HOT(GET, MISS) = 5,
+    HOT(STORE, OK) = 6,
+    HOT(STORE, EXISTS) = 7,
+    HOT(DELETE, OK) = 8,
+    HOT(DELETE, MISS) = 9,
+    HOT(TOUCH, OK) = 10,
+    HOT(COUNT, OK) = 11,
+    HOT(COUNT, MISS) = 12,
+    HOT(LEASE_GET, OK) = 13,
+    HOT(LEASE_GET, MISS) = 14,
+    HOT(LEASE_FILL, OK) = 15,
 };
 
 struct larder_counters *larder__counters_new(void)
@@ -67,8 +78,8 @@ static void add_own(const struct own_counters *own, struct larder_totals *totals
     for (size_t i = 0; i < LARDER_OPERATIONS; i++)
         for (size_t j = 0; j < STATUSES; j++)
             if (larder__hot_cells[i][j] != 0)
-                totals->calls[i][j] += atomic_load_explicit(
-                    &own->cells[larder__hot_cells[i][j]], memory_order_relaxed);
+                totals->calls[i][j] += atomic_load_explicit(&own->cells[larder__hot_cells[i][j]],
+                                                            memory_order_relaxed);
 }
 
 void larder__counters_total(const struct larder_counters *counters, struct larder_totals *totals)

@@ -2,9 +2,9 @@
  * The cache's clock: milliseconds since the cache was opened, plus 3, never going back.
  *
  * An application's own clock is asked each time. In the place of the system's, its coarse one is,
- * which is behind it by a few milliseconds and costs a few loads. (Reading the processor's time stamp
- * counter to ask it less often was tried: the counter's instruction waits for those before it, which
- * cost twice what it saved.)
+ * which is behind it by a few milliseconds and costs a few loads. (Reading the processor's time
+ * stamp counter to ask it less often was tried: the counter's instruction waits for those before
+ * it, which cost twice what it saved.)
  */
 #ifndef LARDER_MEMORY_CLOCK_H
 #define LARDER_MEMORY_CLOCK_H

@@ -2,8 +2,7 @@
 #include "hash.h"
 
 /* Fewer than 16 bytes as two words; with the length, no two keys have the same ones. */
-static hash_sum hash_short(const struct hash_key *key, const unsigned char *bytes,
-                                          size_t length)
+static hash_sum hash_short(const struct hash_key *key, const unsigned char *bytes, size_t length)
 {
     uint64_t words[2] = {0, 0};
     if (length >= 8) {

@@ -4,8 +4,8 @@
  * Up to 128 bytes it is NH (Black et al., "UMAC: Fast and secure message authentication", 1999): a
  * sum of products of 64-bit words, each with a secret word added; two different keys of one length
  * have the same 128-bit sum with probability 2^-64, whoever chose them. The sum is folded with two
- * more secret words, the length and the space. A multiplication per 8 bytes is about a fifth of what
- * SipHash-1-3 costs; longer keys take that.
+ * more secret words, the length and the space. A multiplication per 8 bytes is about a fifth of
+ * what SipHash-1-3 costs; longer keys take that.
  */
 #ifndef LARDER_MEMORY_HASH_H
 #define LARDER_MEMORY_HASH_H
@@ -86,8 +86,8 @@ ALWAYS_INLINE uint64_t larder__hash(const struct hash_key *key, const void *data
     /* The last pair is taken from the end and may overlap the one before it. */
     const unsigned char *end = bytes + length - 16;
     const uint64_t *secret = key->words + 2;
-    hash_sum sum = larder__hash_pair(key->words, larder__hash_load(bytes),
-                                     larder__hash_load(bytes + 8));
+    hash_sum sum =
+        larder__hash_pair(key->words, larder__hash_load(bytes), larder__hash_load(bytes + 8));
     for (bytes += 16; __builtin_expect(bytes < end, 0); bytes += 16, secret += 2)
         sum += larder__hash_pair(secret, larder__hash_load(bytes), larder__hash_load(bytes + 8));
     sum += larder__hash_pair(secret, larder__hash_load(end), larder__hash_load(end + 8));

@@ -30,9 +30,9 @@
 
 #define BUCKET_SLOTS 12u
 #define BUCKET_SLOTS_MASK 0xfffu
-/* Entries a bucket, on average, when the index grows. Buckets that were not split yet in a round have
- * up to twice as many as those that were, so more than 7 of 12 leaves too many in overflow buckets:
- * with 9, reads of cold keys measured 10 % slower, for 1.3 bytes less an entry. */
+/* Entries a bucket, on average, when the index grows. Buckets that were not split yet in a round
+ * have up to twice as many as those that were, so more than 7 of 12 leaves too many in overflow
+ * buckets: with 9, reads of cold keys measured 10 % slower, for 1.3 bytes less an entry. */
 #define BUCKETS_PER_LOAD 7u
 
 struct bucket {
@@ -165,8 +165,8 @@ ALWAYS_INLINE struct item *larder__bucket_find(const struct arena *arena,
 {
     unsigned found = larder__bucket_match(tags0, tags1, larder__tag_of(key->hash));
     for (; found != 0; found &= found - 1) {
-        uint32_t location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
-                                                 memory_order_acquire);
+        uint32_t location =
+            atomic_load_explicit(&bucket->locations[__builtin_ctz(found)], memory_order_acquire);
         struct item *item = larder__item_at(arena, location);
         larder__prefetch_item(item);
         if (__builtin_expect(location != 0 && larder__item_has_key(item, key), 1))

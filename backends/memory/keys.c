@@ -1,8 +1,8 @@
 /*
  * Listing keys, in the order of their hashes read backwards. A bucket holds one stretch of that
  * order however many buckets there are, and neither evictions nor growth nor overwriting change a
- * key's place in it: an entry that stays is passed exactly when the cursor comes to it. Equal hashes
- * are told apart by a second one.
+ * key's place in it: an entry that stays is passed exactly when the cursor comes to it. Equal
+ * hashes are told apart by a second one.
  */
 #include "operations.h"
 
@@ -46,9 +46,8 @@ static struct larder_slice key_of(const struct item *item)
 static struct place place_of(const struct memory *memory, const struct item *item)
 {
     struct larder_slice key = key_of(item);
-    struct place place = {
-        reversed_bits(larder__item_hash(&memory->hash_key, item)),
-        larder_hash(&memory->hash_key.long_keys, 0, key.data, key.length)};
+    struct place place = {reversed_bits(larder__item_hash(&memory->hash_key, item)),
+                          larder_hash(&memory->hash_key.long_keys, 0, key.data, key.length)};
     return place;
 }
 
@@ -70,7 +69,8 @@ static bool is_listed(const struct listing *listing, const struct item *item)
     return (item->marks & ITEM_ABSENT) == 0 && listing->now_ms < larder__item_expiry_ms(item) &&
            (listing->space == larder__part_u32(item, ITEM_SPACE) ||
             (listing->space == SPACE_NONE &&
-             !larder__space_is_stale(&listing->memory->spaces, larder__part_u32(item, ITEM_SPACE))));
+             !larder__space_is_stale(&listing->memory->spaces,
+                                     larder__part_u32(item, ITEM_SPACE))));
 }
 
 static bool append_key(struct listing *listing, struct larder_slice key)
@@ -92,8 +92,7 @@ static struct item *next_in_chain(const struct listing *listing, const struct in
     struct item *found = NULL;
     while (bucket != NULL) {
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
-            uint32_t location =
-                atomic_load_explicit(&bucket->locations[i], memory_order_relaxed);
+            uint32_t location = atomic_load_explicit(&bucket->locations[i], memory_order_relaxed);
             struct item *item = larder__item_at(&listing->memory->arena, location);
             if (location == 0 || !is_listed(listing, item))
                 continue;
@@ -103,8 +102,8 @@ static struct item *next_in_chain(const struct listing *listing, const struct in
                 *next = place;
             }
         }
-        uint32_t overflow = larder__bucket_overflow(
-            atomic_load_explicit(&bucket->tags[1], memory_order_relaxed));
+        uint32_t overflow =
+            larder__bucket_overflow(atomic_load_explicit(&bucket->tags[1], memory_order_relaxed));
         bucket = overflow != 0 ? &index->overflow[overflow - 1] : NULL;
     }
     return found;
@@ -150,8 +149,7 @@ static void pass_bucket(struct larder_cursor *cursor, uint64_t shape)
 /* The bucket in which the next key is: the cursor's, or the one behind when it is at its end. */
 static void enter_next(struct larder_cursor *cursor)
 {
-    if (cursor->words[CURSOR_STATE] != STATE_BEHIND ||
-        cursor->words[CURSOR_SECOND] != UINT64_MAX)
+    if (cursor->words[CURSOR_STATE] != STATE_BEHIND || cursor->words[CURSOR_SECOND] != UINT64_MAX)
         return;
     cursor->words[CURSOR_REVERSED]++;
     cursor->words[CURSOR_SECOND] = 0;

@@ -67,8 +67,7 @@ ALWAYS_INLINE void larder__item_hit_at(struct item *item, uint8_t frequency,
 
 ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
 {
-    larder__item_hit_at(item, atomic_load_explicit(&item->frequency, memory_order_relaxed),
-                        thread);
+    larder__item_hit_at(item, atomic_load_explicit(&item->frequency, memory_order_relaxed), thread);
 }
 
 void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms);
@@ -116,7 +115,7 @@ ALWAYS_INLINE void larder__copy_bytes(unsigned char *to, const unsigned char *fr
             memcpy(to + 16, from + 16, 16);
             memcpy(to + length - 32, from + length - 32, 16);
         }
-    } else {
+    } else if (length > 0) { /* to is NULL for some that ask only whether it is there */
         memcpy(to, from, length);
     }
 }

@@ -26,8 +26,7 @@ static void ask_for_buckets(struct group *group)
     uint64_t shape = larder__index_shape(group->index);
     for (uint32_t i = 0; i < group->count; i++) {
         struct larder_slice name = group->rows[i]->key;
-        group->hashes[i] =
-            larder__hash(&memory->hash_key, name.data, name.length, group->space);
+        group->hashes[i] = larder__hash(&memory->hash_key, name.data, name.length, group->space);
         group->buckets[i] = larder__index_bucket(group->index, shape, group->hashes[i]);
         __builtin_prefetch(group->buckets[i]);
     }
@@ -38,8 +37,7 @@ static void ask_for_items(struct group *group)
     const struct arena *arena = &group->look.memory->arena;
     for (uint32_t i = 0; i < group->count; i++) {
         const struct bucket *bucket = group->buckets[i];
-        unsigned found =
-            larder__bucket_match_atomic(bucket, larder__tag_of(group->hashes[i]));
+        unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(group->hashes[i]));
         uint32_t location = 0;
         if (__builtin_expect(found != 0, 1))
             location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],

@@ -84,7 +84,7 @@ struct memory {
     uint64_t bound_least, bound_most; /* what max_bytes may become */
     uint64_t capacity_bytes;          /* the most that one entry may be charged */
     uint64_t token_mask;              /* makes lease tokens out of versions */
-    uint64_t told_bytes;     /* how many die in a stripe before arena.turnover is raised */
+    uint64_t told_bytes;              /* how many die in a stripe before arena.turnover is raised */
     bool evicts;
     bool slides; /* each hit gives an entry its TTL anew */
     uint64_t fixed_bytes;
@@ -115,10 +115,10 @@ struct memory {
     } guarded;
 
     _Atomic uint32_t cleaned_at; /* arena.turnover when there was last too little dead to clean */
-    _Atomic uint32_t evicting; /* 1: somebody evicts ahead; a hint */
-    _Atomic uint32_t sweeping; /* 1: somebody sweeps. Taken with acquire, given with release: what
-                                  the last one left is seen by the next */
-    struct scan *sweep;        /* whose `sweeping` is 1: what is being swept */
+    _Atomic uint32_t evicting;   /* 1: somebody evicts ahead; a hint */
+    _Atomic uint32_t sweeping;   /* 1: somebody sweeps. Taken with acquire, given with release: what
+                                    the last one left is seen by the next */
+    struct scan *sweep;          /* whose `sweeping` is 1: what is being swept */
 
     _Atomic bool listens;          /* relaxed: a hint, whether there is a listener */
     pthread_mutex_t listener_lock; /* innermost */
@@ -157,8 +157,7 @@ static inline struct lane *larder__lane_of(const struct memory *memory,
 }
 
 /** 0 in no namespace. */
-static inline uint32_t larder__scope_space(struct memory *memory,
-                                           const struct larder_scope *scope)
+static inline uint32_t larder__scope_space(struct memory *memory, const struct larder_scope *scope)
 {
     if (__builtin_expect(scope->space == NULL, 1))
         return 0;

@@ -6,11 +6,11 @@
 #define SHARE_MIN 0.01
 #define SHARE_MAX 0.25
 #define LEVEL_MAX 1.5
-#define LEVEL_STEP 12.0   /* entries' worth of a returning ghost */
+#define LEVEL_STEP 12.0 /* entries' worth of a returning ghost */
 #define GUARD_WEIGHT 256.0
-#define NEW_SLOTS 3u      /* of 31: ghosts of about the last tenth tell about the share */
-#define LEFT_HALVED 0.2   /* of all entries */
-#define PROMOTION 2u      /* hits in the small queue that make a candidate for the main one */
+#define NEW_SLOTS 3u    /* of 31: ghosts of about the last tenth tell about the share */
+#define LEFT_HALVED 0.2 /* of all entries */
+#define PROMOTION 2u    /* hits in the small queue that make a candidate for the main one */
 
 static double load(const _Atomic double *number)
 {
@@ -236,8 +236,8 @@ void larder__policy_forgets(struct policy *policy, enum queue queue, uint64_t ha
     enum ghost_kind kind = GHOST_FROM_MAIN;
     unsigned number = history & HISTORY_MAX;
     if (queue == QUEUE_SMALL)
-        kind = frequency >= PROMOTION || (history & HISTORY_REFUSED) != 0 ? GHOST_REFUSED
-                                                                          : GHOST_COLD;
+        kind =
+            frequency >= PROMOTION || (history & HISTORY_REFUSED) != 0 ? GHOST_REFUSED : GHOST_COLD;
     else if (frequency == 0)
         store(&policy->guard,
               load(&policy->guard) + (number - load(&policy->guard)) / GUARD_WEIGHT);

@@ -24,8 +24,9 @@
 
 #define FREQUENCY_MAX 3u
 #define HISTORY_MAX 7u
-#define HISTORY_REFUSED 8u /* a mark beside the number: it came back from the ghost and was not
-                              admitted to the main queue */
+#define HISTORY_REFUSED                                                     \
+    8u /* a mark beside the number: it came back from the ghost and was not \
+          admitted to the main queue */
 
 #define GHOST_SLOTS 31u
 

@@ -61,9 +61,10 @@ static enum larder_status read_touching(const struct larder_scope *scope, struct
 }
 
 /* Out of the way of plain reads. */
-__attribute__((noinline)) static enum larder_status
-copy_touching(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size,
-              struct larder_info *info)
+__attribute__((noinline)) static enum larder_status copy_touching(const struct larder_scope *scope,
+                                                                  struct larder_slice name,
+                                                                  void *buffer, size_t size,
+                                                                  struct larder_info *info)
 {
     struct touching touching = {
         .buffer = buffer, .size = size, .info = info, .ttl_ms = larder__call_touch(scope)};
@@ -116,9 +117,10 @@ ALWAYS_INLINE bool find(struct look *look, const struct key *key, struct item **
 }
 
 /* Any read. */
-__attribute__((noinline)) static enum larder_status
-read_generally(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size,
-               struct larder_info *info)
+__attribute__((noinline)) static enum larder_status read_generally(const struct larder_scope *scope,
+                                                                   struct larder_slice name,
+                                                                   void *buffer, size_t size,
+                                                                   struct larder_info *info)
 {
     struct look look;
     struct item *item;
@@ -146,23 +148,23 @@ ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct 
 again:;
     unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(hash));
     for (; found != 0; found &= found - 1) {
-        uint32_t location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
-                                                 memory_order_acquire);
+        uint32_t location =
+            atomic_load_explicit(&bucket->locations[__builtin_ctz(found)], memory_order_acquire);
         struct item *item = larder__item_at(&memory->arena, location);
         larder__prefetch_item(item);
         if (__builtin_expect(location == 0, 0))
             continue;
         *header = larder__item_header(item);
-        if (__builtin_expect((*header & HEADER_PLAIN_MASK) ==
-                                     HEADER_PLAIN(name.length, space != 0 ? ITEM_SPACE : 0) &&
-                                 (space == 0 || larder__item_space(item) == space) &&
-                                 larder__bytes_equal(larder__plain_key(item, space), name.data,
-                                                     name.length),
-                             1))
+        if (__builtin_expect(
+                (*header & HEADER_PLAIN_MASK) ==
+                        HEADER_PLAIN(name.length, space != 0 ? ITEM_SPACE : 0) &&
+                    (space == 0 || larder__item_space(item) == space) &&
+                    larder__bytes_equal(larder__plain_key(item, space), name.data, name.length),
+                1))
             return item;
     }
-    uint32_t next = larder__bucket_overflow(
-        atomic_load_explicit(&bucket->tags[1], memory_order_acquire));
+    uint32_t next =
+        larder__bucket_overflow(atomic_load_explicit(&bucket->tags[1], memory_order_acquire));
     if (next == 0)
         return NULL;
     bucket = &index->overflow[next - 1];
@@ -182,9 +184,8 @@ ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thr
     else
         larder_epoch_enter(&memory->epoch, thread);
     const struct index *index = larder__index(memory);
-    struct item *item = __builtin_expect(index != NULL, 1)
-                            ? find_plain(memory, index, name, space, &header)
-                            : NULL;
+    struct item *item =
+        __builtin_expect(index != NULL, 1) ? find_plain(memory, index, name, space, &header) : NULL;
     if (__builtin_expect(item == NULL || !larder__plain_is_live(item, now_ms), 0)) {
         larder_epoch_leave(thread);
         return false;
@@ -208,8 +209,8 @@ read_timed(const struct larder_scope *scope, struct larder_slice name, void *buf
     uint32_t space = larder__scope_space(memory, scope);
     uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
     uint64_t now_ms = due_ms != UINT64_MAX ? larder__now_ms(memory) : TIMELESS;
-    if (__builtin_expect(
-            !read_plainly(memory, thread, name, space, now_ms, buffer, size, &status), 0))
+    if (__builtin_expect(!read_plainly(memory, thread, name, space, now_ms, buffer, size, &status),
+                         0))
         return read_generally(scope, name, buffer, size, NULL);
     if (__builtin_expect(now_ms >= due_ms, 0))
         larder__read_housekeeping(memory, thread, now_ms);

@@ -11,9 +11,9 @@
 
 #include "listener.h"
 
-#define SCANS_MAX 64u           /* of segments, beside one of each, until room is given up */
-#define BOTH_FROM_SCANS 16u     /* from this one on both queues are looked at whatever their share */
-#define COPIES_BOUND_SCANS 32u  /* from this one on only a part of a segment survives */
+#define SCANS_MAX 64u          /* of segments, beside one of each, until room is given up */
+#define BOTH_FROM_SCANS 16u    /* from this one on both queues are looked at whatever their share */
+#define COPIES_BOUND_SCANS 32u /* from this one on only a part of a segment survives */
 #define WAIT_NS UINT64_C(100000000) /* for readers, who may be off the processor for that long */
 #define SURVIVORS_PERCENT 75u
 #define VACATED_PER_STEP 4u
@@ -56,7 +56,7 @@ static void seal_all(struct memory *memory)
 
 /* Who evicts, and how far it may go. */
 struct need {
-    uint32_t scans;              /* how many were in vain */
+    uint32_t scans;           /* how many were in vain */
     const struct key *spared; /* the entry that room is made for; NULL: none */
     bool seals; /* also what is open, where the latest entries are. Not for what nobody waits for:
                    an entry outlives the call that stored it. */
@@ -414,8 +414,7 @@ static bool has_much_dead(struct memory *memory)
     struct arena *arena = &memory->arena;
     uint64_t live_bytes = 0;
     for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        live_bytes +=
-            atomic_load_explicit(&memory->stripes[i].live_bytes, memory_order_relaxed);
+        live_bytes += atomic_load_explicit(&memory->stripes[i].live_bytes, memory_order_relaxed);
     pthread_mutex_lock(&arena->lock);
     uint64_t sealed = arena->guarded.queues[QUEUE_SMALL].count;
     sealed += arena->guarded.queues[QUEUE_MAIN].count;
@@ -430,9 +429,8 @@ void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t
             turnover == atomic_load_explicit(&memory->cleaned_at, memory_order_relaxed), 1))
         return;
     struct segment *segment = has_much_dead(memory) ? choose_emptiest(memory, now_ms) : NULL;
-    if (segment != NULL &&
-        atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) >
-            WORTH_IT(larder__segment_used(segment)))
+    if (segment != NULL && atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) >
+                               WORTH_IT(larder__segment_used(segment)))
         segment = NULL;
     if (segment == NULL) {
         atomic_store_explicit(&memory->cleaned_at, turnover, memory_order_relaxed);

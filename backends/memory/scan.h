@@ -20,8 +20,8 @@ struct scan {
     uint32_t survivors_max_bytes;
     uint32_t survived_bytes;
     const struct key *spared; /* SCAN_EVICT: the entry that room is made for stays; NULL: none */
-    uint32_t others; /* entries that were found beside that one */
-    bool stuck;      /* there was no segment for what should move */
+    uint32_t others;          /* entries that were found beside that one */
+    bool stuck;               /* there was no segment for what should move */
 };
 
 void larder__scan_begin(struct scan *scan, struct memory *memory, struct larder_thread *thread,

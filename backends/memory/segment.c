@@ -405,4 +405,3 @@ struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, bool *
     pthread_mutex_unlock(&arena->lock);
     return turn == WHEEL_DUE ? &arena->segments[number] : NULL;
 }
-

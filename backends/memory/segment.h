@@ -80,8 +80,8 @@ struct arena {
         uint32_t scanned;
         uint64_t swept_due_ms; /* of the one that is being swept; UINT64_MAX: none is */
     } guarded;
-    _Atomic uint32_t turnover; /* relaxed: goes up with segments opened and bytes died, now and then:
-                                  whoever cleans looks when it has */
+    _Atomic uint32_t turnover; /* relaxed: goes up with segments opened and bytes died, now and
+                                  then: whoever cleans looks when it has */
     /* relaxed: when the wheel wants a visit, in ms; UINT64_MAX: nothing waits. A hint that every
      * call reads; stored under the lock. UINT64_MAX also says that
      * readers need no fence: where they do, it is DUE_NOT_YET in its place. */

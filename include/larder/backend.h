@@ -290,7 +290,8 @@ struct larder_host {
      * coarse_ms milliseconds. */
     struct larder_clock coarse_clock;
     uint32_t coarse_ms;
-    int32_t coarse_id; /* a clockid_t that clock_gettime() may be asked for in its place; -1: none */
+    int32_t
+        coarse_id; /* a clockid_t that clock_gettime() may be asked for in its place; -1: none */
 };
 
 /**

@@ -19,8 +19,8 @@ static long membarrier(int command)
 
 static void start(void)
 {
-    larder__epoch_asymmetric = !LARDER_EPOCH_SYMMETRIC &&
-                               membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+    larder__epoch_asymmetric =
+        !LARDER_EPOCH_SYMMETRIC && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
 }
 
 void larder_epoch_init(struct larder_epoch *epoch)

@@ -216,7 +216,8 @@ static void print_rate(const char *peer, const char *what, const struct job *job
     }
     printf("%s\t%s%d\t%.4f\n", peer, what, threads,
            (double)jobs[0].operations * threads / ((double)(end - begin) / 1e3));
-    printf("%s\t%s%d_hit\t%.5f\n", peer, what, threads, reads > 0 ? (double)hits / (double)reads : 0);
+    printf("%s\t%s%d_hit\t%.5f\n", peer, what, threads,
+           reads > 0 ? (double)hits / (double)reads : 0);
 }
 
 static void print_latency(const char *peer, const char *what, const struct job *job, int threads)

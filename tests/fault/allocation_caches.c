@@ -197,9 +197,8 @@ static struct larder_cache *open_sparse(void)
     static struct manual_clock clock;
     manual_clock_init(&clock);
     static struct larder_host host;
-    host = (struct larder_host){.version = LARDER_BACKEND_VERSION,
-                                .size = sizeof(host),
-                                .clock = manual_clock_of(&clock)};
+    host = (struct larder_host){
+        .version = LARDER_BACKEND_VERSION, .size = sizeof(host), .clock = manual_clock_of(&clock)};
     struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
     struct larder_cache *cache = NULL;
     void *self = NULL;

@@ -25,11 +25,11 @@ struct larder_thread {
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t section;
     /* Which domain of epochs the thread's call belongs to, while it writes; 0: none. Likewise. */
     _Atomic uint64_t call;
-    _Atomic uint8_t scratch;    /* written, never read */
-    uint32_t number;            /* from 0, small: of the record. Constant. */
-    uint32_t cell;              /* likewise, but no more than LARDER_THREAD_CELLS */
-    uint32_t ticks;             /* the owner's: how many calls it made, for work done now and then */
-    const void *telling;        /* the owner's: whose listeners it is telling at the moment */
+    _Atomic uint8_t scratch; /* written, never read */
+    uint32_t number;         /* from 0, small: of the record. Constant. */
+    uint32_t cell;           /* likewise, but no more than LARDER_THREAD_CELLS */
+    uint32_t ticks;          /* the owner's: how many calls it made, for work done now and then */
+    const void *telling;     /* the owner's: whose listeners it is telling at the moment */
     struct larder_thread *next; /* constant once the record is in the list */
     _Atomic uint32_t taken;     /* 1: has an owner. Taken with acquire, given with release, so that
                                    the next owner sees what the last one did */
