@@ -388,15 +388,16 @@ uint64_t larder__segments_vacate(struct arena *arena, uint32_t count)
 
 #define TURNS_MAX 1024u /* past empty buckets; a turn is a few ns */
 
-struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, bool *taken)
+struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, uint32_t *open_in)
 {
     uint32_t number = NO_SEGMENT;
     enum wheel_turn turn = WHEEL_MOVED;
     pthread_mutex_lock(&arena->lock);
     for (uint32_t i = 0; i < TURNS_MAX && turn == WHEEL_MOVED; i++)
         turn = larder__wheel_turn(&arena->guarded.wheel, now_ms, &number);
-    *taken = turn == WHEEL_DUE && arena->segments[number].state == SEGMENT_SEALED;
-    if (*taken) {
+    *open_in = turn == WHEEL_DUE ? arena->segments[number].lane : LANE_NONE;
+    if (turn == WHEEL_DUE && arena->segments[number].state == SEGMENT_SEALED) {
+        *open_in = LANE_NONE;
         arena->segments[number].swept = true;
         arena->guarded.swept_due_ms = larder__wheel_due_ms(&arena->guarded.wheel);
         scan_locked(arena, number);

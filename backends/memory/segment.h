@@ -48,7 +48,7 @@ struct segment {
     uint32_t retired_epoch; /* guarded by the arena's lock */
     uint8_t state;          /* likewise */
     uint8_t queue;          /* set when it is opened */
-    uint16_t lane;          /* likewise: which lane's it is */
+    uint16_t lane;          /* guarded by the arena's lock: which lane opened it */
     bool swept;             /* guarded by the arena's lock: taken because it was due */
     uint32_t flushes;       /* set when it is opened: of namespaces, until then */
 };
@@ -168,9 +168,12 @@ uint32_t larder__segments_reclaim(struct arena *arena);
 /** Takes memory from up to `count` free segments. @return the bytes that are no longer charged */
 uint64_t larder__segments_vacate(struct arena *arena, uint32_t count);
 
+#define LANE_NONE UINT32_MAX
+
 /** Takes the first segment that is due by now, for the calling thread to empty. One that is still
- * open is not taken, only named.
+ * open is not taken, only named, with the lane that it is open in at this instant.
+ * @param open_in LANE_NONE: it was taken
  * @return NULL: none is due */
-struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, bool *taken);
+struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, uint32_t *open_in);
 
 #endif

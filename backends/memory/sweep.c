@@ -32,14 +32,14 @@ static void sweep_end(struct memory *memory)
 /* One that is still open is sealed, and due again. @return false: nothing is due */
 static bool take_due(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
-    bool taken;
-    struct segment *segment = larder__segment_due(&memory->arena, now_ms, &taken);
+    uint32_t open_in;
+    struct segment *segment = larder__segment_due(&memory->arena, now_ms, &open_in);
     if (segment == NULL)
         return false;
-    if (taken)
+    if (open_in == LANE_NONE)
         larder__scan_begin(memory->sweep, memory, thread, segment, SCAN_SORT, now_ms);
     else
-        larder__lane_seal(&memory->lanes[segment->lane], &memory->arena, segment);
+        larder__lane_seal(&memory->lanes[open_in], &memory->arena, segment);
     return true;
 }
 
