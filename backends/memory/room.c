@@ -296,15 +296,29 @@ static bool give_up_something(struct visit *visit, uint32_t scans, const struct 
     return evicted != EVICTED_NONE && *spared_scans < SPARED_SCANS_MAX;
 }
 
+#define VAIN_MAX 64u /* in a row: other threads have what is to be looked through, or its room */
+
+/* What readers are about to leave may go to others; then more is given up. */
 static bool try_to_make_room(struct visit *visit, const struct key *spared)
 {
-    uint32_t most = scans_max(visit->memory), spared_scans = 0;
-    for (uint32_t scans = 0; scans < most; scans++) {
+    uint64_t until_ns = larder_monotonic_ns() + WAIT_NS;
+    uint32_t most = scans_max(visit->memory), spared_scans = 0, vain = 0;
+    for (uint32_t scans = 0; scans < most && vain < VAIN_MAX;) {
         reclaim(visit->memory);
         if (is_there(visit))
             return true;
-        if (is_on_its_way(visit) || !give_up_something(visit, scans, spared, &spared_scans))
+        if (is_on_its_way(visit)) {
+            if (larder_monotonic_ns() >= until_ns)
+                return false;
+            sched_yield();
+            continue;
+        }
+        bool given_up = give_up_something(visit, scans++, spared, &spared_scans);
+        if (!given_up && (!visit->memory->evicts || spared_scans >= SPARED_SCANS_MAX))
             break;
+        vain = given_up ? 0 : vain + 1;
+        if (!given_up)
+            sched_yield();
     }
     return wait_for_readers(visit);
 }

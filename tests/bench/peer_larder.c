@@ -112,9 +112,12 @@ static void store(const char *key, uint64_t id)
 {
     char value[VALUE_BYTES] = {0};
     memcpy(value, &id, sizeof(id));
-    if (larder_set(cache, larder_bytes(key, KEY_BYTES), larder_bytes(value, sizeof(value)),
-                   PEER_TTL_MS) != LARDER_OK)
-        give_up("larder_set");
+    enum larder_status status = larder_set(cache, larder_bytes(key, KEY_BYTES),
+                                           larder_bytes(value, sizeof(value)), PEER_TTL_MS);
+    if (status != LARDER_OK) {
+        fprintf(stderr, "larder_set: %s\n", larder_status_name(status));
+        exit(1);
+    }
 }
 
 static void count(struct job *job, enum larder_status status, const char *value, uint32_t id)
