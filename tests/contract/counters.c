@@ -8,6 +8,18 @@
 
 #define MAX_TEXT "18446744073709551615"
 
+/*
+ * Of a number from 2^63 on memcached's safe_strtoull() says NOT_A_NUMBER when a '-' follows anywhere
+ * before the next NUL in its memory: it searches past the end of the value for one.
+ */
+static int is_safe(struct fixture *fixture, uint64_t number)
+{
+    if (number <= INT64_MAX || (fixture->traits->promises & LARDER_STRICT_COUNTERS) != 0)
+        return 1;
+    leave_out(fixture, "numbers from 2^63 on: traits lack STRICT_COUNTERS");
+    return 0;
+}
+
 /* The stored text must be this number; spaces may follow. */
 static void expect_counter(struct fixture *fixture, struct larder_slice there, uint64_t wanted)
 {
@@ -18,6 +30,8 @@ static void expect_counter(struct fixture *fixture, struct larder_slice there, u
     larder_value_release(&value);
     expect_that(fixture, is_counter);
     expect_number(fixture, wanted, number);
+    if (!is_safe(fixture, wanted))
+        return;
     number = ~wanted;
     expect(fixture, LARDER_OK, larder_incr(fixture->cache, there, 0, NULL, &number));
     expect_number(fixture, wanted, number);
@@ -78,7 +92,7 @@ static void incr_wraps_at_2_to_the_64(struct fixture *fixture)
 {
     struct larder_slice there = key(fixture, "k");
     uint64_t result = 1;
-    if (cannot_count(fixture))
+    if (cannot_count(fixture) || !is_safe(fixture, UINT64_MAX))
         return;
     put(fixture, there, MAX_TEXT);
     expect_counter(fixture, there, UINT64_MAX);
@@ -234,6 +248,8 @@ static void a_delta_over_its_maximum_is_too_large(struct fixture *fixture)
     expect(fixture, LARDER_OK, larder_incr(fixture->cache, there, largest, NULL, &result));
     expect_number(fixture, largest, result);
     expect_counter(fixture, there, largest);
+    if (!is_safe(fixture, largest))
+        return;
     expect(fixture, LARDER_OK, larder_decr(fixture->cache, there, largest, NULL, &result));
     expect_number(fixture, 0, result);
     if (largest == UINT64_MAX)
