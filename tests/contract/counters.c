@@ -9,8 +9,8 @@
 #define MAX_TEXT "18446744073709551615"
 
 /*
- * Of a number from 2^63 on memcached's safe_strtoull() says NOT_A_NUMBER when a '-' follows anywhere
- * before the next NUL in its memory: it searches past the end of the value for one.
+ * Of a number from 2^63 on memcached's safe_strtoull() says NOT_A_NUMBER when a '-' follows
+ * anywhere before the next NUL in its memory: it searches past the end of the value for one.
  */
 static int is_safe(struct fixture *fixture, uint64_t number)
 {
