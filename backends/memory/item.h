@@ -158,7 +158,7 @@ static inline uint64_t larder__item_expiry_of(const struct item *item, uint32_t 
     return low != 0 ? low : UINT64_MAX;
 }
 
-/** When its value ends; UINT64_MAX: never. Of one that is not claimed. */
+/** When its value ends; UINT64_MAX: never. Under the stripe's lock, of one that is not claimed. */
 static inline uint64_t larder__item_expiry_ms(const struct item *item)
 {
     return larder__item_expiry_of(item, atomic_load_explicit(&item->expiry, memory_order_relaxed));
@@ -169,10 +169,10 @@ static inline uint64_t larder__item_expiry_ms(const struct item *item)
  * decides while nobody judges: it claims the item, reads the clock, and then replaces the item or
  * gives it a date. A few instructions; readers that come meanwhile wait for the stripe's lock.
  */
-static inline bool larder__item_is_claimed(const struct item *item)
+static inline uint32_t larder__item_expiry(const struct item *item)
 {
     /* acquire: pairs with the exchange of the claim */
-    return atomic_load_explicit(&item->expiry, memory_order_acquire) == EXPIRY_CLAIMED;
+    return atomic_load_explicit(&item->expiry, memory_order_acquire);
 }
 
 /** Under the stripe's lock. @return what the header says, for larder__item_unclaim() */
@@ -201,7 +201,7 @@ static inline void larder__item_date(struct item *item, uint64_t expiry_ms)
     uint64_t half = (item->marks & ITEM_FAR) != 0 ? larder__part_u32(item, ITEM_FAR) : 0;
     bool fits = expiry_ms >> 32 == half || (expiry_ms == UINT64_MAX && half == 0);
     uint32_t low = fits ? larder__expiry_word(expiry_ms) : UINT32_MAX;
-    /* release: pairs with the acquire of larder__item_is_claimed() */
+    /* release: pairs with the acquire of larder__item_expiry() */
     atomic_store_explicit(&item->expiry, low, memory_order_release);
 }
 

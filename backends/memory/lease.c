@@ -53,7 +53,6 @@ static struct item_lease new_lease(struct visit *visit, uint32_t lease_ms)
 
 static enum larder_status get_present(struct visit *visit, const struct lease_arguments *get)
 {
-    struct look look = {visit->memory, visit->thread, UINT64_MAX, visit->now_ms};
     larder__item_hit(visit->item, visit->thread);
     if ((visit->item->marks & ITEM_SLIDES) != 0)
         larder__item_slide(visit->memory, visit->item, visit->now_ms);
@@ -65,6 +64,7 @@ static enum larder_status get_present(struct visit *visit, const struct lease_ar
         get->lease->token = lease.token;
         get->value->info.marks |= LARDER_REFRESH_WANTED;
     }
+    struct look look = larder__look_of_visit(visit);
     return larder__view(&look, visit->item, get->value);
 }
 

@@ -10,6 +10,9 @@ struct look {
     struct larder_thread *thread;
     uint64_t due_ms; /* when housekeeping is due; UINT64_MAX: nothing in the cache ends */
     uint64_t now_ms; /* 0: nobody asked */
+    /* Of the item that was found, read once: a writer may claim it at any time, and what a reader
+     * says of it must be true of one moment. */
+    uint64_t expiry_ms;
 };
 
 /** @return false when memory ran out */
@@ -38,16 +41,28 @@ ALWAYS_INLINE struct key larder__look_key(const struct look *look, const struct 
     return key;
 }
 
-/** The time has to be known to judge this item. */
-ALWAYS_INLINE bool larder__look_is_timeless(const struct look *look, const struct item *item)
+/** Of a writer, to whom the item is there: under the stripe's lock. */
+static inline struct look larder__look_of_visit(const struct visit *visit)
 {
-    return look->now_ms == 0 && larder__item_expiry_ms(item) != UINT64_MAX;
+    struct look look = {visit->memory, visit->thread, UINT64_MAX, visit->now_ms,
+                        larder__item_expiry_ms(visit->item)};
+    return look;
 }
 
-/** Likewise, or a writer has claimed it. */
-ALWAYS_INLINE bool larder__look_must_wait(const struct look *look, const struct item *item)
+enum sight { SIGHT_CLEAR, SIGHT_TIMELESS, SIGHT_CLAIMED };
+
+/** Looks at an item, or none, once, for larder__look_judge(). @return SIGHT_TIMELESS: the time has
+ * to be known first; SIGHT_CLAIMED: likewise, and a writer has claimed it */
+ALWAYS_INLINE enum sight larder__look_at(struct look *look, const struct item *item)
 {
-    return larder__look_is_timeless(look, item) || larder__item_is_claimed(item);
+    look->expiry_ms = 0;
+    if (item == NULL)
+        return SIGHT_CLEAR;
+    uint32_t expiry = larder__item_expiry(item);
+    if (expiry == EXPIRY_CLAIMED)
+        return SIGHT_CLAIMED;
+    look->expiry_ms = larder__item_expiry_of(item, expiry);
+    return look->now_ms == 0 && look->expiry_ms != UINT64_MAX ? SIGHT_TIMELESS : SIGHT_CLEAR;
 }
 
 /** Waits until the writer that has a key's stripe is done. In no section. */
@@ -72,10 +87,11 @@ ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thr
 
 void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms);
 
-/** What an item, or none, answers to a reader; counts a hit. @return OK, MISS or ABSENT */
+/** What an item, or none, that was looked at answers to a reader; counts a hit. @return OK, MISS or
+ * ABSENT */
 ALWAYS_INLINE enum larder_status larder__look_judge(const struct look *look, struct item *item)
 {
-    if (item == NULL || look->now_ms >= larder__item_expiry_ms(item))
+    if (item == NULL || look->now_ms >= look->expiry_ms)
         return LARDER_MISS;
     larder__item_hit(item, look->thread);
     if (__builtin_expect((item->marks & (ITEM_ABSENT | ITEM_SLIDES)) == 0, 1))
@@ -91,6 +107,9 @@ ALWAYS_INLINE bool larder__plain_is_live(const struct item *item, uint64_t now_m
     uint32_t expiry = atomic_load_explicit(&item->expiry, memory_order_relaxed);
     return expiry == 0 || now_ms - 1 < expiry - (uint64_t)1; /* a time of 0 is not known: no */
 }
+
+/** What is known of an item that was looked at. */
+void larder__look_info(const struct look *look, const struct item *item, struct larder_info *info);
 
 /* 32 bytes at any address, in as few registers as the processor has for them. */
 typedef long long bytes32 __attribute__((vector_size(32), aligned(1), may_alias));
@@ -136,7 +155,7 @@ ALWAYS_INLINE enum larder_status larder__copy_value(const struct look *look,
     if (copied > 0)
         larder__copy_bytes(buffer, bytes, copied);
     if (info != NULL)
-        larder__item_info(look->memory, item, look->now_ms, info);
+        larder__look_info(look, item, info);
     return copied < length ? LARDER_PARTIAL : LARDER_OK;
 }
 

@@ -56,7 +56,7 @@ answer_generally(struct group *group, enum larder_many_kind many, uint32_t i)
     struct larder_row *row = group->rows[i];
     struct key key = {row->key.data, row->key.length, group->hashes[i], group->space};
     struct item *item = larder__index_find(group->index, &group->look.memory->arena, &key);
-    if (item != NULL && larder__look_must_wait(&group->look, item))
+    if (larder__look_at(&group->look, item) != SIGHT_CLEAR)
         return LARDER_ASKED;
     enum larder_status status = larder__look_judge(&group->look, item);
     if (status != LARDER_OK)
@@ -104,7 +104,7 @@ WIDE_AND_NARROW static void read_group(enum larder_many_kind many, struct group 
     larder_epoch_leave(group->look.thread);
 }
 
-/* Rows that ended within a section that nobody had read the clock for: one at a time. */
+/* Rows that were claimed, or end and nobody had read the clock: one at a time. */
 static void answer_rest(const struct larder_scope *scope, enum larder_many_kind many,
                         const struct group *group)
 {

@@ -8,11 +8,31 @@
 
 #include "look.h"
 
+static int64_t ttl_left_ms(const struct look *look)
+{
+    if (look->expiry_ms == UINT64_MAX)
+        return LARDER_TTL_FOREVER;
+    /* What was added because the clock is coarse is not told; what is there has something left. */
+    uint64_t until_ms = look->now_ms + look->memory->clock.slack_ms;
+    return look->expiry_ms > until_ms ? (int64_t)(look->expiry_ms - until_ms) : 1;
+}
+
+void larder__look_info(const struct look *look, const struct item *item, struct larder_info *info)
+{
+    if (info == NULL)
+        return;
+    info->flags = larder__part_u32(item, ITEM_FLAGS);
+    info->length = larder__item_value(item).length;
+    info->version = item->version;
+    if ((info->want & LARDER_WANT_TTL) != 0)
+        info->ttl_ms = ttl_left_ms(look);
+}
+
 enum larder_status larder__view(const struct look *look, const struct item *item,
                                 struct larder_value *value)
 {
     struct large *large = larder__item_block(item).large;
-    larder__item_info(look->memory, item, look->now_ms, &value->info);
+    larder__look_info(look, item, &value->info);
     if (large != NULL && large->value_length > VALUE_INLINE_MAX) {
         larder__large_view(large, value);
         return LARDER_OK;
@@ -32,22 +52,16 @@ struct touching {
     int64_t ttl_ms;
 };
 
-static struct look look_of(const struct visit *visit)
-{
-    struct look look = {visit->memory, visit->thread, UINT64_MAX, visit->now_ms};
-    return look;
-}
-
 static enum larder_status touching_attempt(struct visit *visit, void *arguments)
 {
     const struct touching *touching = arguments;
-    struct look look = look_of(visit);
     if (visit->presence != PRESENT)
         return visit->presence == NEGATIVE ? LARDER_ABSENT : LARDER_MISS;
     larder__item_hit(visit->item, visit->thread);
     enum larder_status status = larder__visit_touch(visit, touching->ttl_ms);
     if (status != LARDER_OK)
         return status;
+    struct look look = larder__look_of_visit(visit);
     if (touching->value != NULL)
         return larder__view(&look, visit->item, touching->value);
     return larder__copy_value(&look, visit->item, touching->buffer, touching->size, touching->info);
@@ -92,8 +106,8 @@ void larder__await_writer(struct memory *memory, uint64_t hash)
     larder__call_end(&call);
 }
 
-/* Enters a section and finds what lies under the key. @return false: the cache is closed, and the
- * section was left */
+/* Enters a section, and finds and looks at what lies under the key. @return false: the cache is
+ * closed, and the section was left */
 ALWAYS_INLINE bool find(struct look *look, const struct key *key, struct item **item)
 {
     struct memory *memory = look->memory;
@@ -105,12 +119,12 @@ ALWAYS_INLINE bool find(struct look *look, const struct key *key, struct item **
             return false;
         }
         *item = larder__index_find(index, &memory->arena, key);
-        if (__builtin_expect(*item == NULL || !larder__look_must_wait(look, *item), 1))
+        enum sight sight = larder__look_at(look, *item);
+        if (__builtin_expect(sight == SIGHT_CLEAR, 1))
             return true;
         /* neither a clock of anybody's nor a lock within a section */
-        bool claimed = larder__item_is_claimed(*item);
         larder_epoch_leave(look->thread);
-        if (claimed)
+        if (sight == SIGHT_CLAIMED)
             larder__await_writer(memory, key->hash);
         look->now_ms = larder__now_ms(memory);
     }

@@ -46,28 +46,6 @@ struct key larder__key_of(const struct item *item, uint64_t hash)
     return key;
 }
 
-static int64_t ttl_left_ms(const struct memory *memory, const struct item *item, uint64_t now_ms)
-{
-    uint64_t expiry_ms = larder__item_expiry_ms(item);
-    if (expiry_ms == UINT64_MAX)
-        return LARDER_TTL_FOREVER;
-    /* What was added because the clock is coarse is not told; what is there has something left. */
-    uint64_t until_ms = now_ms + memory->clock.slack_ms;
-    return expiry_ms > until_ms ? (int64_t)(expiry_ms - until_ms) : 1;
-}
-
-void larder__item_info(const struct memory *memory, const struct item *item, uint64_t now_ms,
-                       struct larder_info *info)
-{
-    if (info == NULL)
-        return;
-    info->flags = larder__part_u32(item, ITEM_FLAGS);
-    info->length = larder__item_value(item).length;
-    info->version = item->version;
-    if ((info->want & LARDER_WANT_TTL) != 0)
-        info->ttl_ms = ttl_left_ms(memory, item, now_ms);
-}
-
 /* ---- begin and end ------------------------------------------------------------------------- */
 
 void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)

@@ -61,9 +61,6 @@ uint64_t larder__visit_token(struct visit *visit);
 struct larder_slice larder__item_value(const struct item *item);
 /** Its key, wherever that lies. */
 struct key larder__key_of(const struct item *item, uint64_t hash);
-/** What is known of an item. */
-void larder__item_info(const struct memory *memory, const struct item *item, uint64_t now_ms,
-                       struct larder_info *info);
 /** When what is stored now ends. */
 uint64_t larder__expiry_after(const struct memory *memory, uint64_t now_ms, int64_t ttl_ms);
 /** Lets a draft end so long after it is found. */

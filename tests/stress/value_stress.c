@@ -503,12 +503,19 @@ static void write_something(struct worker *worker)
 
 /* ---- runs ---------------------------------------------------------------------------------- */
 
-/* A cache that keeps too little is found out: it would never let the readers come to an end. */
+static int has_lost_entries(const struct arena *arena)
+{
+    return stat_of(arena->cache, "evictions") > 0 && stat_of(arena->cache, "expirations") > 0;
+}
+
+/* Until enough was read, and entries have gone in either way meanwhile. A cache that keeps too
+ * little is found out: it would never let the readers come to an end. */
 static int has_work(struct arena *arena)
 {
     uint64_t verified = atomic_load_explicit(&arena->verified, memory_order_relaxed);
     uint64_t asked = atomic_fetch_add_explicit(&arena->asked, 1, memory_order_relaxed);
-    return verified < arena->reads && asked < 100000 + 20 * arena->reads;
+    return (verified < arena->reads || !has_lost_entries(arena)) &&
+           asked < 100000 + 20 * arena->reads;
 }
 
 static void *read_until_done(void *argument)
