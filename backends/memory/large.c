@@ -284,6 +284,15 @@ void larder__large_retire(struct large *large)
     pthread_mutex_unlock(&store->lock);
 }
 
+void larder__large_retire_marked(struct large *large, _Atomic uint8_t *mark)
+{
+    struct large_store *store = large->store;
+    pthread_mutex_lock(&store->lock);
+    retire_locked(store, large);
+    atomic_store_explicit(mark, 0, memory_order_relaxed);
+    pthread_mutex_unlock(&store->lock);
+}
+
 void larder__large_retire_all(struct large_store *store)
 {
     pthread_mutex_lock(&store->lock);
@@ -292,12 +301,18 @@ void larder__large_retire_all(struct large_store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
+static uint32_t oldest_locked(struct large_store *store)
+{
+    larder_epoch_order(store->epoch, store->guarded.retired_last->retired_epoch);
+    return larder_epoch_oldest(store->epoch);
+}
+
 /* Those whose last reader has left. */
 static struct large *take_passed(struct large_store *store)
 {
     struct large *first = NULL, **end = &first;
     pthread_mutex_lock(&store->lock);
-    uint32_t oldest = store->guarded.retired_first != NULL ? larder_epoch_oldest(store->epoch) : 0;
+    uint32_t oldest = store->guarded.retired_first != NULL ? oldest_locked(store) : 0;
     while (store->guarded.retired_first != NULL &&
            larder_epoch_passed(store->guarded.retired_first->retired_epoch, oldest)) {
         *end = store->guarded.retired_first;

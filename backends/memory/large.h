@@ -78,6 +78,8 @@ uint64_t larder__large_discard(struct large *large);
 void larder__large_unlist(struct large *large);
 /** The same, if that was not done before; its reference ends when the last reader has left. */
 void larder__large_retire(struct large *large);
+/** Likewise, and clears the mark that says it is to be done, in one step for a child of fork(). */
+void larder__large_retire_marked(struct large *large, _Atomic uint8_t *mark);
 /** Does that with all. Under the locks of all stripes. */
 void larder__large_retire_all(struct large_store *store);
 /** Ends what readers have left. @return how many blocks lost their item's reference */

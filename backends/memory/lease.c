@@ -55,7 +55,7 @@ static enum larder_status get_present(struct visit *visit, const struct lease_ar
 {
     larder__item_hit(visit->item, visit->thread);
     if ((visit->item->marks & ITEM_SLIDES) != 0)
-        larder__item_slide(visit->memory, visit->item, visit->now_ms);
+        (void)larder__item_slide(visit->memory, visit->item, visit->now_ms);
     if (wants_refresh(visit, get->scope)) {
         struct item_lease lease = new_lease(visit, get->lease_ms);
         enum larder_status status = put_lease(visit, lease);

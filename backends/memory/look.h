@@ -85,19 +85,22 @@ ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thr
     larder__item_hit_at(item, atomic_load_explicit(&item->frequency, memory_order_relaxed), thread);
 }
 
-void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms);
+/** A hit gives an entry its TTL anew. @return when it ends; 0: a writer is deciding that */
+uint64_t larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms);
 
 /** What an item, or none, that was looked at answers to a reader; counts a hit. @return OK, MISS or
  * ABSENT */
-ALWAYS_INLINE enum larder_status larder__look_judge(const struct look *look, struct item *item)
+ALWAYS_INLINE enum larder_status larder__look_judge(struct look *look, struct item *item)
 {
     if (item == NULL || look->now_ms >= look->expiry_ms)
         return LARDER_MISS;
     larder__item_hit(item, look->thread);
     if (__builtin_expect((item->marks & (ITEM_ABSENT | ITEM_SLIDES)) == 0, 1))
         return LARDER_OK;
-    if ((item->marks & ITEM_SLIDES) != 0)
-        larder__item_slide(look->memory, item, look->now_ms);
+    if ((item->marks & ITEM_SLIDES) != 0) {
+        uint64_t expiry_ms = larder__item_slide(look->memory, item, look->now_ms);
+        look->expiry_ms = expiry_ms != 0 ? expiry_ms : look->expiry_ms;
+    }
     return (item->marks & ITEM_ABSENT) != 0 ? LARDER_ABSENT : LARDER_OK;
 }
 

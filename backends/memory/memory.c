@@ -331,7 +331,10 @@ static void release_bulk(struct memory *memory)
 static bool is_quiet(struct memory *memory)
 {
     uint32_t current = (uint32_t)atomic_load_explicit(&memory->epoch.word, memory_order_relaxed);
-    return larder_calls_are_over(&memory->epoch) && larder_epoch_oldest(&memory->epoch) == current;
+    if (!larder_calls_are_over(&memory->epoch))
+        return false;
+    larder_epoch_order(&memory->epoch, current - 1);
+    return larder_epoch_oldest(&memory->epoch) == current;
 }
 
 /* @return false: it was closed before */
@@ -413,9 +416,8 @@ static void unlock_all(struct memory *memory)
  * were emptying are begun anew, and what they had reserved of the bound is free. */
 static void adopt(struct memory *memory)
 {
-    larder__segments_adopt(&memory->arena, memory->sweep->segment);
-    memory->sweep->offset = 0;
-    memory->sweep->stuck = false;
+    larder__segments_adopt(&memory->arena);
+    memory->sweep->segment = NULL;
     atomic_store_explicit(&memory->sweeping, 0, memory_order_relaxed);
     atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
     if (larder__index(memory) != NULL)

@@ -76,12 +76,4 @@ static inline uint32_t larder__ghost_place(const struct policy *policy, uint64_t
     return (uint32_t)(((hash >> 16 & UINT32_MAX) * policy->ghost_buckets) >> 32);
 }
 
-/** Asks for the line of the ghost that a new entry will need. */
-static inline void larder__policy_prefetch(const struct policy *policy, uint64_t hash)
-{
-    struct ghost_bucket *ghosts = atomic_load_explicit(&policy->ghosts, memory_order_acquire);
-    if (ghosts != NULL)
-        __builtin_prefetch(&ghosts[larder__ghost_place(policy, hash)]);
-}
-
 #endif

@@ -179,8 +179,9 @@ static void end_dropped(struct scan *scan, const struct listener *listener)
             larder__listener_tell(memory, listener, item);
         struct large *large = larder__item_block(item).large;
         if (large != NULL)
-            larder__large_retire(large);
-        atomic_store_explicit(&item->frequency, 0, memory_order_relaxed);
+            larder__large_retire_marked(large, &item->frequency);
+        else
+            atomic_store_explicit(&item->frequency, 0, memory_order_relaxed);
     }
 }
 
@@ -196,10 +197,11 @@ static void tell_of_dropped(struct scan *scan)
 void larder__scan_end(struct scan *scan)
 {
     struct arena *arena = &scan->memory->arena;
+    struct segment *segment = scan->segment;
     tell_of_dropped(scan);
+    scan->segment = NULL; /* first: from the next line on it is no longer this thread's */
     if (scan->stuck)
-        larder__segment_unscan(arena, scan->segment, scan->segment->first_end_ms);
+        larder__segment_unscan(arena, segment, segment->first_end_ms);
     else
-        larder__segment_retire(arena, scan->segment);
-    scan->segment = NULL;
+        larder__segment_retire(arena, segment);
 }

@@ -170,6 +170,10 @@ static void hint_locked(struct arena *arena)
     atomic_store_explicit(&arena->due_ms, due_ms, memory_order_relaxed);
     atomic_store_explicit(&arena->spare, arena->guarded.free.count + arena->guarded.retired.count,
                           memory_order_relaxed);
+    atomic_store_explicit(&arena->in_use,
+                          arena->guarded.fresh - arena->guarded.vacant.count -
+                              arena->guarded.free.count,
+                          memory_order_relaxed);
 }
 
 /* ---- the life of a segment ----------------------------------------------------------------- */
@@ -311,11 +315,11 @@ void larder__segment_retire(struct arena *arena, struct segment *segment)
     pthread_mutex_unlock(&arena->lock);
 }
 
-void larder__segments_adopt(struct arena *arena, const struct segment *swept)
+void larder__segments_adopt(struct arena *arena)
 {
     for (uint32_t number = 0; number < arena->guarded.fresh; number++) {
         struct segment *segment = &arena->segments[number];
-        if (segment->state != SEGMENT_SCANNED || segment == swept)
+        if (segment->state != SEGMENT_SCANNED)
             continue;
         segment->state = SEGMENT_SEALED;
         unsweep_locked(arena, segment);
@@ -349,12 +353,27 @@ uint64_t larder__segments_retired_bytes(struct arena *arena)
     return bytes;
 }
 
+/* @return false: nothing is retired */
+static bool latest_retired(struct arena *arena, uint32_t *epoch)
+{
+    pthread_mutex_lock(&arena->lock);
+    uint32_t number = arena->guarded.retired.last;
+    if (number != NO_SEGMENT)
+        *epoch = arena->segments[number].retired_epoch;
+    pthread_mutex_unlock(&arena->lock);
+    return number != NO_SEGMENT;
+}
+
 uint32_t larder__segments_reclaim(struct arena *arena)
 {
-    uint32_t reclaimed = 0;
-    pthread_mutex_lock(&arena->lock);
+    uint32_t latest, reclaimed = 0;
     struct segment_list *retired = &arena->guarded.retired;
-    uint32_t oldest = retired->count > 0 ? larder_epoch_oldest(arena->epoch) : 0;
+    if (!latest_retired(arena, &latest))
+        return 0;
+    /* not under the lock: it takes long */
+    larder_epoch_order(arena->epoch, latest);
+    uint32_t oldest = larder_epoch_oldest(arena->epoch);
+    pthread_mutex_lock(&arena->lock);
     while (retired->count > 0 &&
            larder_epoch_passed(arena->segments[retired->first].retired_epoch, oldest)) {
         uint32_t number = list_take(arena, retired);

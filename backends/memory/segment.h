@@ -87,6 +87,7 @@ struct arena {
      * readers need no fence: where they do, it is DUE_NOT_YET in its place. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
     _Atomic uint32_t spare;   /* relaxed: how many are free or soon will be; a hint */
+    _Atomic uint32_t in_use;  /* relaxed: how many have memory and are not free; a hint */
     _Atomic uint32_t flushes; /* relaxed: of namespaces; older segments may hold what they left */
     _Atomic uint64_t
         heavy_bytes[QUEUES]; /* relaxed: of the large values that a queue's items have */
@@ -157,8 +158,8 @@ void larder__segment_unscan(struct arena *arena, struct segment *segment, uint64
 void larder__segment_retire(struct arena *arena, struct segment *segment);
 
 /** In the child of a fork, which has the arena's lock: what threads that are no more had taken goes
- * back to its queue, but for the one that is being swept. */
-void larder__segments_adopt(struct arena *arena, const struct segment *swept);
+ * back to its queue. */
+void larder__segments_adopt(struct arena *arena);
 /** Retires all that are sealed. */
 void larder__segments_retire_all(struct arena *arena);
 /** What those take that readers may still look at. */

@@ -43,18 +43,24 @@ static void slide_over_the_edge(struct memory *memory, struct item *item, uint64
     pthread_mutex_unlock(&stripe->lock);
 }
 
-void larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms)
+uint64_t larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms)
 {
     uint64_t slides_ms = larder__part_u32(item, ITEM_SLIDES);
     uint64_t expiry_ms = larder__expiry_after(memory, now_ms, (int64_t)slides_ms);
     uint64_t step_ms = (slides_ms < memory->interval_ms ? slides_ms : memory->interval_ms) / 4;
     uint32_t old = atomic_load_explicit(&item->expiry, memory_order_relaxed);
     uint64_t old_ms = larder__item_expiry_of(item, old);
-    if (old == EXPIRY_CLAIMED || expiry_ms <= old_ms || expiry_ms - old_ms < step_ms)
-        return;
-    if (expiry_ms >> 32 != larder__part_u32(item, ITEM_FAR))
+    if (old == EXPIRY_CLAIMED)
+        return 0;
+    if (expiry_ms <= old_ms || expiry_ms - old_ms < step_ms)
+        return old_ms;
+    if (expiry_ms >> 32 != larder__part_u32(item, ITEM_FAR)) {
         slide_over_the_edge(memory, item, now_ms, expiry_ms);
-    else /* relaxed: the number is all there is to see */
+        return old_ms;
+    }
+    /* relaxed: the number is all there is to see */
+    bool slid =
         atomic_compare_exchange_strong_explicit(&item->expiry, &old, larder__expiry_word(expiry_ms),
                                                 memory_order_relaxed, memory_order_relaxed);
+    return slid ? expiry_ms : old_ms;
 }

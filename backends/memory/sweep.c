@@ -138,8 +138,10 @@ static bool merge_locked(struct memory *memory, struct index *index)
 /* Buckets that were merged lose their memory when no reader can be in them. */
 static void trim_locked(struct memory *memory, struct index *index)
 {
-    if (!memory->guarded.trims || !larder__index_is_loose(index) ||
-        !larder_epoch_passed(memory->guarded.trim_epoch, larder_epoch_oldest(&memory->epoch)))
+    if (!memory->guarded.trims || !larder__index_is_loose(index))
+        return;
+    larder_epoch_order(&memory->epoch, memory->guarded.trim_epoch);
+    if (!larder_epoch_passed(memory->guarded.trim_epoch, larder_epoch_oldest(&memory->epoch)))
         return;
     larder__index_trim(index);
     memory->guarded.trims = false;

@@ -47,7 +47,9 @@ static void index_free_locked(struct memory *memory, struct index *index)
 void larder__indexes_reclaim_locked(struct memory *memory, bool all)
 {
     struct index **link = &memory->guarded.retired;
-    uint32_t oldest = *link != NULL ? larder_epoch_oldest(&memory->epoch) : 0;
+    if (*link != NULL) /* the latest comes first */
+        larder_epoch_order(&memory->epoch, (*link)->retired_epoch);
+    uint32_t oldest = larder_epoch_oldest(&memory->epoch);
     while (*link != NULL) {
         struct index *index = *link;
         if (!all && !larder_epoch_passed(index->retired_epoch, oldest)) {

@@ -28,6 +28,7 @@ void larder_epoch_init(struct larder_epoch *epoch)
     pthread_once(&once, start);
     uint64_t domain = atomic_fetch_add_explicit(&domains, 1, memory_order_relaxed) + UINT64_C(1);
     atomic_init(&epoch->word, domain << 32 | 1);
+    atomic_init(&epoch->ordered, 1);
 }
 
 uint32_t larder_epoch_advance(struct larder_epoch *epoch)
@@ -53,16 +54,33 @@ static void order_readers(void)
         atomic_fetch_add_explicit(&turns, 1, memory_order_seq_cst);
 }
 
+void larder_epoch_order(struct larder_epoch *epoch, uint32_t number)
+{
+    /* acquire: pairs with the release below */
+    uint32_t ordered = atomic_load_explicit(&epoch->ordered, memory_order_acquire);
+    if (larder_epoch_passed(number, ordered))
+        return;
+    /* acquire: pairs with the release of advance; what was unlinked in epochs that are over comes
+     * before the readers' fence */
+    uint32_t current = (uint32_t)atomic_load_explicit(&epoch->word, memory_order_acquire);
+    order_readers();
+    while (larder_epoch_passed(ordered, current) &&
+           !atomic_compare_exchange_weak_explicit(&epoch->ordered, &ordered, current,
+                                                  memory_order_release, memory_order_relaxed))
+        continue;
+}
+
+/* A reader that was ordered is seen in its section from then on, and one that enters later enters a
+ * later epoch, or finds nothing that was unlinked before: so no further fence is needed. */
 uint32_t larder_epoch_oldest(const struct larder_epoch *epoch)
 {
-    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_relaxed);
-    uint32_t oldest = (uint32_t)word;
-    order_readers();
+    uint64_t domain = atomic_load_explicit(&epoch->word, memory_order_relaxed) >> 32;
+    uint32_t oldest = atomic_load_explicit(&epoch->ordered, memory_order_acquire);
     for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next) {
         /* seq_cst: acquire to see that a section's reads are over; and, where there is no
          * membarrier, to be ordered with the seq_cst store of enter */
         uint64_t section = atomic_load_explicit(&thread->section, memory_order_seq_cst);
-        if (section >> 32 == word >> 32 && larder_epoch_passed((uint32_t)section, oldest))
+        if (section >> 32 == domain && larder_epoch_passed((uint32_t)section, oldest))
             oldest = (uint32_t)section;
     }
     return oldest;

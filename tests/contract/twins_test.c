@@ -238,12 +238,12 @@ static void run_turn(struct run *run)
 
 /* ---- runs ---------------------------------------------------------------------------------- */
 
-static void run_twins(const struct twins_shape *shape, unsigned entries, uint64_t steps)
+static void run_seeded(const struct twins_shape *shape, unsigned entries, uint64_t steps,
+                       uint64_t seed)
 {
     static struct run run;
-    run.dice.state = chosen_seed();
+    run.dice.state = seed;
     run.entries = entries;
-    steps = steps_asked != 0 ? steps_asked : steps / SLOWDOWN;
     printf("%s: LARDER_SEED=%llu, %llu steps", shape->name, (unsigned long long)run.dice.state,
            (unsigned long long)steps);
     twins_open(&run.twins, shape, run.dice.state);
@@ -253,6 +253,12 @@ static void run_twins(const struct twins_shape *shape, unsigned entries, uint64_
     twins_close(&run.twins);
     printf(", %llu evicted, %llu refused\n", (unsigned long long)run.twins.forgiven,
            (unsigned long long)run.twins.refused);
+}
+
+static void run_twins(const struct twins_shape *shape, unsigned entries, uint64_t steps)
+{
+    steps = steps_asked != 0 ? steps_asked : steps / SLOWDOWN;
+    run_seeded(shape, entries, steps, chosen_seed());
 }
 
 static void a_large_cache_answers_as_the_oracle(void **state)
@@ -288,11 +294,22 @@ static void a_small_cache_answers_as_the_oracle_but_for_evictions(void **state)
         run_twins(&runs[i].shape, runs[i].entries, runs[i].steps);
 }
 
+/* With keys that collide: the index wanted a bucket and the entry a segment, and there was room for
+ * either, but not for both. */
+static void a_bucket_and_a_segment_that_are_lacking_together_are_found(void **state)
+{
+    static const struct twins_shape shape = {
+        "8 entries", "memory:?max_bytes=1M&buckets=4&bucket_interval=10ms", 1, 24, 1};
+    (void)state;
+    run_seeded(&shape, 8, 23000, UINT64_C(1795919529536253));
+}
+
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_large_cache_answers_as_the_oracle),
         cmocka_unit_test(a_small_cache_answers_as_the_oracle_but_for_evictions),
+        cmocka_unit_test(a_bucket_and_a_segment_that_are_lacking_together_are_found),
     };
     if (count > 1)
         steps_asked = strtoull(arguments[1], NULL, 10);

@@ -13,7 +13,8 @@
  *
  * The one delicate point: a reader's store of its record must come before its loads, as the writer
  * sees it. On x86 that takes a full fence a read; here the writer pays instead, with membarrier(2),
- * which makes every running thread of the process execute one. All of it is in this file and
+ * which makes every running thread of the process execute one. That interrupts them: some 10 us of
+ * a processor each, so it is done once for many things unlinked. All of it is in this file and
  * src/util/epoch.c. Where ThreadSanitizer watches, or the kernel has no membarrier, the reader's
  * store is sequentially consistent instead.
  */
@@ -39,6 +40,9 @@ struct larder_epoch {
     /* The domain's number in the upper half, the epoch's in the lower. Stored with release by
      * advance (what was unlinked comes before), loaded with acquire by enter. */
     _Atomic uint64_t word;
+    /* What carries an older number was unlinked before some order_readers(): the sections tell all
+     * about it. Raised with release after that, loaded with acquire before they are looked at. */
+    _Atomic uint32_t ordered;
 };
 
 /** 1 when readers need no fence. Set before the first domain is there, then only read. */
@@ -54,13 +58,13 @@ static inline void larder_epoch_enter(const struct larder_epoch *epoch,
     /* acquire: pairs with the release of advance */
     uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire);
     if (LARDER_EPOCH_SYMMETRIC || __builtin_expect(!larder__epoch_asymmetric, 0)) {
-        /* seq_cst: pairs with the seq_cst loads of larder_epoch_oldest() */
+        /* seq_cst: pairs with larder_epoch_order(), and the seq_cst loads of oldest */
         atomic_store_explicit(&thread->section, word, memory_order_seq_cst);
         return;
     }
     /* release: whoever sees this section sees that the one before is over */
     atomic_store_explicit(&thread->section, word, memory_order_release);
-    /* Only the compiler is held back; pairs with the membarrier of larder_epoch_oldest(). */
+    /* Only the compiler is held back; pairs with the membarrier of larder_epoch_order(). */
     atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -110,7 +114,11 @@ bool larder_calls_are_over(const struct larder_epoch *epoch);
 /** Ends the current epoch. @return its number: what was unlinked before carries it */
 uint32_t larder_epoch_advance(struct larder_epoch *epoch);
 
-/** The oldest epoch in which somebody may still read; the current one when nobody does. What
+/** Lets larder_epoch_oldest() pass `number`, and all others that have ended by now. Costs a
+ * membarrier, unless it was done since `number` ended. */
+void larder_epoch_order(struct larder_epoch *epoch, uint32_t number);
+
+/** The oldest epoch in which somebody may still read, or the first that was not ordered yet. What
  * carries an older number may be reused: see larder_epoch_passed(). */
 uint32_t larder_epoch_oldest(const struct larder_epoch *epoch);
 
