@@ -223,8 +223,10 @@ static void open_arena(struct arena *arena, uint64_t max_bytes)
     assert_true(arena->value_max <= max_bytes);
 }
 
+typedef void *work_fn(void *writer);
+
 /* The writers' stacks and what pthread keeps for them are small beside what is allowed. */
-static void run_writers(struct arena *arena)
+static void run_threads(struct arena *arena, work_fn *work, unsigned count)
 {
     struct writer writers[WRITERS];
     pthread_t sampler;
@@ -232,16 +234,21 @@ static void run_writers(struct arena *arena)
     memset(writers, 0, sizeof(writers));
     print_message("LARDER_SEED=%llu: ", (unsigned long long)seed);
     assert_int_equal(pthread_create(&sampler, NULL, sample, arena), 0);
-    for (unsigned i = 0; i < WRITERS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         writers[i].arena = arena;
         writers[i].dice.state = seed + i * UINT64_C(0x100000000);
-        assert_int_equal(pthread_create(&writers[i].thread, NULL, write_on, &writers[i]), 0);
+        assert_int_equal(pthread_create(&writers[i].thread, NULL, work, &writers[i]), 0);
     }
     rest();
     atomic_store_explicit(&arena->over, 1, memory_order_relaxed);
-    for (unsigned i = 0; i < WRITERS; i++)
+    for (unsigned i = 0; i < count; i++)
         assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
     assert_int_equal(pthread_join(sampler, NULL), 0);
+}
+
+static void run_writers(struct arena *arena)
+{
+    run_threads(arena, write_on, WRITERS);
 }
 
 static void check_bound(const struct arena *arena)
@@ -353,9 +360,48 @@ static void the_bound_holds_while_a_reader_stands_in_its_read(void **state)
     run_beside_parked(8 * MIB, parked_in_read_start, "inside of a read");
 }
 
+/* ---- a cache as most use it ----------------------------------------------------------------- */
+
+enum { FILLERS = 2, FILLED_KEYS = 1000000 };
+
+/* Reads, and stores what is missing. The lower a number, the more often it comes. */
+static void *fill(void *argument)
+{
+    struct writer *writer = argument;
+    struct arena *arena = writer->arena;
+    char value[100];
+    while (!atomic_load_explicit(&arena->over, memory_order_relaxed)) {
+        uint64_t number = roll(&writer->dice, 1 + roll(&writer->dice, FILLED_KEYS));
+        struct larder_slice key = larder_bytes(&number, sizeof(number));
+        enum larder_status status =
+            larder_read(arena->cache, key, value, sizeof(value), &(struct larder_info){0});
+        if (status == LARDER_MISS)
+            status = larder_set(arena->cache, key, larder_bytes(arena->bytes, sizeof(value)),
+                                LARDER_TTL_FOREVER);
+        note(writer, status, LARDER_OK);
+    }
+    return NULL;
+}
+
+/* No view is held and no reader stands still: there is always something to be evicted, also while
+ * another thread is at it. */
+static void nothing_is_refused_where_all_can_be_evicted(void **state)
+{
+    (void)state;
+    for (uint64_t max_bytes = MIB; max_bytes <= 16 * MIB; max_bytes *= 4) {
+        struct arena arena;
+        open_arena(&arena, max_bytes);
+        run_threads(&arena, fill, FILLERS);
+        check_bound(&arena);
+        assert_int_equal(atomic_load_explicit(&arena.refused, memory_order_relaxed), 0);
+        close_arena(&arena);
+    }
+}
+
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_refused_where_all_can_be_evicted),
         cmocka_unit_test(the_bound_holds_while_everybody_writes),
         cmocka_unit_test(the_bound_holds_while_views_pin_memory),
         cmocka_unit_test(the_bound_holds_while_a_reader_stands_in_the_clock),
