@@ -69,13 +69,15 @@ static const struct larder_traits *memory_traits(const void *self)
 
 #define SEGMENT_SHIFT_MIN 12u
 #define SEGMENT_SHIFT_MAX 20u
+#define SEGMENT_SHIFT_HUGE \
+    21u                       /* a huge page: it is given back as a whole, and never half charged */
 #define SEGMENTS_WANTED 1024u /* at the bound: the policy works on whole segments */
-#define ARENA_BYTES_MAX ((UINT64_C(1) << 32) * ITEM_UNIT - (UINT64_C(1) << SEGMENT_SHIFT_MAX))
+#define ARENA_BYTES_MAX ((UINT64_C(1) << 32) * ITEM_UNIT - (UINT64_C(1) << SEGMENT_SHIFT_HUGE))
 #define GROWTH_FACTOR                                                                            \
     LARDER_MEMORY_GROWTH_FACTOR /* how far the bound may be raised later: addresses are reserved \
                                    for it */
 #define LARGE_FACTOR 16u
-#define HUGE_BYTES_MIN (UINT64_C(64) << 20)
+#define HUGE_BYTES_MIN (UINT64_C(512) << 20) /* 256 segments, as the smallest cache has */
 #define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 #define STRIPE_BYTES (UINT64_C(1) << 16)
 #define TOLD_BYTES_MIN 4096u
@@ -104,11 +106,14 @@ static struct sizes choose_sizes(const struct larder_memory_options *options)
     uint64_t max_bytes = options->max_bytes;
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t cores = online > 0 ? (uint64_t)online : 1;
-    struct sizes sizes = {.segment_shift = log2_of(max_bytes / SEGMENTS_WANTED)};
+    struct sizes sizes = {.segment_shift = log2_of(max_bytes / SEGMENTS_WANTED),
+                          .huge = options->huge_pages != 0 && max_bytes >= HUGE_BYTES_MIN};
     if (sizes.segment_shift < SEGMENT_SHIFT_MIN)
         sizes.segment_shift = SEGMENT_SHIFT_MIN;
     if (sizes.segment_shift > SEGMENT_SHIFT_MAX)
         sizes.segment_shift = SEGMENT_SHIFT_MAX;
+    if (sizes.huge)
+        sizes.segment_shift = SEGMENT_SHIFT_HUGE;
     sizes.segments = at_most(max_bytes, ARENA_BYTES_MAX) >> sizes.segment_shift;
     sizes.arena_bytes =
         max_bytes > ARENA_BYTES_MAX / GROWTH_FACTOR ? ARENA_BYTES_MAX : max_bytes * GROWTH_FACTOR;
@@ -116,7 +121,6 @@ static struct sizes choose_sizes(const struct larder_memory_options *options)
     sizes.lanes = 1;
     while (sizes.lanes < cores && sizes.lanes < LANES_MAX && sizes.lanes * 64 < sizes.segments)
         sizes.lanes *= 2;
-    sizes.huge = options->huge_pages != 0 && max_bytes >= HUGE_BYTES_MIN;
     return sizes;
 }
 

@@ -70,7 +70,8 @@ extern "C" {
     NUMBER(SWITCH, evict, evict, 1, 0, 1,                                                          \
            "off: answer NO_MEMORY at the bound instead of evicting")                               \
     NUMBER(SWITCH, huge_pages, huge_pages, 1, 0, 1,                                                \
-           "huge pages for index and entries, from 64M on, where the kernel gives them")           \
+           "huge pages for index and entries, from 512M on, where the kernel gives them; "         \
+           "segments are 2 MiB then")                                                              \
     NUMBER(SWITCH, sliding, sliding, 0, 0, 1,                                                      \
            "on: each hit gives an entry that has a TTL that TTL anew")
 /* clang-format on */
