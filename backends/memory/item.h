@@ -17,12 +17,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include <larder/util/epoch.h>
 
+#include "bytes.h"
 #include "hash.h"
 
 /** Items begin at multiples of this; a location counts in it. 2^32 of them are 16 GiB. */
@@ -274,38 +271,6 @@ void larder__draft_write(const struct draft *draft, const struct key *key, struc
 /** A draft that makes the same item again, all but its lease as it is; key and value stay where
  * they are. */
 void larder__draft_of_item(const struct item *item, struct draft *draft);
-
-#if defined(__SSE2__)
-ALWAYS_INLINE __m128i larder__equal16(const unsigned char *one, const unsigned char *other)
-{
-    return _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)one),
-                          _mm_loadu_si128((const __m128i *)(const void *)other));
-}
-#endif
-
-/** Bytes are equal; quick for the lengths that keys have. */
-ALWAYS_INLINE bool larder__bytes_equal(const unsigned char *one, const unsigned char *other,
-                                       size_t length)
-{
-#if defined(__SSE2__)
-    if (__builtin_expect(length >= 16, 1)) {
-        __m128i equal = _mm_and_si128(larder__equal16(one, other),
-                                      larder__equal16(one + length - 16, other + length - 16));
-        for (size_t i = 16; __builtin_expect(i + 16 < length, 0); i += 16)
-            equal = _mm_and_si128(equal, larder__equal16(one + i, other + i));
-        return _mm_movemask_epi8(equal) == 0xffff;
-    }
-#endif
-    if (length < 8)
-        return memcmp(one, other, length) == 0;
-    const unsigned char *end = one + length - 8;
-    uint64_t difference = 0;
-    size_t i = 0;
-    for (; one + i < end; i += 8)
-        difference |= larder__hash_load(one + i) ^ larder__hash_load(other + i);
-    difference |= larder__hash_load(end) ^ larder__hash_load(other + length - 8);
-    return difference == 0;
-}
 
 /** Of an item with any parts. */
 bool larder__marked_item_has_key(const struct item *item, const struct key *key);

@@ -159,7 +159,7 @@ static inline struct lane *larder__lane_of(const struct memory *memory,
 }
 
 /** 0 in no namespace. */
-static inline uint32_t larder__scope_space(struct memory *memory, const struct larder_scope *scope)
+ALWAYS_INLINE uint32_t larder__scope_space(struct memory *memory, const struct larder_scope *scope)
 {
     if (__builtin_expect(scope->space == NULL, 1))
         return 0;

@@ -187,12 +187,20 @@ again:;
 
 #define TIMELESS 0 /* the time is not known, and readers need no fence: see arena.due_ms */
 
+/* Of a key that is hashed and compared without a loop. */
+static inline bool is_plain_length(size_t length)
+{
+    return length - 16 <= HASH_BYTES_MAX - 16;
+}
+
 /* A hit that needs nothing but the value. @return false: anything else; nothing was done */
 ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thread,
                                 struct larder_slice name, uint32_t space, uint64_t now_ms,
                                 void *buffer, size_t size, enum larder_status *status)
 {
     uint64_t header = 0;
+    if (!is_plain_length(name.length)) /* whoever calls has seen to that */
+        __builtin_unreachable();
     if (now_ms == TIMELESS)
         larder_epoch_enter_asymmetric(&memory->epoch, thread);
     else
@@ -213,12 +221,25 @@ ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thr
     return true;
 }
 
+/* Neither in a namespace nor where anything ends. */
+WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status
+read_timeless(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size,
+              struct larder_thread *thread)
+{
+    enum larder_status status;
+    if (__builtin_expect(
+            !read_plainly(scope->self, thread, name, SPACE_NONE, TIMELESS, buffer, size, &status),
+            0))
+        return read_generally(scope, name, buffer, size, NULL);
+    return status;
+}
+
 /* In a namespace, or where something ends. */
 WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status
-read_timed(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size)
+read_timed(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size,
+           struct larder_thread *thread)
 {
     struct memory *memory = scope->self;
-    struct larder_thread *thread = larder__own_thread;
     enum larder_status status;
     uint32_t space = larder__scope_space(memory, scope);
     uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
@@ -235,26 +256,21 @@ read_timed(const struct larder_scope *scope, struct larder_slice name, void *buf
  * How many instructions a read takes is how many reads the processor works on at once while they
  * wait for memory. So what most reads are, a hit with nothing asked for but the value, is written
  * out by itself, twice: without and with the time; everything else is left to read_generally(),
- * which begins anew.
+ * which begins anew. What chooses among them needs no frame of its own.
  */
-WIDE_AND_NARROW enum larder_status larder__memory_read(const struct larder_scope *scope,
-                                                       struct larder_slice name, void *buffer,
-                                                       size_t size, struct larder_info *info)
+enum larder_status larder__memory_read(const struct larder_scope *scope, struct larder_slice name,
+                                       void *buffer, size_t size, struct larder_info *info)
 {
-    struct memory *memory = scope->self;
+    const struct memory *memory = scope->self;
     struct larder_thread *thread = larder__own_thread;
-    enum larder_status status;
     if (__builtin_expect(((uintptr_t)scope->call | (uintptr_t)info) != 0 || thread == NULL ||
-                             name.length - 16 > HASH_BYTES_MAX - 16,
+                             !is_plain_length(name.length),
                          0))
         return read_generally(scope, name, buffer, size, info);
     if (scope->space != NULL ||
         atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
-        return read_timed(scope, name, buffer, size);
-    if (__builtin_expect(
-            !read_plainly(memory, thread, name, SPACE_NONE, TIMELESS, buffer, size, &status), 0))
-        return read_generally(scope, name, buffer, size, NULL);
-    return status;
+        return read_timed(scope, name, buffer, size, thread);
+    return read_timeless(scope, name, buffer, size, thread);
 }
 
 enum larder_status larder__memory_get(const struct larder_scope *scope, struct larder_slice name,

@@ -12,6 +12,7 @@
 #include <larder/backend.h>
 
 #include "budget.h"
+#include "bytes.h"
 #include "hash.h"
 
 #define SPACE_NONE 0u
@@ -63,7 +64,8 @@ uint32_t larder__space_look_up(struct spaces *spaces, struct larder_slice name);
 
 static inline bool larder__space_is(const struct space *space, struct larder_slice name)
 {
-    return space->length == name.length && memcmp(space->name, name.data, name.length) == 0;
+    return space->length == name.length &&
+           larder__bytes_equal((const unsigned char *)space->name, name.data, name.length);
 }
 
 static inline _Atomic(struct space *) *larder__space_place(struct spaces *spaces,
@@ -73,7 +75,7 @@ static inline _Atomic(struct space *) *larder__space_place(struct spaces *spaces
 }
 
 /** The number of a name that was stored under before; else SPACE_UNKNOWN. Takes no lock. */
-static inline uint32_t larder__space_number(struct spaces *spaces, struct larder_slice name)
+ALWAYS_INLINE uint32_t larder__space_number(struct spaces *spaces, struct larder_slice name)
 {
     /* acquire: pairs with the release of larder__space_look_up() */
     const struct space *space =

@@ -1,0 +1,58 @@
+/* Comparing bytes, quickly for the lengths that keys and names have. */
+#ifndef LARDER_MEMORY_BYTES_H
+#define LARDER_MEMORY_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "hash.h"
+
+#if defined(__SSE2__)
+ALWAYS_INLINE __m128i larder__equal16(const unsigned char *one, const unsigned char *other)
+{
+    return _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)one),
+                          _mm_loadu_si128((const __m128i *)(const void *)other));
+}
+#endif
+
+static inline bool larder__equal4(const unsigned char *one, const unsigned char *other)
+{
+    uint32_t first, second;
+    memcpy(&first, one, sizeof(first));
+    memcpy(&second, other, sizeof(second));
+    return first == second;
+}
+
+/** Whether they are equal. */
+ALWAYS_INLINE bool larder__bytes_equal(const unsigned char *one, const unsigned char *other,
+                                       size_t length)
+{
+#if defined(__SSE2__)
+    if (__builtin_expect(length >= 16, 1)) {
+        __m128i equal = _mm_and_si128(larder__equal16(one, other),
+                                      larder__equal16(one + length - 16, other + length - 16));
+        for (size_t i = 16; __builtin_expect(i + 16 < length, 0); i += 16)
+            equal = _mm_and_si128(equal, larder__equal16(one + i, other + i));
+        return _mm_movemask_epi8(equal) == 0xffff;
+    }
+#endif
+    if (length < 4)
+        return memcmp(one, other, length) == 0;
+    if (length < 8)
+        return larder__equal4(one, other) && larder__equal4(one + length - 4, other + length - 4);
+    const unsigned char *end = one + length - 8;
+    uint64_t difference = 0;
+    size_t i = 0;
+    for (; one + i < end; i += 8)
+        difference |= larder__hash_load(one + i) ^ larder__hash_load(other + i);
+    difference |= larder__hash_load(end) ^ larder__hash_load(other + length - 8);
+    return difference == 0;
+}
+
+#endif
