@@ -1,4 +1,7 @@
-/* Stores, deletes, counters, flush. Each is one operation of the server's. */
+/*
+ * Stores, deletes, counters, flush. Each is one operation of the server's; where entries are leased
+ * or stale, some look first, and what was refused looks afterwards, see state.c.
+ */
 #include "meta.h"
 
 #include <larder/util/counter.h>
@@ -6,6 +9,8 @@
 
 /* So often a counter that comes and goes between two steps is tried again. */
 #define COUNT_ROUNDS 16
+/* A delete that was disturbed so often takes whatever is there: deletes must get through. */
+#define REMOVE_ROUNDS 32
 
 /* ---- stores -------------------------------------------------------------------------------- */
 
@@ -45,7 +50,7 @@ static enum larder_status refusal(enum larder_mode mode, enum larder_meta_code c
         return LARDER_EXISTS;
     if (code == LARDER_META_NS && (mode == LARDER_REPLACE || is_joining(mode)))
         return LARDER_MISS;
-    if (code == LARDER_META_EX && mode == LARDER_CAS)
+    if (code == LARDER_META_EX && (mode == LARDER_CAS || is_joining(mode)))
         return LARDER_CONFLICT;
     if (code == LARDER_META_NF && mode == LARDER_CAS)
         return LARDER_MISS;
@@ -83,47 +88,136 @@ static int take_stored(struct question *question, const struct larder_meta_reply
     return meta_store_answer(store->mode, reply, &question->status);
 }
 
+static enum larder_status ask_to_store(struct call *call, const struct target *target,
+                                       struct store_question *store, uint64_t *version)
+{
+    enum larder_status status = meta_ask(call, target->site, &store->question);
+    if (status == LARDER_OK)
+        *version = store->version;
+    if (status == LARDER_TOO_LARGE) /* the server's limit has changed */
+        atomic_store_explicit(&target->site->item_max, 0, memory_order_relaxed);
+    return status;
+}
+
+enum larder_status meta_store_at(struct call *call, enum larder_mode mode,
+                                 const struct target *target, const struct larder_write *write,
+                                 uint64_t at, uint64_t *version)
+{
+    struct store_question store = {.question = {.value = write->value, .answer = take_stored},
+                                   .mode = at != 0 && !is_joining(mode) ? LARDER_CAS : mode};
+    struct larder_meta_request *request = &store.question.request;
+    meta_store_request(request, mode, target->wire.bytes, write);
+    if (at != 0) {
+        request->flags |= LARDER_META_FLAG_COMPARE;
+        request->compare = at;
+    }
+    enum larder_status status = ask_to_store(call, target, &store, version);
+    return status == LARDER_CONFLICT || status == LARDER_MISS || status == LARDER_EXISTS
+               ? META_DISTURBED
+               : status;
+}
+
 /* memcached refuses to join with NS both where nothing is and where the sum is too long. */
 static enum larder_status why_not_joined(struct call *call, const struct target *target,
                                          size_t added)
 {
-    struct larder_info info = {0};
-    const struct delivery delivery = {&info, NULL, NULL, 0};
-    enum larder_status status = meta_call_read(call, target, &delivery, LARDER_TTL_UNKNOWN);
-    if (status != LARDER_OK && status != LARDER_PARTIAL)
-        return status; /* a MISS, or a failure after which nothing was written either */
+    struct sight sight;
+    enum larder_status status = meta_look(call, target, &sight);
+    if (status == LARDER_OK && sight.won)
+        meta_return_win(call, target, sight.version);
+    if (status != LARDER_OK || sight.state != STATE_LIVE)
+        return status == LARDER_OK ? LARDER_MISS : status; /* nothing was written either */
     status =
-        meta_limit_check(call, target->site, target->wire.bytes, info.length + added, info.flags);
+        meta_limit_check(call, target->site, target->wire.bytes, sight.length + added, sight.flags);
     return status == LARDER_TOO_LARGE ? LARDER_TOO_LARGE : LARDER_MISS;
+}
+
+/* ---- stores that depend on what is there ---------------------------------------------------- */
+
+struct conditional {
+    enum larder_mode mode;
+    const struct larder_write *write;
+    uint64_t *version;
+};
+
+static enum larder_status add(struct call *call, const struct target *target, struct sight *sight,
+                              const void *what)
+{
+    const struct conditional *store = what;
+    if (sight->state == STATE_LIVE)
+        return LARDER_EXISTS;
+    enum larder_mode mode = sight->state == STATE_NONE ? LARDER_ADD : LARDER_SET;
+    enum larder_status status =
+        meta_store_at(call, mode, target, store->write, sight->version, store->version);
+    sight->won &= status != LARDER_OK;
+    return status;
+}
+
+static enum larder_status replace(struct call *call, const struct target *target,
+                                  struct sight *sight, const void *what)
+{
+    const struct conditional *store = what;
+    enum larder_mode mode = sight->version != 0 ? LARDER_SET : LARDER_REPLACE;
+    if (sight->state != STATE_LIVE)
+        return LARDER_MISS;
+    return meta_store_at(call, mode, target, store->write, sight->version, store->version);
+}
+
+static enum larder_status join(struct call *call, const struct target *target, struct sight *sight,
+                               const void *what)
+{
+    const struct conditional *store = what;
+    if (sight->state != STATE_LIVE)
+        return LARDER_MISS;
+    enum larder_status status =
+        meta_limit_check(call, target->site, target->wire.bytes,
+                         sight->length + store->write->value.length, sight->flags);
+    if (status != LARDER_OK)
+        return status;
+    status =
+        meta_store_at(call, store->mode, target, store->write, sight->version, store->version);
+    if (status == META_DISTURBED &&
+        why_not_joined(call, target, store->write->value.length) == LARDER_TOO_LARGE)
+        return LARDER_TOO_LARGE;
+    return status;
+}
+
+int meta_store_looks(const struct meta *meta, enum larder_mode mode)
+{
+    return meta->leases && (mode == LARDER_REPLACE || is_joining(mode));
 }
 
 enum larder_status meta_store_afterthought(struct call *call, enum larder_mode mode,
                                            const struct target *target,
-                                           const struct larder_write *write,
+                                           const struct larder_write *write, uint64_t *version,
                                            enum larder_status status)
 {
+    const struct conditional again = {mode, write, version};
     if (status == LARDER_TOO_LARGE) /* the server's limit has changed */
         atomic_store_explicit(&target->site->item_max, 0, memory_order_relaxed);
     if (status == LARDER_MISS && is_joining(mode))
         return why_not_joined(call, target, write->value.length);
-    return status;
+    if (status == LARDER_EXISTS && call->meta->leases)
+        return meta_change(call, target, add, &again);
+    return status == LARDER_CONFLICT ? meta_refusal(call, target, status) : status;
 }
 
-static enum larder_status call_store(struct call *call, enum larder_mode mode,
-                                     const struct target *target, const struct larder_write *write,
-                                     uint64_t *version)
+enum larder_status meta_call_store(struct call *call, enum larder_mode mode,
+                                   const struct target *target, const struct larder_write *write,
+                                   uint64_t *version)
 {
+    const struct conditional conditional = {mode, write, version};
     struct store_question store = {.question = {.value = write->value, .answer = take_stored},
                                    .mode = mode};
     enum larder_status status =
         meta_limit_check(call, target->site, target->wire.bytes, write->value.length, write->flags);
     if (status != LARDER_OK)
         return status;
+    if (meta_store_looks(call->meta, mode))
+        return meta_change(call, target, is_joining(mode) ? join : replace, &conditional);
     meta_store_request(&store.question.request, mode, target->wire.bytes, write);
-    status = meta_ask(call, target->site, &store.question);
-    if (status == LARDER_OK)
-        *version = store.version;
-    return meta_store_afterthought(call, mode, target, write, status);
+    status = ask_to_store(call, target, &store, version);
+    return meta_store_afterthought(call, mode, target, write, version, status);
 }
 
 enum larder_status meta_store(const struct larder_scope *scope, enum larder_mode mode,
@@ -136,15 +230,26 @@ enum larder_status meta_store(const struct larder_scope *scope, enum larder_mode
     if (status == LARDER_OK)
         status = meta_call_target(&call, key, &target);
     if (status == LARDER_OK)
-        status = call_store(&call, mode, &target, write, version);
+        status = meta_call_store(&call, mode, &target, write, version);
     return status;
 }
 
 /* ---- delete -------------------------------------------------------------------------------- */
 
-void meta_remove_request(struct larder_meta_request *request, struct larder_slice wire,
-                         uint64_t version)
+/* md does not tell whether it deleted a value or a placeholder. mg does, and with a TTL that is over
+ * it deletes as well. */
+void meta_remove_request(const struct meta *meta, struct larder_meta_request *request,
+                         struct larder_slice wire, uint64_t version)
 {
+    if (version == 0 && meta->leases) {
+        *request = (struct larder_meta_request){.command = LARDER_META_GET,
+                                                .flags = LARDER_META_FLAG_TTL |
+                                                         LARDER_META_FLAG_RETURN_FLAGS |
+                                                         LARDER_META_FLAG_RETURN_SIZE,
+                                                .key = wire,
+                                                .ttl = -1};
+        return;
+    }
     *request = (struct larder_meta_request){
         .command = LARDER_META_DELETE, .key = wire, .compare = version};
     if (version != 0)
@@ -153,10 +258,13 @@ void meta_remove_request(struct larder_meta_request *request, struct larder_slic
 
 int meta_remove_answer(const struct larder_meta_reply *reply, enum larder_status *status)
 {
-    *status = reply->code == LARDER_META_HD   ? LARDER_OK
-              : reply->code == LARDER_META_NF ? LARDER_MISS
-              : reply->code == LARDER_META_EX ? LARDER_CONFLICT
-                                              : LARDER_UNKNOWN;
+    if (reply->code == LARDER_META_EN || (reply->present & LARDER_META_FLAG_RETURN_SIZE) != 0)
+        *status = meta_state_of(reply) == STATE_LIVE ? LARDER_OK : LARDER_MISS;
+    else
+        *status = reply->code == LARDER_META_HD   ? LARDER_OK
+                  : reply->code == LARDER_META_NF ? LARDER_MISS
+                  : reply->code == LARDER_META_EX ? LARDER_CONFLICT
+                                                  : LARDER_UNKNOWN;
     return *status != LARDER_UNKNOWN;
 }
 
@@ -168,19 +276,88 @@ static int take_removed(struct question *question, const struct larder_meta_repl
     return meta_remove_answer(reply, &question->status);
 }
 
+static enum larder_status ask_to_remove(struct call *call, const struct target *target,
+                                        struct question *removal)
+{
+    enum larder_status status = meta_ask(call, target->site, removal);
+    return status == LARDER_CONFLICT || status == LARDER_MISS ? META_DISTURBED : status;
+}
+
+enum larder_status meta_remove_at(struct call *call, const struct target *target, uint64_t at)
+{
+    struct question removal = {.request = {.command = LARDER_META_DELETE,
+                                           .flags = at != 0 ? LARDER_META_FLAG_COMPARE : 0,
+                                           .key = target->wire.bytes,
+                                           .compare = at},
+                               .answer = take_removed};
+    return ask_to_remove(call, target, &removal);
+}
+
+enum larder_status meta_mark_at(struct call *call, const struct target *target, uint64_t at,
+                                uint64_t stale_ms)
+{
+    struct question mark = {.request = {.command = LARDER_META_DELETE,
+                                        .flags = LARDER_META_FLAG_INVALIDATE |
+                                                 (at != 0 ? LARDER_META_FLAG_COMPARE : 0) |
+                                                 (stale_ms != 0 ? LARDER_META_FLAG_TTL : 0),
+                                        .key = target->wire.bytes,
+                                        .compare = at,
+                                        .ttl = meta_exptime_from_now((int64_t)stale_ms)},
+                            .answer = take_removed};
+    return ask_to_remove(call, target, &mark);
+}
+
+/* Marks a value stale, also one that is so already: whoever computes does it from what was before.
+ */
+static enum larder_status mark(struct call *call, const struct target *target, struct sight *sight,
+                               const void *what)
+{
+    uint64_t version = *(const uint64_t *)what;
+    uint64_t at = version == 0 && sight->round >= REMOVE_ROUNDS ? 0 : sight->version;
+    int live = sight->state == STATE_LIVE;
+    if (sight->state == STATE_NONE || (version != 0 && !live))
+        return LARDER_MISS;
+    if (version != 0 && version != sight->version)
+        return LARDER_CONFLICT;
+    enum larder_status status = sight->state == STATE_PENDING
+                                    ? meta_remove_at(call, target, at)
+                                    : meta_mark_at(call, target, at, call->meta->stale_ms);
+    sight->won &= status != LARDER_OK;
+    return status == LARDER_OK && !live ? LARDER_MISS : status;
+}
+
+int meta_remove_looks(const struct meta *meta)
+{
+    return meta->stale_ms != 0;
+}
+
+enum larder_status meta_remove_afterthought(struct call *call, const struct target *target,
+                                            enum larder_status status)
+{
+    return status == LARDER_CONFLICT ? meta_refusal(call, target, status) : status;
+}
+
+enum larder_status meta_call_remove(struct call *call, const struct target *target,
+                                    uint64_t version)
+{
+    struct question removal = {.answer = take_removed};
+    if (meta_remove_looks(call->meta))
+        return meta_change(call, target, mark, &version);
+    meta_remove_request(call->meta, &removal.request, target->wire.bytes, version);
+    return meta_remove_afterthought(call, target, meta_ask(call, target->site, &removal));
+}
+
 enum larder_status meta_remove(const struct larder_scope *scope, struct larder_slice key,
                                uint64_t version)
 {
     struct call call;
     struct target target;
-    struct question removal = {.answer = take_removed};
     enum larder_status status = meta_call_begin(&call, scope);
     if (status == LARDER_OK)
         status = meta_call_target(&call, key, &target);
-    if (status != LARDER_OK)
-        return status;
-    meta_remove_request(&removal.request, target.wire.bytes, version);
-    return meta_ask(&call, target.site, &removal);
+    if (status == LARDER_OK)
+        status = meta_call_remove(&call, &target, version);
+    return status;
 }
 
 /* ---- count --------------------------------------------------------------------------------- */
@@ -199,6 +376,8 @@ static int take_counted(struct question *question, const struct larder_meta_repl
         question->status = LARDER_NOT_A_NUMBER;
     else if (reply->code == LARDER_META_NF)
         question->status = LARDER_MISS;
+    else if (reply->code == LARDER_META_EX)
+        question->status = LARDER_CONFLICT;
     else if (reply->code == LARDER_META_NS) /* somebody else made it at the same moment */
         question->status = LARDER_EXISTS;
     else if (reply->code == LARDER_META_VA && reply->value_length <= sizeof(count->text)) {
@@ -231,63 +410,110 @@ static void count_request(struct larder_meta_request *request, struct larder_sli
     request->initial = larder_counter_step(initial->value, direction, delta);
 }
 
+/* What one call counts. */
+struct counting {
+    enum larder_direction direction;
+    uint64_t delta;
+    const struct larder_initial *initial;
+    uint64_t *result;
+};
+
+/* @param at  0: whatever is there */
 static enum larder_status count_once(struct call *call, const struct target *target,
-                                     enum larder_direction direction, uint64_t delta,
-                                     const struct larder_initial *initial, uint64_t *result)
+                                     const struct counting *counting, uint64_t at)
 {
     struct count_question count = {.question = {.answer = take_counted}};
-    count_request(&count.question.request, target->wire.bytes, direction, delta, initial);
+    struct larder_meta_request *request = &count.question.request;
+    count_request(request, target->wire.bytes, counting->direction, counting->delta,
+                  counting->initial);
     if (call->scope->call != NULL && call->scope->call->touch_ttl_ms != LARDER_TTL_UNKNOWN) {
-        count.question.request.flags |= LARDER_META_FLAG_TTL;
-        count.question.request.ttl = meta_exptime_from_now(call->scope->call->touch_ttl_ms);
+        request->flags |= LARDER_META_FLAG_TTL;
+        request->ttl = meta_exptime_from_now(call->scope->call->touch_ttl_ms);
+    }
+    if (at != 0) {
+        request->flags |= LARDER_META_FLAG_COMPARE;
+        request->compare = at;
     }
     enum larder_status status = meta_ask(call, target->site, &count.question);
     if (status == LARDER_OK &&
-        !larder_counter_parse(larder_bytes(count.text, count.length), result))
+        !larder_counter_parse(larder_bytes(count.text, count.length), counting->result))
         return LARDER_UNKNOWN;
     return status;
 }
 
+/* Where nothing is that has a value: a placeholder, a stale entry, or nothing at all. */
 static enum larder_status count_start(struct call *call, const struct target *target,
-                                      const struct larder_initial *initial, uint64_t number)
+                                      const struct counting *counting, const struct sight *sight)
 {
     char text[LARDER_COUNTER_BYTES_MAX];
     uint64_t version = 0;
+    const struct larder_initial *initial = counting->initial;
+    uint64_t number = larder_counter_step(initial->value, counting->direction, counting->delta);
     struct larder_slice value = larder_bytes(text, larder_counter_format(number, text));
     struct larder_write write = larder_write_of(value, initial->ttl_ms);
+    enum larder_mode mode = sight->state == STATE_NONE ? LARDER_ADD : LARDER_SET;
     write.flags = initial->flags;
-    return call_store(call, LARDER_ADD, target, &write, &version);
+    enum larder_status status =
+        meta_store_at(call, mode, target, &write, sight->version, &version);
+    if (status == LARDER_OK)
+        *counting->result = number;
+    return status;
+}
+
+static enum larder_status count_what_was_seen(struct call *call, const struct target *target,
+                                              struct sight *sight, const void *what)
+{
+    const struct counting *counting = what;
+    enum larder_status status;
+    if (sight->state != STATE_LIVE && counting->initial == NULL)
+        return LARDER_MISS;
+    if (sight->state != STATE_LIVE) {
+        status = count_start(call, target, counting, sight);
+        sight->won &= status != LARDER_OK;
+        return status;
+    }
+    status = count_once(call, target, counting, sight->version);
+    return status == LARDER_CONFLICT || status == LARDER_MISS || status == LARDER_EXISTS
+               ? META_DISTURBED
+               : status;
+}
+
+static int counts_at_once(const struct meta *meta)
+{
+    return meta->stale_ms == 0;
 }
 
 static enum larder_status call_count(struct call *call, const struct target *target,
-                                     enum larder_direction direction, uint64_t delta,
-                                     const struct larder_initial *initial, uint64_t *result)
+                                     const struct counting *counting)
 {
-    for (int round = 0; round < COUNT_ROUNDS; round++) {
-        enum larder_status status = count_once(call, target, direction, delta, initial, result);
-        if (status == LARDER_MISS && initial != NULL) { /* it has flags */
-            uint64_t number = larder_counter_step(initial->value, direction, delta);
-            status = count_start(call, target, initial, number);
-            if (status == LARDER_OK)
-                *result = number;
+    const struct sight none = {.state = STATE_NONE};
+    for (int round = 0; round < COUNT_ROUNDS && counts_at_once(call->meta); round++) {
+        enum larder_status status = count_once(call, target, counting, 0);
+        if (status == LARDER_MISS && counting->initial != NULL) { /* it has flags */
+            status = count_start(call, target, counting, &none);
+            if (status == META_DISTURBED)
+                status = LARDER_EXISTS;
         }
+        if (status == LARDER_NOT_A_NUMBER && call->meta->leases)
+            break; /* or it is a placeholder */
         if (status != LARDER_EXISTS)
             return status;
     }
-    return LARDER_TIMEOUT;
+    return meta_change(call, target, count_what_was_seen, counting);
 }
 
 enum larder_status meta_count(const struct larder_scope *scope, struct larder_slice key,
                               enum larder_direction direction, uint64_t delta,
                               const struct larder_initial *initial, uint64_t *result)
 {
+    const struct counting counting = {direction, delta, initial, result};
     struct call call;
     struct target target;
     enum larder_status status = meta_call_begin(&call, scope);
     if (status == LARDER_OK)
         status = meta_call_target(&call, key, &target);
     if (status == LARDER_OK)
-        status = call_count(&call, &target, direction, delta, initial, result);
+        status = call_count(&call, &target, &counting);
     return status;
 }
 

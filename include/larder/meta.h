@@ -44,6 +44,9 @@ extern "C" {
     NUMBER(SWITCH, classic_reads, classic_reads, 0, 0, 1,                                             \
            "on: many keys are read by classic gets lines, which cost the server less; for keyspaces "  \
            "in which nobody leases entries or marks them stale, since these lines don't tell")        \
+    NUMBER(DURATION, stale, stale_ms, 0, 0, 2592000000,                                               \
+           "a deleted entry stays so long as a stale one, which lease_get serves as STALE while one "  \
+           "caller computes; 0s: it goes at once")                                                    \
     NUMBER(SWITCH, nodelay, nodelay, 1, 0, 1, "TCP_NODELAY")                                          \
     NUMBER(SWITCH, keepalive, keepalive, 1, 0, 1, "TCP keep-alive, from 60 s of silence on")          \
     NUMBER(SWITCH, exclusive, exclusive, 0, 0, 1,                                                     \
