@@ -88,10 +88,7 @@ static enum larder_status refuse(struct call *call, const struct target *target,
 enum larder_status meta_refusal(struct call *call, const struct target *target,
                                 enum larder_status status)
 {
-    if (!call->meta->leases)
-        return status;
-    enum larder_status looked = meta_change(call, target, refuse, &status);
-    return looked < 0 ? status : looked;
+    return call->meta->leases ? meta_change(call, target, refuse, &status) : status;
 }
 
 /* ---- amends -------------------------------------------------------------------------------- */
