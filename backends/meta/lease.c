@@ -116,8 +116,8 @@ enum larder_status meta_lease_fill(const struct larder_scope *scope, struct lard
         status = meta_limit_check(&call, target.site, target.wire.bytes, write->value.length,
                                   write->flags);
     if (status == LARDER_OK)
-        status = meta_store_at(&call, LARDER_SET, &target, write, version_of(&target, lease),
-                               &version);
+        status =
+            meta_store_at(&call, LARDER_SET, &target, write, version_of(&target, lease), &version);
     return status == META_DISTURBED ? LARDER_CONFLICT : status;
 }
 

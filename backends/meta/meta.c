@@ -146,8 +146,9 @@ static enum larder_status check_options(const struct larder_meta_options *option
                                         const struct larder_message *message)
 {
     if (options->stale_ms != 0 && options->classic_reads != 0)
-        return larder_fail(message, LARDER_BAD_ARGUMENT,
-                           "stale: classic_reads=on can't tell what is stale; one of them is right");
+        return larder_fail(
+            message, LARDER_BAD_ARGUMENT,
+            "stale: classic_reads=on can't tell what is stale; one of them is right");
     if (options->stale_ms != 0 && options->metadata != NULL)
         return larder_fail(message, LARDER_BAD_ARGUMENT,
                            "stale: a keyspace with metadata keeps records instead; one of them is "

@@ -81,7 +81,7 @@ struct meta {
     int keepalive;
     int tags;
     int classic;
-    int leases;        /* 0: no entry is leased or stale, so none is looked at before it is changed */
+    int leases; /* 0: no entry is leased or stale, so none is looked at before it is changed */
     uint64_t stale_ms; /* so long a deleted entry stays as a stale one; 0: it goes at once */
     larder_meta_connect_fn *connect;
     void *connect_context;
@@ -327,7 +327,8 @@ enum larder_status meta_mark_at(struct call *call, const struct target *target, 
 
 /** The exptime for a TTL: never early, at most two seconds late. */
 int32_t meta_exptime_from_now(int64_t ttl_ms);
-/** The exptime that leaves an entry the time it has. @param ttl_s  as the server told; -1: for ever */
+/** The exptime that leaves an entry the time it has. @param ttl_s  as the server told; -1: for ever
+ */
 int32_t meta_exptime_of_left(int64_t ttl_s);
 
 #endif

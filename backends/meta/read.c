@@ -40,11 +40,11 @@ void meta_read_request(struct larder_meta_request *request, struct larder_slice 
 void meta_touch_request(struct larder_meta_request *request, struct larder_slice wire,
                         int64_t ttl_ms)
 {
-    *request = (struct larder_meta_request){.command = LARDER_META_GET,
-                                            .flags = LARDER_META_FLAG_KEY |
-                                                     LARDER_META_FLAG_RETURN_FLAGS |
-                                                     LARDER_META_FLAG_RETURN_SIZE,
-                                            .key = wire};
+    *request =
+        (struct larder_meta_request){.command = LARDER_META_GET,
+                                     .flags = LARDER_META_FLAG_KEY | LARDER_META_FLAG_RETURN_FLAGS |
+                                              LARDER_META_FLAG_RETURN_SIZE,
+                                     .key = wire};
     add_touch(request, ttl_ms);
 }
 
@@ -129,10 +129,9 @@ static int take_read(struct question *question, const struct larder_meta_reply *
 enum larder_status meta_call_read(struct call *call, const struct target *target,
                                   const struct delivery *delivery)
 {
-    struct read_question read = {.question = {.answer = take_read,
-                                              .is_read =
-                                                  delivery->touch_ttl_ms == LARDER_TTL_UNKNOWN},
-                                 .delivery = delivery};
+    struct read_question read = {
+        .question = {.answer = take_read, .is_read = delivery->touch_ttl_ms == LARDER_TTL_UNKNOWN},
+        .delivery = delivery};
     meta_read_request(&read.question.request, target->wire.bytes, delivery);
     enum larder_status status = meta_ask(call, target->site, &read.question);
     if (status < 0)

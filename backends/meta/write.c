@@ -174,8 +174,7 @@ static enum larder_status join(struct call *call, const struct target *target, s
                          sight->length + store->write->value.length, sight->flags);
     if (status != LARDER_OK)
         return status;
-    status =
-        meta_store_at(call, store->mode, target, store->write, sight->version, store->version);
+    status = meta_store_at(call, store->mode, target, store->write, sight->version, store->version);
     if (status == META_DISTURBED &&
         why_not_joined(call, target, store->write->value.length) == LARDER_TOO_LARGE)
         return LARDER_TOO_LARGE;
@@ -236,8 +235,8 @@ enum larder_status meta_store(const struct larder_scope *scope, enum larder_mode
 
 /* ---- delete -------------------------------------------------------------------------------- */
 
-/* md does not tell whether it deleted a value or a placeholder. mg does, and with a TTL that is over
- * it deletes as well. */
+/* md does not tell whether it deleted a value or a placeholder. mg does, and with a TTL that is
+ * over it deletes as well. */
 void meta_remove_request(const struct meta *meta, struct larder_meta_request *request,
                          struct larder_slice wire, uint64_t version)
 {
@@ -453,8 +452,7 @@ static enum larder_status count_start(struct call *call, const struct target *ta
     struct larder_write write = larder_write_of(value, initial->ttl_ms);
     enum larder_mode mode = sight->state == STATE_NONE ? LARDER_ADD : LARDER_SET;
     write.flags = initial->flags;
-    enum larder_status status =
-        meta_store_at(call, mode, target, &write, sight->version, &version);
+    enum larder_status status = meta_store_at(call, mode, target, &write, sight->version, &version);
     if (status == LARDER_OK)
         *counting->result = number;
     return status;
