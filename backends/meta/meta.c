@@ -43,8 +43,8 @@ static void set_traits(struct larder_traits *traits, const struct larder_meta_op
         .consistency = LARDER_LINEARIZABLE,
         .can = META_CAN | (options->exclusive != 0 ? LARDER_CAN_FLUSH : 0),
         .promises = LARDER_SHARED | LARDER_HARD_DEADLINE | LARDER_MISS_IS_ABSENCE,
-        .options = LARDER_TAKES_NO_WAIT | LARDER_TAKES_TIMEOUT | LARDER_TAKES_TOUCH |
-                   LARDER_TAKES_ROUTING_KEY,
+        .options = LARDER_TAKES_NO_WAIT | LARDER_TAKES_NO_REPLY | LARDER_TAKES_TIMEOUT |
+                   LARDER_TAKES_TOUCH | LARDER_TAKES_ROUTING_KEY,
         .value_max = options->value_max,
         .delta_max = UINT64_MAX,
         .ttl_step_ms = 1000,
@@ -136,6 +136,7 @@ static void take_options(struct meta *meta, const struct larder_meta_options *op
     meta->classic = options->classic_reads != 0;
     meta->connect = options->connect;
     meta->connect_context = options->connect_context;
+    meta->in_order = options->size == 1;
     meta->stale_ms = options->stale_ms;
     meta->leases = !meta->classic && options->metadata == NULL;
     set_traits(&meta->traits, options);

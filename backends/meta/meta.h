@@ -33,6 +33,7 @@
     ROW(protocol_errors)                                                                           \
     ROW(reads_repeated) /* on a new connection, after the idle one turned out to be closed */      \
     ROW(wins_returned)  /* rights to renew a stale entry that a plain read was given */            \
+    ROW(quiet_lost)     /* writes without a reply that were refused, or whose fate is not known */ \
     ROW(refused_down)   /* calls answered UNAVAILABLE because the server was marked down */
 
 struct meta_counters {
@@ -81,7 +82,8 @@ struct meta {
     int keepalive;
     int tags;
     int classic;
-    int leases; /* 0: no entry is leased or stale, so none is looked at before it is changed */
+    int in_order; /* there is one connection to each server */
+    int leases;   /* 0: no entry is leased or stale, so none is looked at before it is changed */
     uint64_t stale_ms; /* so long a deleted entry stays as a stale one; 0: it goes at once */
     larder_meta_connect_fn *connect;
     void *connect_context;
@@ -143,7 +145,8 @@ struct line {
     int fresh;           /* nothing was asked on this connection before */
 };
 
-/** Asks the mark-down, takes a member, and begins to connect it where it is not.
+/** Asks the mark-down, takes a member, hears what it is owed, and begins to connect it where it is
+ * not.
  * @param wait  0: don't wait for a member
  * @return OK, given back with meta_line_close(); TIMEOUT, UNAVAILABLE, NO_MEMORY, CLOSED,
  * WOULD_BLOCK: nothing was sent */
@@ -176,6 +179,8 @@ struct question {
     struct larder_slice value; /* STORE */
     answer_fn *answer;         /* as exchange_reply_fn, for a reply that fits */
     int is_read;               /* harmless to repeat */
+    int quiet;                 /* a write that is OK when it was sent; its reply is taken by whoever
+                                  uses the connection next */
     enum larder_status status; /* the answer */
     const char *text;          /* a classic request instead, with its line end; NULL: none */
     char opaque[OPAQUE_BYTES];

@@ -12,6 +12,15 @@
 /* A delete that was disturbed so often takes whatever is there: deletes must get through. */
 #define REMOVE_ROUNDS 32
 
+/* What takes one request and depends on nothing is then sent and left; all else is acknowledged. So
+ * is everything where there are several connections: what is said on another one could overtake it,
+ * and an older value would replace a newer one. */
+static int is_quiet(const struct call *call)
+{
+    return call->meta->in_order && call->scope->call != NULL &&
+           (call->scope->call->flags & LARDER_NO_REPLY) != 0;
+}
+
 /* ---- stores -------------------------------------------------------------------------------- */
 
 static int is_joining(enum larder_mode mode)
@@ -215,6 +224,7 @@ enum larder_status meta_call_store(struct call *call, enum larder_mode mode,
     if (meta_store_looks(call->meta, mode))
         return meta_change(call, target, is_joining(mode) ? join : replace, &conditional);
     meta_store_request(&store.question.request, mode, target->wire.bytes, write);
+    store.question.quiet = mode == LARDER_SET && is_quiet(call);
     status = ask_to_store(call, target, &store, version);
     return meta_store_afterthought(call, mode, target, write, version, status);
 }
@@ -343,6 +353,7 @@ enum larder_status meta_call_remove(struct call *call, const struct target *targ
     if (meta_remove_looks(call->meta))
         return meta_change(call, target, mark, &version);
     meta_remove_request(call->meta, &removal.request, target->wire.bytes, version);
+    removal.quiet = version == 0 && is_quiet(call);
     return meta_remove_afterthought(call, target, meta_ask(call, target->site, &removal));
 }
 

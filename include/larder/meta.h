@@ -14,14 +14,15 @@
  * winning and filling makes the fill CONFLICT. The server keeps the time: lease_ms is rounded up to
  * seconds, and a holder that died is replaced by then or up to 2 s later. The lease on a value that
  * is near its end (recache_ms), or stale, lasts as long as that value: when its holder dies without
- * a word, nobody else renews it before it is gone. With `stale`, deletes leave the value for so long
- * to lease_get, which answers STALE with it, and to one caller a token; every other call misses it.
+ * a word, nobody else renews it before it is gone. With `stale`, deletes leave the value for so
+ * long to lease_get, which answers STALE with it, and to one caller a token; every other call
+ * misses it.
  *
  * To all calls but lease_get a placeholder and a stale entry are missing, whoever made them. Reads,
- * touches and deletes see that in the answer; when they took the right to renew a stale entry, which
- * memcached gives to any `mg`, they hand it back, and a TTL that they gave to what is missing too.
- * Replace, append and prepend look first and then change what they saw; add, cas and delete at a
- * version look when they were refused. Three limits:
+ * touches and deletes see that in the answer; when they took the right to renew a stale entry,
+ * which memcached gives to any `mg`, they hand it back, and a TTL that they gave to what is missing
+ * too. Replace, append and prepend look first and then change what they saw; add, cas and delete at
+ * a version look when they were refused. Three limits:
  * - An empty value with flags 0 looks as a placeholder does while somebody renews it early, and is
  *   missing to all from that moment on until it is filled.
  * - Classic replies show no marks. To programs that read by `get`, among them `memcached:` and
@@ -29,9 +30,14 @@
  *   Where they share a keyspace in which entries are leased, all declare metadata=leases.
  * - A server without versions (-C) gives no token to anybody.
  *
+ * With size=1, a set or a plain delete with LARDER_NO_REPLY is sent and left: its reply is taken,
+ * and checked, ahead of the next one on that connection, and what went wrong is counted (the figure
+ * quiet_lost). With more connections another call could overtake it, so there every write is
+ * acknowledged.
+ *
  * classic_reads=on is for keyspaces in which nobody leases entries or marks them stale. Reads of
- * many keys go out as one classic `gets` line per server (100 keys as `mg` cost memcached 1.6.18 1.4
- * times as much, or more), leases are UNSUPPORTED, and no write looks first.
+ * many keys go out as one classic `gets` line per server (100 keys as `mg` cost
+ * memcached 1.6.18 1.4 times as much, or more), leases are UNSUPPORTED, and no write looks first.
  *
  * What memcached itself does differently, and no client can change: it counts on from anything that
  * strtoull() takes (the trait STRICT_COUNTERS is absent).
