@@ -298,11 +298,19 @@ struct larder_slice meta_next_opaque(struct connection *connection, char text[OP
     return meta_format_opaque(++connection->opaque, text);
 }
 
+/* An error says nothing of what is there, so no mg can use it. */
+int meta_is_answer(const struct larder_meta_request *request, const struct larder_meta_reply *reply)
+{
+    if (request->command == LARDER_META_GET && reply->cause != LARDER_META_NO_ERROR)
+        return 0;
+    return larder_meta_fits(request, reply);
+}
+
 static int take_reply(struct exchange *exchange, const struct larder_meta_reply *reply, void **sink,
                       size_t *sink_size)
 {
     struct question *question = (struct question *)(void *)exchange;
-    if (question->text == NULL && !larder_meta_fits(&question->request, reply))
+    if (question->text == NULL && !meta_is_answer(&question->request, reply))
         return 0;
     return question->answer(question, reply, sink, sink_size);
 }

@@ -311,7 +311,7 @@ static int take_meta(struct group *group, const struct larder_meta_reply *reply,
     struct larder_meta_request request;
     char opaque[OPAQUE_BYTES];
     request_of(group, index, &request, opaque);
-    if (!larder_meta_fits(&request, reply))
+    if (!meta_is_answer(&request, reply))
         return 0;
     group->next++;
     if (request.command == LARDER_META_GET && batch->many != LARDER_MANY_DELETE)

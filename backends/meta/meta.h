@@ -169,6 +169,10 @@ enum larder_status meta_step_failure(struct site *site, enum connection_step ste
 struct larder_slice meta_next_opaque(struct connection *connection, char text[OPAQUE_BYTES]);
 struct larder_slice meta_format_opaque(uint32_t number, char text[OPAQUE_BYTES]);
 
+/** 1 for a reply that answers this request. */
+int meta_is_answer(const struct larder_meta_request *request,
+                   const struct larder_meta_reply *reply);
+
 /** One request and its answer. Embedded, first, in what it needs. */
 struct question;
 typedef int answer_fn(struct question *question, const struct larder_meta_reply *reply, void **sink,
@@ -250,7 +254,7 @@ void meta_make_amends(struct call *call, const struct target *target, const stru
 /** Hands the right to renew a stale entry to the next reader. @param version  0: as it is now */
 void meta_return_win(struct call *call, const struct target *target, uint64_t version);
 
-/* ---- rows of the ops table: read.c, write.c, many.c, lease.c ------------------------------- */
+/* ---- rows of the ops table: read.c, write.c, remove.c, count.c, many.c, lease.c ------------ */
 
 larder_read_fn meta_read;
 larder_get_fn meta_get;
@@ -293,6 +297,8 @@ void meta_touch_request(struct larder_meta_request *request, struct larder_slice
                         int64_t ttl_ms);
 enum larder_status meta_touch_answer(const struct larder_meta_reply *reply);
 
+/** 1 when a write is to be sent and left. */
+int meta_is_quiet(const struct call *call);
 /** The flags and the exptime of a store. */
 void meta_store_request(struct larder_meta_request *request, enum larder_mode mode,
                         struct larder_slice wire, const struct larder_write *write);

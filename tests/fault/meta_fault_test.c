@@ -479,6 +479,7 @@ static void replies_of_another_kind_are_refused(void **state)
     assert_scripted("ERROR\r\n", LARDER_PROTOCOL);
     assert_scripted("CLIENT_ERROR unauthenticated\r\n", LARDER_PROTOCOL);
     assert_scripted("SERVER_ERROR busy\r\n", LARDER_PROTOCOL);
+    assert_scripted("SERVER_ERROR out of memory storing object\r\n", LARDER_PROTOCOL);
     assert_scripted("ERROR Too many open connections\r\n", LARDER_UNAVAILABLE);
 }
 
