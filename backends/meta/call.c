@@ -100,11 +100,93 @@ static enum connection_step dial_in_time(struct call *call, struct line *line)
     }
 }
 
+/* ---- verdicts ------------------------------------------------------------------------------ */
+
+/* A call that had little time left for the server, as after a wait for the pool, proves nothing. */
+static int had_time(const struct call *call, const struct line *line)
+{
+    return line->granted_ms >= call->meta->timeout_ms / 2;
+}
+
+static int is_refusal(enum connection_step step, const struct exchange *exchange)
+{
+    return step == STEP_CLOSED ||
+           (step == STEP_BROKEN && exchange->cause == LARDER_META_TOO_MANY_CONNECTIONS);
+}
+
+static void report(const struct call *call, const struct line *line, enum connection_step step,
+                   const struct exchange *exchange)
+{
+    struct site *site = line->site;
+    uint64_t now_ns = larder_monotonic_ns();
+    int marked = 0, refused = is_refusal(step, exchange);
+    if (refused && line->fresh)
+        marked = larder_markdown_failure(&site->markdown, line->ticket, now_ns);
+    else if (step != STEP_MEMORY && !refused && had_time(call, line))
+        marked = larder_markdown_timeout(&site->markdown, line->ticket, now_ns);
+    else
+        larder_markdown_abandon(&site->markdown, line->ticket, now_ns);
+    /* A connection that was idle may have been closed by a restart or an idle timeout: no sign that
+     * the server is down now, but every other idle connection is in doubt. */
+    if (marked || refused)
+        meta_site_renew(site);
+}
+
+/* ---- what a connection is owed ------------------------------------------------------------- */
+
+struct settling {
+    struct exchange exchange; /* first: a pointer to it is a pointer to the whole */
+    uint32_t opaque;
+    int refused;
+};
+
+/* Errors carry no opaque, but there is one request only that they can answer. */
+static int take_owed(struct exchange *exchange, const struct larder_meta_reply *reply, void **sink,
+                     size_t *sink_size)
+{
+    struct settling *settling = (struct settling *)(void *)exchange;
+    char text[OPAQUE_BYTES];
+    struct larder_slice opaque = meta_format_opaque(settling->opaque, text);
+    (void)sink;
+    (void)sink_size;
+    settling->refused = reply->cause != LARDER_META_NO_ERROR || reply->code == LARDER_META_NS;
+    if (reply->cause != LARDER_META_NO_ERROR)
+        return 1;
+    return !larder_meta_has_value(reply) && reply->opaque.length == opaque.length &&
+           memcmp(reply->opaque.data, opaque.data, opaque.length) == 0;
+}
+
+/* @return 0 when the reply did not come as it must: the connection is good for nothing */
+static int line_settle(struct call *call, struct line *line)
+{
+    struct connection *connection = &line->member->connection;
+    struct settling settling = {.exchange = {.reply = take_owed, .due = 1},
+                                .opaque = connection->opaque};
+    connection->owed = 0;
+    enum connection_step step =
+        meta_connection_run(connection, &settling.exchange, LARDER_NEVER_NS, call->deadline_ns);
+    if (step != STEP_OVER || settling.refused)
+        META_COUNT(call->meta, quiet_lost);
+    if (step != STEP_OVER)
+        report(call, line, step, &settling.exchange);
+    return step == STEP_OVER;
+}
+
+/* A prober dials, and is not to report before he has asked. */
+static int line_is_usable(struct call *call, struct line *line, uint64_t now_ns)
+{
+    if (line->ticket == 0 && line->member->connection.owed && !line_settle(call, line))
+        return 0;
+    return !is_stale(line, now_ns);
+}
+
+/* ---- opening and closing ------------------------------------------------------------------- */
+
 static enum larder_status line_connect(struct call *call, struct line *line, uint64_t now_ns)
 {
     const struct exchange nothing = {.due = 1};
     struct member *member = line->member;
-    if (member->connection.descriptor >= 0 && is_stale(line, now_ns)) {
+    if (member->connection.descriptor >= 0 && !line_is_usable(call, line, now_ns)) {
         meta_site_hang_up(line->site, member);
         META_COUNT(call->meta, connections_replaced);
     }
@@ -141,36 +223,6 @@ enum larder_status meta_line_open(struct call *call, struct site *site, int wait
     return line_connect(call, line, now_ns);
 }
 
-/* A call that had little time left for the server, as after a wait for the pool, proves nothing. */
-static int had_time(const struct call *call, const struct line *line)
-{
-    return line->granted_ms >= call->meta->timeout_ms / 2;
-}
-
-static int is_refusal(enum connection_step step, const struct exchange *exchange)
-{
-    return step == STEP_CLOSED ||
-           (step == STEP_BROKEN && exchange->cause == LARDER_META_TOO_MANY_CONNECTIONS);
-}
-
-static void report(const struct call *call, const struct line *line, enum connection_step step,
-                   const struct exchange *exchange)
-{
-    struct site *site = line->site;
-    uint64_t now_ns = larder_monotonic_ns();
-    int marked = 0, refused = is_refusal(step, exchange);
-    if (refused && line->fresh)
-        marked = larder_markdown_failure(&site->markdown, line->ticket, now_ns);
-    else if (step != STEP_MEMORY && !refused && had_time(call, line))
-        marked = larder_markdown_timeout(&site->markdown, line->ticket, now_ns);
-    else
-        larder_markdown_abandon(&site->markdown, line->ticket, now_ns);
-    /* A connection that was idle may have been closed by a restart or an idle timeout: no sign that
-     * the server is down now, but every other idle connection is in doubt. */
-    if (marked || refused)
-        meta_site_renew(site);
-}
-
 static void count_step(struct meta *meta, enum connection_step step)
 {
     if (step == STEP_TIMEOUT)
@@ -188,7 +240,10 @@ void meta_line_close(struct call *call, struct line *line, enum connection_step 
     if (step == STEP_OVER) {
         connection->used = 1;
         connection->idle_ns = larder_monotonic_ns();
-        larder_markdown_success(&line->site->markdown, line->ticket);
+        if (connection->owed) /* nothing was heard */
+            larder_markdown_abandon(&line->site->markdown, line->ticket, connection->idle_ns);
+        else
+            larder_markdown_success(&line->site->markdown, line->ticket);
     } else {
         meta_site_hang_up(line->site, line->member);
         count_step(call->meta, step);
@@ -243,11 +298,19 @@ struct larder_slice meta_next_opaque(struct connection *connection, char text[OP
     return meta_format_opaque(++connection->opaque, text);
 }
 
+/* An error says nothing of what is there, so no mg can use it. */
+int meta_is_answer(const struct larder_meta_request *request, const struct larder_meta_reply *reply)
+{
+    if (request->command == LARDER_META_GET && reply->cause != LARDER_META_NO_ERROR)
+        return 0;
+    return larder_meta_fits(request, reply);
+}
+
 static int take_reply(struct exchange *exchange, const struct larder_meta_reply *reply, void **sink,
                       size_t *sink_size)
 {
     struct question *question = (struct question *)(void *)exchange;
-    if (question->text == NULL && !larder_meta_fits(&question->request, reply))
+    if (question->text == NULL && !meta_is_answer(&question->request, reply))
         return 0;
     return question->answer(question, reply, sink, sink_size);
 }
@@ -282,7 +345,7 @@ static enum connection_step run_question(struct call *call, struct line *line,
     char bytes[LARDER_META_REQUEST_BYTES_MAX];
     struct iovec vectors[3];
     struct connection *connection = &line->member->connection;
-    uint32_t due = question->exchange.due != 0 ? question->exchange.due : 1;
+    uint32_t due = question->exchange.due != 0 ? question->exchange.due : !question->quiet;
     question->exchange = (struct exchange){.reply = take_reply,
                                            .due = due,
                                            .unsent = vectors,
@@ -293,6 +356,10 @@ static enum connection_step run_question(struct call *call, struct line *line,
     enum connection_step step =
         meta_connection_run(connection, &question->exchange, line->connect_ns, call->deadline_ns);
     question->exchange.unsent = NULL; /* it was on this stack */
+    if (question->quiet && step == STEP_OVER) {
+        connection->owed = 1;
+        question->status = LARDER_OK;
+    }
     return step;
 }
 

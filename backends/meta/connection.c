@@ -35,6 +35,7 @@ void meta_connection_init(struct connection *connection)
     connection->connecting = 0;
     connection->used = 0;
     connection->opaque = 0;
+    connection->owed = 0;
     connection->idle_ns = 0;
     connection->start = connection->end = 0;
 }
@@ -381,7 +382,7 @@ enum connection_step meta_connection_step(struct connection *connection, struct 
         if (step == STEP_CLOSED) /* but it may have said why */
             return last_words(connection, exchange, events);
         if (step == STEP_OVER && exchange->unsent_count == 0) /* has no answer yet */
-            return wait_for(exchange, events);
+            return exchange->due == 0 ? STEP_OVER : wait_for(exchange, events);
     }
     return listen_to(connection, exchange, events);
 }

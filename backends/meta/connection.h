@@ -37,6 +37,7 @@ struct connection {
     int connecting;      /* 1 until the server has accepted */
     int used;            /* it has answered before: a close may mean that it was idle too long */
     uint32_t opaque;     /* of the last request */
+    int owed;            /* 1: the reply to that request has still to come */
     uint64_t idle_ns;    /* when it was last used, on CLOCK_MONOTONIC */
     uint32_t start, end; /* of what was received and not yet taken */
     char input[CONNECTION_INPUT_BYTES];
@@ -57,7 +58,7 @@ typedef int exchange_reply_fn(struct exchange *exchange, const struct larder_met
 
 struct exchange {
     exchange_reply_fn *reply;
-    uint32_t due;                 /* replies, this one included */
+    uint32_t due;                 /* replies, this one included; 0: over when all is sent */
     struct iovec *unsent;         /* changed as bytes go out */
     size_t unsent_count;          /* while not 0 something is to be sent */
     size_t value_max;             /* a longer value is no value of this server's */

@@ -84,11 +84,8 @@ enum larder_status meta_limit_check(struct call *call, struct site *site, struct
 /* Seconds, relative up to 30 days, beyond that the wall clock's time. The server's clock ticks once
  * a second and an entry dies with a tick, so an exptime of n lives more than n - 1 and at most n
  * seconds; hence one more. Source: memcached's doc/protocol.txt, "Expiration times". */
-int32_t meta_exptime_from_now(int64_t ttl_ms)
+static int32_t exptime_of(int64_t seconds)
 {
-    if (ttl_ms == LARDER_TTL_FOREVER)
-        return 0;
-    int64_t seconds = ttl_ms / MS_PER_SECOND + (ttl_ms % MS_PER_SECOND != 0) + 1;
     if (seconds <= RELATIVE_MAX_S)
         return (int32_t)seconds;
     int64_t now_s = (int64_t)time(NULL);
@@ -96,4 +93,18 @@ int32_t meta_exptime_from_now(int64_t ttl_ms)
         return (int32_t)(now_s + seconds);
     /* Past the server's last second: that second, or while it is near the longest relative time. */
     return now_s < INT32_MAX - RELATIVE_MAX_S ? INT32_MAX : RELATIVE_MAX_S;
+}
+
+int32_t meta_exptime_from_now(int64_t ttl_ms)
+{
+    if (ttl_ms == LARDER_TTL_FOREVER)
+        return 0;
+    return exptime_of(ttl_ms / MS_PER_SECOND + (ttl_ms % MS_PER_SECOND != 0) + 1);
+}
+
+int32_t meta_exptime_of_left(int64_t ttl_s)
+{
+    if (ttl_s < 0)
+        return 0;
+    return ttl_s == 0 ? 1 : exptime_of(ttl_s); /* 0 would be for ever */
 }

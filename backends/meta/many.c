@@ -28,7 +28,7 @@ struct want {
     const char *key; /* wire form: the row's own bytes, or of the batch's encoded ones */
     uint32_t length;
     uint32_t site;
-    int won; /* the right to renew a stale entry came with it */
+    struct amends amends;
 };
 
 enum group_state {
@@ -148,8 +148,8 @@ static void arrange(struct batch *batch)
 static struct delivery delivery_of(const struct batch *batch, struct larder_row *row)
 {
     if (batch->many == LARDER_MANY_GET)
-        return (struct delivery){NULL, &row->value, NULL, 0};
-    return (struct delivery){&row->value.info, NULL, row->buffer, row->size};
+        return (struct delivery){NULL, &row->value, NULL, 0, batch->touch_ttl_ms};
+    return (struct delivery){&row->value.info, NULL, row->buffer, row->size, batch->touch_ttl_ms};
 }
 
 /* The request of a row; its opaque lies in `opaque`. */
@@ -159,18 +159,15 @@ static void request_of(const struct group *group, size_t index, struct larder_me
     const struct batch *batch = group->batch;
     const struct want *want = group->wants[index];
     struct larder_slice wire = larder_bytes(want->key, want->length);
+    const struct delivery delivery = delivery_of(batch, want->row);
     if (is_read(batch))
-        meta_read_request(request, wire, &want->row->value.info, batch->touch_ttl_ms);
+        meta_read_request(request, wire, &delivery);
     else if (batch->many == LARDER_MANY_STORE)
         meta_store_request(request, batch->mode, wire, &want->row->write);
     else if (batch->many == LARDER_MANY_DELETE)
-        meta_remove_request(request, wire, want->row->write.version);
+        meta_remove_request(batch->call->meta, request, wire, want->row->write.version);
     else
-        *request =
-            (struct larder_meta_request){.command = LARDER_META_GET,
-                                         .flags = LARDER_META_FLAG_KEY | LARDER_META_FLAG_TTL,
-                                         .key = wire,
-                                         .ttl = meta_exptime_from_now(want->row->write.ttl_ms)};
+        meta_touch_request(request, wire, want->row->write.ttl_ms);
     request->flags |= LARDER_META_FLAG_OPAQUE;
     request->opaque = meta_format_opaque(group->opaque + (uint32_t)index, opaque);
 }
@@ -264,13 +261,6 @@ static int write_requests(struct batch *batch, struct group *group)
 
 /* ---- replies ------------------------------------------------------------------------------- */
 
-static int take_touched(const struct larder_meta_reply *reply, enum larder_status *status)
-{
-    *status = reply->code == LARDER_META_EN || (reply->marks & LARDER_META_STALE) != 0 ? LARDER_MISS
-                                                                                       : LARDER_OK;
-    return 1;
-}
-
 /* Only behind a line's proper end is a key without a value a miss. */
 static void end_line(struct group *group)
 {
@@ -308,7 +298,8 @@ static int take_classic(struct group *group, const struct larder_meta_reply *rep
     group->next = found + 1;
     struct larder_row *row = group->wants[found]->row;
     const struct delivery delivery = delivery_of(batch, row);
-    return meta_deliver(&delivery, reply, sink, sink_size, &row->status);
+    row->status = meta_deliver(&delivery, reply, sink, sink_size);
+    return 1;
 }
 
 static int take_meta(struct group *group, const struct larder_meta_reply *reply, void **sink,
@@ -320,18 +311,22 @@ static int take_meta(struct group *group, const struct larder_meta_reply *reply,
     struct larder_meta_request request;
     char opaque[OPAQUE_BYTES];
     request_of(group, index, &request, opaque);
-    if (!larder_meta_fits(&request, reply))
+    if (!meta_is_answer(&request, reply))
         return 0;
     group->next++;
-    want->won = meta_is_unwanted_win(reply);
+    if (request.command == LARDER_META_GET && batch->many != LARDER_MANY_DELETE)
+        want->amends = meta_amends_of(&request, reply);
     if (is_read(batch)) {
         const struct delivery delivery = delivery_of(batch, want->row);
-        return meta_deliver(&delivery, reply, sink, sink_size, &want->row->status);
+        want->row->status = meta_deliver(&delivery, reply, sink, sink_size);
+        return 1;
     }
     if (batch->many == LARDER_MANY_DELETE)
         return meta_remove_answer(reply, &want->row->status);
-    if (batch->many == LARDER_MANY_TOUCH)
-        return take_touched(reply, &want->row->status);
+    if (batch->many == LARDER_MANY_TOUCH) {
+        want->row->status = meta_touch_answer(reply);
+        return 1;
+    }
     if (reply->code == LARDER_META_HD)
         want->row->value.info.version = reply->version;
     return meta_store_answer(batch->mode, reply, &want->row->status);
@@ -366,7 +361,7 @@ static void group_fail(struct group *group, enum connection_step step, enum lard
             continue;
         if (is_read(group->batch))
             meta_undeliver(&delivery);
-        group->wants[i]->won = 0;
+        group->wants[i]->amends = (struct amends){0};
         row->status = status;
     }
     group->state = GROUP_DONE;
@@ -563,13 +558,15 @@ static void think_again(struct batch *batch)
 {
     for (size_t i = 0; i < batch->want_count; i++) {
         struct want *want = &batch->wants[i];
+        struct larder_row *row = want->row;
         struct target target = {.site = &batch->call->meta->sites[want->site]};
         target.wire.bytes = larder_bytes(want->key, want->length);
-        if (want->won)
-            meta_return_win(batch->call, &target);
+        meta_make_amends(batch->call, &target, &want->amends);
         if (batch->many == LARDER_MANY_STORE)
-            want->row->status = meta_store_afterthought(batch->call, batch->mode, &target,
-                                                        &want->row->write, want->row->status);
+            row->status = meta_store_afterthought(batch->call, batch->mode, &target, &row->write,
+                                                  &row->value.info.version, row->status);
+        else if (batch->many == LARDER_MANY_DELETE)
+            row->status = meta_remove_afterthought(batch->call, &target, row->status);
     }
 }
 
@@ -596,6 +593,35 @@ static void do_batch(struct call *call, enum larder_many_kind many, enum larder_
     batch_free(&batch);
 }
 
+/* What begins with a look is done row by row. */
+static enum larder_status do_row(struct call *call, enum larder_many_kind many,
+                                 enum larder_mode mode, struct larder_row *row)
+{
+    struct target target;
+    enum larder_status status = meta_call_target(call, row->key, &target);
+    if (status != LARDER_OK)
+        return status;
+    if (many == LARDER_MANY_DELETE)
+        return meta_call_remove(call, &target, row->write.version);
+    return meta_call_store(call, mode, &target, &row->write, &row->value.info.version);
+}
+
+static void do_rows(struct call *call, enum larder_many_kind many, enum larder_mode mode,
+                    const struct larder_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct larder_row *row = larder_row_at(rows, i);
+        if (row->status == LARDER_ASKED)
+            row->status = do_row(call, many, mode, row);
+    }
+}
+
+static int looks(const struct meta *meta, enum larder_many_kind many, enum larder_mode mode)
+{
+    return (many == LARDER_MANY_STORE && meta_store_looks(meta, mode)) ||
+           (many == LARDER_MANY_DELETE && meta_remove_looks(meta));
+}
+
 void meta_many(const struct larder_scope *scope, enum larder_many_kind many, enum larder_mode mode,
                const struct larder_rows *rows)
 {
@@ -603,6 +629,10 @@ void meta_many(const struct larder_scope *scope, enum larder_many_kind many, enu
     enum larder_status status = meta_call_begin(&call, scope);
     if (status != LARDER_OK) {
         refuse_rows(rows, 0, rows->count, status);
+        return;
+    }
+    if (looks(call.meta, many, mode)) {
+        do_rows(&call, many, mode, rows);
         return;
     }
     for (size_t from = 0; from < rows->count; from += BATCH_ROWS) {

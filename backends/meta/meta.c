@@ -20,6 +20,20 @@
      LARDER_CAN_COUNT_INITIAL | LARDER_CAN_READ_TTL | LARDER_CAN_STORE_VERSION |                  \
      LARDER_CAN_WIRE_KEY | LARDER_CAN_MANY_READ | LARDER_CAN_MANY_WRITE)
 
+/* Where entries are leased, these look first; where they are stale too, counting does. */
+#define LOOKING (LARDER_CAN_REPLACE | LARDER_CAN_APPEND)
+#define LOOKING_AT_STALE (LARDER_CAN_COUNT | LARDER_CAN_COUNT_INITIAL)
+
+static void set_lease_traits(struct larder_traits *traits, const struct meta *meta)
+{
+    if (!meta->leases)
+        return;
+    traits->steps |= LOOKING | (meta->stale_ms != 0 ? LOOKING_AT_STALE : 0);
+    traits->can &= ~traits->steps;
+    traits->can |= LARDER_CAN_LEASE;
+    traits->options |= LARDER_TAKES_RECACHE;
+}
+
 /* One key is on one server, and a server's operations on it have one order; writes that ended
  * UNKNOWN may land later, which linearizability allows an operation without an answer. */
 static void set_traits(struct larder_traits *traits, const struct larder_meta_options *options)
@@ -29,8 +43,8 @@ static void set_traits(struct larder_traits *traits, const struct larder_meta_op
         .consistency = LARDER_LINEARIZABLE,
         .can = META_CAN | (options->exclusive != 0 ? LARDER_CAN_FLUSH : 0),
         .promises = LARDER_SHARED | LARDER_HARD_DEADLINE | LARDER_MISS_IS_ABSENCE,
-        .options = LARDER_TAKES_NO_WAIT | LARDER_TAKES_TIMEOUT | LARDER_TAKES_TOUCH |
-                   LARDER_TAKES_ROUTING_KEY,
+        .options = LARDER_TAKES_NO_WAIT | LARDER_TAKES_NO_REPLY | LARDER_TAKES_TIMEOUT |
+                   LARDER_TAKES_TOUCH | LARDER_TAKES_ROUTING_KEY,
         .value_max = options->value_max,
         .delta_max = UINT64_MAX,
         .ttl_step_ms = 1000,
@@ -122,7 +136,25 @@ static void take_options(struct meta *meta, const struct larder_meta_options *op
     meta->classic = options->classic_reads != 0;
     meta->connect = options->connect;
     meta->connect_context = options->connect_context;
+    meta->in_order = options->size == 1;
+    meta->stale_ms = options->stale_ms;
+    meta->leases = !meta->classic && options->metadata == NULL;
     set_traits(&meta->traits, options);
+    set_lease_traits(&meta->traits, meta);
+}
+
+static enum larder_status check_options(const struct larder_meta_options *options,
+                                        const struct larder_message *message)
+{
+    if (options->stale_ms != 0 && options->classic_reads != 0)
+        return larder_fail(
+            message, LARDER_BAD_ARGUMENT,
+            "stale: classic_reads=on can't tell what is stale; one of them is right");
+    if (options->stale_ms != 0 && options->metadata != NULL)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "stale: a keyspace with metadata keeps records instead; one of them is "
+                           "right");
+    return LARDER_OK;
 }
 
 static enum larder_status meta_build(struct meta *meta, const struct larder_meta_options *options,
@@ -130,7 +162,9 @@ static enum larder_status meta_build(struct meta *meta, const struct larder_meta
 {
     struct larder_server servers[LARDER_SERVERS_MAX];
     size_t count;
-    enum larder_status status = larder_servers_parse(options->servers, servers, &count, message);
+    enum larder_status status = check_options(options, message);
+    if (status == LARDER_OK)
+        status = larder_servers_parse(options->servers, servers, &count, message);
     if (status != LARDER_OK)
         return status;
     take_options(meta, options);
@@ -294,6 +328,9 @@ static const struct larder_ops meta_ops = {
     .touch = meta_touch,
     .get_and_touch = meta_get_and_touch,
     .count = meta_count,
+    .lease_get = meta_lease_get,
+    .lease_fill = meta_lease_fill,
+    .lease_return = meta_lease_return,
     .many = meta_many,
     .flush = meta_flush,
     .stats = meta_stats,

@@ -33,6 +33,7 @@
     ROW(protocol_errors)                                                                           \
     ROW(reads_repeated) /* on a new connection, after the idle one turned out to be closed */      \
     ROW(wins_returned)  /* rights to renew a stale entry that a plain read was given */            \
+    ROW(quiet_lost)     /* writes without a reply that were refused, or whose fate is not known */ \
     ROW(refused_down)   /* calls answered UNAVAILABLE because the server was marked down */
 
 struct meta_counters {
@@ -81,6 +82,9 @@ struct meta {
     int keepalive;
     int tags;
     int classic;
+    int in_order; /* there is one connection to each server */
+    int leases;   /* 0: no entry is leased or stale, so none is looked at before it is changed */
+    uint64_t stale_ms; /* so long a deleted entry stays as a stale one; 0: it goes at once */
     larder_meta_connect_fn *connect;
     void *connect_context;
     struct larder_traits traits;
@@ -141,7 +145,8 @@ struct line {
     int fresh;           /* nothing was asked on this connection before */
 };
 
-/** Asks the mark-down, takes a member, and begins to connect it where it is not.
+/** Asks the mark-down, takes a member, hears what it is owed, and begins to connect it where it is
+ * not.
  * @param wait  0: don't wait for a member
  * @return OK, given back with meta_line_close(); TIMEOUT, UNAVAILABLE, NO_MEMORY, CLOSED,
  * WOULD_BLOCK: nothing was sent */
@@ -164,6 +169,10 @@ enum larder_status meta_step_failure(struct site *site, enum connection_step ste
 struct larder_slice meta_next_opaque(struct connection *connection, char text[OPAQUE_BYTES]);
 struct larder_slice meta_format_opaque(uint32_t number, char text[OPAQUE_BYTES]);
 
+/** 1 for a reply that answers this request. */
+int meta_is_answer(const struct larder_meta_request *request,
+                   const struct larder_meta_reply *reply);
+
 /** One request and its answer. Embedded, first, in what it needs. */
 struct question;
 typedef int answer_fn(struct question *question, const struct larder_meta_reply *reply, void **sink,
@@ -174,6 +183,8 @@ struct question {
     struct larder_slice value; /* STORE */
     answer_fn *answer;         /* as exchange_reply_fn, for a reply that fits */
     int is_read;               /* harmless to repeat */
+    int quiet;                 /* a write that is OK when it was sent; its reply is taken by whoever
+                                  uses the connection next */
     enum larder_status status; /* the answer */
     const char *text;          /* a classic request instead, with its line end; NULL: none */
     char opaque[OPAQUE_BYTES];
@@ -191,7 +202,59 @@ enum larder_status meta_ask(struct call *call, struct site *site, struct questio
 enum larder_status meta_limit_check(struct call *call, struct site *site, struct larder_slice wire,
                                     size_t length, uint32_t flags);
 
-/* ---- rows of the ops table: read.c, write.c, many.c ---------------------------------------- */
+/* ---- state.c ------------------------------------------------------------------------------- */
+
+enum state {
+    STATE_NONE,
+    STATE_LIVE,
+    STATE_STALE,  /* marked by a delete, or by another program */
+    STATE_PENDING /* the placeholder of a lease */
+};
+
+/** @param reply  to mg with the flags f, and s where it has no v */
+enum state meta_state_of(const struct larder_meta_reply *reply);
+
+/** What a look saw. */
+struct sight {
+    enum state state;
+    uint64_t version; /* 0: the server gives none (-C), and nothing can be done at one */
+    uint64_t length;
+    uint32_t flags;
+    int won;        /* looking took the right to renew it: meta_change() gives that back */
+    int leased;     /* somebody else has that right */
+    unsigned round; /* from 0 */
+};
+
+/** @return OK, also when nothing is there; or why it could not be seen */
+enum larder_status meta_look(struct call *call, const struct target *target, struct sight *sight);
+
+/** Somebody else changed what was seen. */
+#define META_DISTURBED LARDER_ASKED
+/** Does something about what is there, at the version that was seen. Clears sight->won when that
+ * used up, or ended, the right to renew it. */
+typedef enum larder_status change_fn(struct call *call, const struct target *target,
+                                     struct sight *sight, const void *what);
+/** Looks and changes until nobody disturbs it, by the call's deadline. */
+enum larder_status meta_change(struct call *call, const struct target *target, change_fn *change,
+                               const void *what);
+/** What a request is answered that the server refused because something is there: `status` when
+ * that is live, MISS when it is missing to our callers. */
+enum larder_status meta_refusal(struct call *call, const struct target *target,
+                                enum larder_status status);
+
+/** What a request has to put right when it met what is missing to our callers. */
+struct amends {
+    int won;       /* it was given the right to renew it */
+    int touched;   /* it gave it a TTL */
+    int64_t ttl_s; /* then: what it had before */
+};
+struct amends meta_amends_of(const struct larder_meta_request *request,
+                             const struct larder_meta_reply *reply);
+void meta_make_amends(struct call *call, const struct target *target, const struct amends *amends);
+/** Hands the right to renew a stale entry to the next reader. @param version  0: as it is now */
+void meta_return_win(struct call *call, const struct target *target, uint64_t version);
+
+/* ---- rows of the ops table: read.c, write.c, remove.c, count.c, many.c, lease.c ------------ */
 
 larder_read_fn meta_read;
 larder_get_fn meta_get;
@@ -200,6 +263,9 @@ larder_touch_fn meta_touch;
 larder_store_fn meta_store;
 larder_remove_fn meta_remove;
 larder_count_fn meta_count;
+larder_lease_get_fn meta_lease_get;
+larder_lease_fill_fn meta_lease_fill;
+larder_lease_return_fn meta_lease_return;
 larder_flush_fn meta_flush;
 larder_many_fn meta_many;
 
@@ -211,39 +277,69 @@ struct delivery {
     struct larder_value *value; /* get; NULL: read */
     void *buffer;
     size_t size;
+    int64_t touch_ttl_ms; /* that it gives; LARDER_TTL_UNKNOWN: none */
 };
 
-/** The flags of a read, and the TTL that it gives. @param touch_ttl_ms  LARDER_TTL_UNKNOWN: none */
+/** The flags of a read, and the TTL that it gives. */
 void meta_read_request(struct larder_meta_request *request, struct larder_slice wire,
-                       const struct larder_info *info, int64_t touch_ttl_ms);
-/** Takes the reply to such a request. @return 1, and its status; 0 for one that can't be */
-int meta_deliver(const struct delivery *delivery, const struct larder_meta_reply *reply,
-                 void **sink, size_t *sink_size, enum larder_status *status);
+                       const struct delivery *delivery);
+/** Takes the reply to such a request. @return its status */
+enum larder_status meta_deliver(const struct delivery *delivery,
+                                const struct larder_meta_reply *reply, void **sink,
+                                size_t *sink_size);
+/** The same for what is to be had, whatever is_missing. */
+enum larder_status meta_deliver_value(const struct delivery *delivery,
+                                      const struct larder_meta_reply *reply, void **sink,
+                                      size_t *sink_size);
 /** Takes back what was delivered of a reply that broke. */
 void meta_undeliver(const struct delivery *delivery);
-/** 1 when a reply gave us the right to renew a stale entry. */
-int meta_is_unwanted_win(const struct larder_meta_reply *reply);
-/** Hands such a right to the next reader. */
-void meta_return_win(struct call *call, const struct target *target);
+void meta_touch_request(struct larder_meta_request *request, struct larder_slice wire,
+                        int64_t ttl_ms);
+enum larder_status meta_touch_answer(const struct larder_meta_reply *reply);
 
+/** 1 when a write is to be sent and left. */
+int meta_is_quiet(const struct call *call);
 /** The flags and the exptime of a store. */
 void meta_store_request(struct larder_meta_request *request, enum larder_mode mode,
                         struct larder_slice wire, const struct larder_write *write);
 /** @return 1, and the status; 0 for a reply that can't be an answer in this mode */
 int meta_store_answer(enum larder_mode mode, const struct larder_meta_reply *reply,
                       enum larder_status *status);
-void meta_remove_request(struct larder_meta_request *request, struct larder_slice wire,
-                         uint64_t version);
+void meta_remove_request(const struct meta *meta, struct larder_meta_request *request,
+                         struct larder_slice wire, uint64_t version);
 int meta_remove_answer(const struct larder_meta_reply *reply, enum larder_status *status);
 enum larder_status meta_call_read(struct call *call, const struct target *target,
-                                  const struct delivery *delivery, int64_t touch_ttl_ms);
-/** What follows a store that was refused or too large. */
+                                  const struct delivery *delivery);
+enum larder_status meta_call_store(struct call *call, enum larder_mode mode,
+                                   const struct target *target, const struct larder_write *write,
+                                   uint64_t *version);
+enum larder_status meta_call_remove(struct call *call, const struct target *target,
+                                    uint64_t version);
+/** 1 when a store of this mode, or a delete, begins with a look. */
+int meta_store_looks(const struct meta *meta, enum larder_mode mode);
+int meta_remove_looks(const struct meta *meta);
+/** What follows a store, or a delete at a version, that was refused or too large. */
 enum larder_status meta_store_afterthought(struct call *call, enum larder_mode mode,
                                            const struct target *target,
-                                           const struct larder_write *write,
+                                           const struct larder_write *write, uint64_t *version,
                                            enum larder_status status);
+enum larder_status meta_remove_afterthought(struct call *call, const struct target *target,
+                                            enum larder_status status);
+
+/** One request at a version, which may be 0: whatever is there.
+ * @return OK; META_DISTURBED; or a failure */
+enum larder_status meta_store_at(struct call *call, enum larder_mode mode,
+                                 const struct target *target, const struct larder_write *write,
+                                 uint64_t at, uint64_t *version);
+enum larder_status meta_remove_at(struct call *call, const struct target *target, uint64_t at);
+/** Marks stale: for `stale_ms`, or where that is 0 for as long as it has. */
+enum larder_status meta_mark_at(struct call *call, const struct target *target, uint64_t at,
+                                uint64_t stale_ms);
 
 /** The exptime for a TTL: never early, at most two seconds late. */
 int32_t meta_exptime_from_now(int64_t ttl_ms);
+/** The exptime that leaves an entry the time it has. @param ttl_s  as the server told; -1: for ever
+ */
+int32_t meta_exptime_of_left(int64_t ttl_s);
 
 #endif

@@ -506,7 +506,8 @@ larder_count_with(struct larder_cache *cache, const struct larder_call *call,
  *
  * Whoever gets a MISS and no token may wait a little and ask again, or compute without storing.
  *
- * @param lease_ms  how long the holder may take; at least 1
+ * @param lease_ms  how long the holder may take; at least 1. Like a TTL it lasts up to the traits'
+ *                  ttl_late_ms longer, never shorter
  * @param value     as for larder_get(); on STALE a view as well
  * @param lease     token != 0: the caller holds the lease
  * @return OK; MISS; ABSENT; STALE: an old value, while somebody computes

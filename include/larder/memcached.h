@@ -6,7 +6,8 @@
  * holds. All else is the same: text protocol (binary=on for the other), keys of any bytes, a server
  * that is down marked so and probed. Several processes see the same entries. What a keyspace keeps
  * beside plain values (leases, negative entries) it declares with metadata=; see
- * docs/record-codec.md.
+ * docs/record-codec.md. Without it, a key that another program (or `meta:`) leases by the meta
+ * protocol reads as an empty value, and one that it marked stale as a live one.
  *
  * What memcached itself does differently, and no client can change: it counts on from anything that
  * strtoull() takes: leading white space, a sign, trailing text after a space (the trait

@@ -9,10 +9,35 @@
  * when first needed; a call that finds none free waits for one by its deadline, first come, first
  * served.
  *
- * An entry that somebody has marked stale (another program's `md … I`) is a MISS; when memcached
- * gave us the right to renew it, it is given back. An empty placeholder of a lease is a MISS too.
- * With classic_reads=on, reads of many keys can tell neither: they go out as one classic `gets`
- * line per server. 100 keys as `mg` cost memcached 1.6.18 1.4 times as much, or more.
+ * Leases are those of the protocol, in keyspaces without metadata. A pending key is an empty
+ * placeholder on the server, and a token is its version, so whatever is stored or deleted between
+ * winning and filling makes the fill CONFLICT. The server keeps the time: lease_ms is rounded up to
+ * seconds, and a holder that died is replaced by then or up to 2 s later. The lease on a value that
+ * is near its end (recache_ms), or stale, lasts as long as that value: when its holder dies without
+ * a word, nobody else renews it before it is gone. With `stale`, deletes leave the value for so
+ * long to lease_get, which answers STALE with it, and to one caller a token; every other call
+ * misses it.
+ *
+ * To all calls but lease_get a placeholder and a stale entry are missing, whoever made them. Reads,
+ * touches and deletes see that in the answer; when they took the right to renew a stale entry,
+ * which memcached gives to any `mg`, they hand it back, and a TTL that they gave to what is missing
+ * too. Replace, append and prepend look first and then change what they saw; add, cas and delete at
+ * a version look when they were refused. Three limits:
+ * - An empty value with flags 0 looks as a placeholder does while somebody renews it early, and is
+ *   missing to all from that moment on until it is filled.
+ * - Classic replies show no marks. To programs that read by `get`, among them `memcached:` and
+ *   `pooled-memcached:` without metadata, a pending key is an empty value and a stale one is live.
+ *   Where they share a keyspace in which entries are leased, all declare metadata=leases.
+ * - A server without versions (-C) gives no token to anybody.
+ *
+ * With size=1, a set or a plain delete with LARDER_NO_REPLY is sent and left: its reply is taken,
+ * and checked, ahead of the next one on that connection, and what went wrong is counted (the figure
+ * quiet_lost). With more connections another call could overtake it, so there every write is
+ * acknowledged.
+ *
+ * classic_reads=on is for keyspaces in which nobody leases entries or marks them stale. Reads of
+ * many keys go out as one classic `gets` line per server (100 keys as `mg` cost
+ * memcached 1.6.18 1.4 times as much, or more), leases are UNSUPPORTED, and no write looks first.
  *
  * What memcached itself does differently, and no client can change: it counts on from anything that
  * strtoull() takes (the trait STRICT_COUNTERS is absent).
@@ -44,6 +69,9 @@ extern "C" {
     NUMBER(SWITCH, classic_reads, classic_reads, 0, 0, 1,                                             \
            "on: many keys are read by classic gets lines, which cost the server less; for keyspaces "  \
            "in which nobody leases entries or marks them stale, since these lines don't tell")        \
+    NUMBER(DURATION, stale, stale_ms, 0, 0, 2592000000,                                               \
+           "a deleted entry stays so long as a stale one, which lease_get serves as STALE while one "  \
+           "caller computes; 0s: it goes at once")                                                    \
     NUMBER(SWITCH, nodelay, nodelay, 1, 0, 1, "TCP_NODELAY")                                          \
     NUMBER(SWITCH, keepalive, keepalive, 1, 0, 1, "TCP keep-alive, from 60 s of silence on")          \
     NUMBER(SWITCH, exclusive, exclusive, 0, 0, 1,                                                     \

@@ -198,18 +198,26 @@ static int add_argument(struct line *line, const struct larder_meta_request *req
     return 1;
 }
 
+static enum larder_status add_flag(struct line *line, const struct larder_meta_request *request,
+                                   size_t bit)
+{
+    if (!flag_taken(bit, request->command))
+        return LARDER_BAD_ARGUMENT;
+    add_byte(line, ' ');
+    add_byte(line, flags[bit].letter);
+    return add_argument(line, request, UINT32_C(1) << bit) ? LARDER_OK : LARDER_BAD_ARGUMENT;
+}
+
 static enum larder_status add_flags(struct line *line, const struct larder_meta_request *request)
 {
-    for (uint32_t left = request->flags; left != 0; left &= left - 1) {
-        size_t bit = (size_t)__builtin_ctz(left);
-        if (!flag_taken(bit, request->command))
-            return LARDER_BAD_ARGUMENT;
-        add_byte(line, ' ');
-        add_byte(line, flags[bit].letter);
-        if (!add_argument(line, request, UINT32_C(1) << bit))
-            return LARDER_BAD_ARGUMENT;
-    }
-    return LARDER_OK;
+    uint32_t first = request->ttl_before ? request->flags & LARDER_META_FLAG_RETURN_TTL : 0;
+    enum larder_status status = LARDER_OK;
+    if (first != 0)
+        status = add_flag(line, request, (size_t)__builtin_ctz(first));
+    for (uint32_t left = request->flags & ~first; left != 0 && status == LARDER_OK;
+         left &= left - 1)
+        status = add_flag(line, request, (size_t)__builtin_ctz(left));
+    return status;
 }
 
 static enum larder_status append(struct larder_meta_output *output, const void *bytes,

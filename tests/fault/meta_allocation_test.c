@@ -1,6 +1,6 @@
 /* What meta allocates on a connection that stands: nothing for a miss, a hit that is copied, a
- * store, a delete, a touch, a counter; one block for a view. allocation_test has the ones that
- * fail. */
+ * store, a delete, a touch, a counter, a lease; one block for a view. allocation_test has the ones
+ * that fail. */
 #include "support.h"
 
 #include <stdio.h>
@@ -96,6 +96,22 @@ static void writes_allocate_nothing(void **state)
     assert_allocates(0, LARDER_OK, larder_delete(cache, larder_text("s"), 0));
 }
 
+static void leases_on_nothing_allocate_nothing(void **state)
+{
+    (void)state;
+    struct larder_value value = {0};
+    struct larder_lease lease;
+    struct larder_write write = larder_write_of(larder_text("v"), 60000);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_allocates(0, LARDER_MISS,
+                         larder_lease_get(cache, larder_text("l"), 60000, &value, &lease));
+        assert_int_not_equal(lease.token, 0);
+        if (i == 0)
+            assert_allocates(0, LARDER_OK, larder_lease_return(cache, larder_text("l"), lease));
+    }
+    assert_allocates(0, LARDER_OK, larder_lease_fill(cache, larder_text("l"), lease, &write));
+}
+
 static void a_view_is_one_block(void **state)
 {
     (void)state;
@@ -110,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hit_that_is_copied_and_a_miss_allocate_nothing),
         cmocka_unit_test(writes_allocate_nothing),
+        cmocka_unit_test(leases_on_nothing_allocate_nothing),
         cmocka_unit_test(a_view_is_one_block),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -56,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take(&data, &size, &request.delta, sizeof(request.delta));
     take(&data, &size, &request.value_length, sizeof(uint32_t));
     request.command = (enum larder_meta_command)(command % 8);
+    request.ttl_before = command >> 6 & 1;
     request.recache_s = request.vivify_ttl = request.ttl;
     request.compare = request.initial = request.new_version = request.delta;
     request.opaque = take_slice(&data, &size);

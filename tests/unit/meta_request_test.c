@@ -167,6 +167,23 @@ static void flags_go_out_in_the_order_in_which_memcached_must_read_them(void **s
                    full_request(LARDER_META_GET, read));
 }
 
+/* memcached tells what t stands for when it comes to it. */
+static void the_ttl_that_was_is_asked_for_first(void **state)
+{
+    (void)state;
+    struct larder_meta_request request =
+        full_request(LARDER_META_GET, LARDER_META_FLAG_KEY | LARDER_META_FLAG_TTL |
+                                          LARDER_META_FLAG_RETURN_TTL | LARDER_META_FLAG_VALUE);
+    request.ttl_before = 1;
+    assert_request("mg k t k T2147483647 v\r\n", request);
+    request.flags &= ~(uint32_t)LARDER_META_FLAG_RETURN_TTL;
+    assert_request("mg k k T2147483647 v\r\n", request);
+    output.length = 0;
+    request = full_request(LARDER_META_STORE, LARDER_META_FLAG_RETURN_TTL);
+    request.ttl_before = 1;
+    assert_status(LARDER_BAD_ARGUMENT, larder_meta_write(&output, &request));
+}
+
 static void a_later_version_is_told(void **state)
 {
     (void)state;
@@ -401,6 +418,7 @@ int main(void)
         cmocka_unit_test_setup(each_flag_goes_out_with_the_commands_that_have_it_and_no_other,
                                start),
         cmocka_unit_test_setup(flags_go_out_in_the_order_in_which_memcached_must_read_them, start),
+        cmocka_unit_test_setup(the_ttl_that_was_is_asked_for_first, start),
         cmocka_unit_test_setup(a_later_version_is_told, start),
         cmocka_unit_test_setup(no_byte_of_a_key_or_a_token_can_end_the_line, start),
         cmocka_unit_test_setup(every_mode_but_those_of_the_command_is_refused, start),

@@ -69,6 +69,8 @@ static const char *const uris[] = {
     "pooled-memcached:",
     "memcached:?metadata=leases,negative",
     "meta:",
+    "meta:?stale=30s",
+    "meta:?classic_reads=on",
     "meta:?metadata=leases,negative",
 };
 
@@ -124,6 +126,15 @@ static char *generate(size_t *length)
         "([record codec](record-codec.md)),\n"
         "and what is raw is for ever. A keyspace without metadata can't tell, as libmemcached's "
         "protocols don't; `meta:` can.\n\n"
+        "`meta:` leases by the server's own means, so a lease has the server's clock as entries "
+        "do: `lease_ms` is rounded up to\n"
+        "whole seconds, and a dead holder is replaced after `lease_ms`, at most `ttl_late_ms` "
+        "later. The lease on a value that is\n"
+        "near its end (`recache_ms`), or stale, lasts as long as that value. With "
+        "`classic_reads=on` nobody leases, and nothing is\n"
+        "looked at before it is changed. Replace, append and prepend of many keys, and with "
+        "`stale=` delete, go row by row where\n"
+        "they take steps.\n\n"
         "The machine decides two figures of `memory:`. `value_max`, here rounded down to a MiB, is "
         "`max_bytes` less what index\n"
         "and segments need at least; `ttl_late_ms` is two ticks of the kernel's coarse clock, here "

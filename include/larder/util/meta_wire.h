@@ -75,7 +75,7 @@ enum larder_meta_command {
 /**
  * Every flag of a request. The rows are in the order in which flags go out, which matters:
  * memcached 1.6.18 evaluates R, T, N and t as they come, so that a T before R hides the win, and a
- * t before T or N tells the TTL that was.
+ * t before T or N tells the TTL that was (ttl_before of a request).
  *
  * ROW(letter, NAME, bit, commands, commands of a later version, that version, sentence)
  */
@@ -150,7 +150,8 @@ struct larder_meta_request {
     int32_t ttl;          /* TTL and VIVIFY are exptimes: 0 for ever, 1 to 2592000 seconds from now,
                              more: that second of Unix time, below 0: dead at once */
     int32_t vivify_ttl;
-    char mode; /* MODE */
+    char mode;      /* MODE */
+    int ttl_before; /* 1: RETURN_TTL goes out ahead of all others: what was left before T and N */
 };
 
 /** Where requests are written, one behind the other. */
