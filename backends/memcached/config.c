@@ -1,12 +1,12 @@
 /* Options of both backends. */
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <larder/util/message.h>
+#include <larder/util/secret.h>
 
 #define KEEPIDLE_DEFAULT_S 60u
 #define SECRET_BYTES_MAX 1024u
@@ -52,47 +52,6 @@ static enum larder_status read_servers(struct config *config, const struct commo
 
 /* ---- SASL ---------------------------------------------------------------------------------- */
 
-static enum larder_status keep_secret(struct config *config, const char *secret)
-{
-    config->sasl_password = strdup(secret);
-    return config->sasl_password != NULL ? LARDER_OK : LARDER_NO_MEMORY;
-}
-
-static enum larder_status read_secret_file(struct config *config, const char *path,
-                                           const struct larder_message *message)
-{
-    char secret[SECRET_BYTES_MAX + 2] = "";
-    FILE *file = fopen(path, "re");
-    size_t length = file != NULL ? fread(secret, 1, sizeof(secret) - 1, file) : 0;
-    if (file != NULL)
-        fclose(file);
-    while (length > 0 && (secret[length - 1] == '\n' || secret[length - 1] == '\r'))
-        secret[--length] = '\0';
-    enum larder_status status = LARDER_OK;
-    if (length == 0 || length > SECRET_BYTES_MAX || strlen(secret) != length)
-        status = larder_fail(message, LARDER_BAD_ARGUMENT,
-                             "sasl_password: %s can't be read as 1 to %u bytes of text", path,
-                             SECRET_BYTES_MAX);
-    else
-        status = keep_secret(config, secret);
-    explicit_bzero(secret, sizeof(secret));
-    return status;
-}
-
-static enum larder_status read_secret(struct config *config, const char *reference,
-                                      const struct larder_message *message)
-{
-    if (strncmp(reference, "file:", 5) == 0)
-        return read_secret_file(config, reference + 5, message);
-    if (strncmp(reference, "env:", 4) != 0)
-        return larder_fail(message, LARDER_BAD_ARGUMENT, "sasl_password is env:NAME or file:/path");
-    const char *secret = getenv(reference + 4);
-    if (secret == NULL || secret[0] == '\0')
-        return larder_fail(message, LARDER_BAD_ARGUMENT, "sasl_password: the environment has no %s",
-                           reference + 4);
-    return keep_secret(config, secret);
-}
-
 static enum larder_status read_sasl(struct config *config, const struct common_options *options,
                                     const struct larder_message *message)
 {
@@ -110,7 +69,8 @@ static enum larder_status read_sasl(struct config *config, const struct common_o
     config->sasl_user = strdup(options->sasl_user);
     if (config->sasl_user == NULL)
         return LARDER_NO_MEMORY;
-    return read_secret(config, options->sasl_password, message);
+    return larder_secret_read("sasl_password", options->sasl_password, SECRET_BYTES_MAX, message,
+                              &config->sasl_password);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------- */
@@ -141,9 +101,7 @@ enum larder_status config_read(struct config *config, const struct common_option
 
 void config_clean_up(struct config *config)
 {
-    if (config->sasl_password != NULL)
-        explicit_bzero(config->sasl_password, strlen(config->sasl_password));
-    free(config->sasl_password);
+    larder_secret_free(config->sasl_password);
     free(config->sasl_user);
     config->sasl_password = NULL;
     config->sasl_user = NULL;

@@ -54,7 +54,7 @@ enum larder_status meta_call_target(const struct call *call, struct larder_slice
 
 /* @return UNAVAILABLE when the site is down and it is somebody else's turn to probe, CLOSED when
  * the cache was shut down as well */
-static enum larder_status line_ask(struct call *call, struct line *line)
+static enum larder_status line_ask(struct line *line)
 {
     struct larder_markdown *markdown = &line->site->markdown;
     if (larder_markdown_is_up(markdown) ||
@@ -62,7 +62,7 @@ static enum larder_status line_ask(struct call *call, struct line *line)
         return LARDER_OK;
     if (meta_site_is_shut(line->site))
         return LARDER_CLOSED;
-    META_COUNT(call->meta, refused_down);
+    SITE_COUNT(line->site, refused_down);
     return LARDER_UNAVAILABLE;
 }
 
@@ -100,38 +100,6 @@ static enum connection_step dial_in_time(struct call *call, struct line *line)
     }
 }
 
-/* ---- verdicts ------------------------------------------------------------------------------ */
-
-/* A call that had little time left for the server, as after a wait for the pool, proves nothing. */
-static int had_time(const struct call *call, const struct line *line)
-{
-    return line->granted_ms >= call->meta->timeout_ms / 2;
-}
-
-static int is_refusal(enum connection_step step, const struct exchange *exchange)
-{
-    return step == STEP_CLOSED ||
-           (step == STEP_BROKEN && exchange->cause == LARDER_META_TOO_MANY_CONNECTIONS);
-}
-
-static void report(const struct call *call, const struct line *line, enum connection_step step,
-                   const struct exchange *exchange)
-{
-    struct site *site = line->site;
-    uint64_t now_ns = larder_monotonic_ns();
-    int marked = 0, refused = is_refusal(step, exchange);
-    if (refused && line->fresh)
-        marked = larder_markdown_failure(&site->markdown, line->ticket, now_ns);
-    else if (step != STEP_MEMORY && !refused && had_time(call, line))
-        marked = larder_markdown_timeout(&site->markdown, line->ticket, now_ns);
-    else
-        larder_markdown_abandon(&site->markdown, line->ticket, now_ns);
-    /* A connection that was idle may have been closed by a restart or an idle timeout: no sign that
-     * the server is down now, but every other idle connection is in doubt. */
-    if (marked || refused)
-        meta_site_renew(site);
-}
-
 /* ---- what a connection is owed ------------------------------------------------------------- */
 
 struct settling {
@@ -156,6 +124,16 @@ static int take_owed(struct exchange *exchange, const struct larder_meta_reply *
            memcmp(reply->opaque.data, opaque.data, opaque.length) == 0;
 }
 
+static struct outcome conclude(struct call *call, struct line *line, enum connection_step step,
+                               const struct exchange *exchange)
+{
+    struct outcome outcome;
+    meta_outcome_judge(line, step, exchange, &outcome);
+    meta_outcome_report(call, line, &outcome);
+    meta_outcome_trace(call->meta, line->site, &outcome);
+    return outcome;
+}
+
 /* @return 0 when the reply did not come as it must: the connection is good for nothing */
 static int line_settle(struct call *call, struct line *line)
 {
@@ -168,7 +146,7 @@ static int line_settle(struct call *call, struct line *line)
     if (step != STEP_OVER || settling.refused)
         META_COUNT(call->meta, quiet_lost);
     if (step != STEP_OVER)
-        report(call, line, step, &settling.exchange);
+        (void)conclude(call, line, step, &settling.exchange);
     return step == STEP_OVER;
 }
 
@@ -188,7 +166,7 @@ static enum larder_status line_connect(struct call *call, struct line *line, uin
     struct member *member = line->member;
     if (member->connection.descriptor >= 0 && !line_is_usable(call, line, now_ns)) {
         meta_site_hang_up(line->site, member);
-        META_COUNT(call->meta, connections_replaced);
+        SITE_COUNT(line->site, connections_replaced);
     }
     line->fresh = !member->connection.used;
     line->connect_ns = LARDER_NEVER_NS;
@@ -198,7 +176,6 @@ static enum larder_status line_connect(struct call *call, struct line *line, uin
     enum connection_step step = dial_in_time(call, line);
     if (step == STEP_OVER || step == STEP_WAIT)
         return LARDER_OK;
-    META_COUNT(call->meta, dials_failed);
     meta_line_close(call, line, step, &nothing);
     return meta_step_failure(line->site, step, &nothing, 1);
 }
@@ -206,7 +183,7 @@ static enum larder_status line_connect(struct call *call, struct line *line, uin
 enum larder_status meta_line_open(struct call *call, struct site *site, int wait, struct line *line)
 {
     *line = (struct line){.site = site};
-    enum larder_status status = line_ask(call, line);
+    enum larder_status status = line_ask(line);
     if (status != LARDER_OK)
         return status;
     status = line_acquire(call, line, wait);
@@ -219,38 +196,33 @@ enum larder_status meta_line_open(struct call *call, struct site *site, int wait
         larder_markdown_abandon(&site->markdown, line->ticket, now_ns);
         return status;
     }
+    line->began_ns = now_ns;
     line->granted_ms = (call->deadline_ns - now_ns) / 1000000;
     return line_connect(call, line, now_ns);
 }
 
-static void count_step(struct meta *meta, enum connection_step step)
+static int is_refusal(enum connection_step step, const struct exchange *exchange)
 {
-    if (step == STEP_TIMEOUT)
-        META_COUNT(meta, timeouts);
-    else if (step == STEP_CLOSED)
-        META_COUNT(meta, closed);
-    else if (step == STEP_BROKEN)
-        META_COUNT(meta, protocol_errors);
+    return step == STEP_CLOSED ||
+           (step == STEP_BROKEN && exchange->cause == LARDER_META_TOO_MANY_CONNECTIONS);
 }
 
 void meta_line_close(struct call *call, struct line *line, enum connection_step step,
                      const struct exchange *exchange)
 {
     struct connection *connection = &line->member->connection;
+    struct outcome outcome;
+    meta_outcome_judge(line, step, exchange, &outcome);
     if (step == STEP_OVER) {
         connection->used = 1;
-        connection->idle_ns = larder_monotonic_ns();
-        if (connection->owed) /* nothing was heard */
-            larder_markdown_abandon(&line->site->markdown, line->ticket, connection->idle_ns);
-        else
-            larder_markdown_success(&line->site->markdown, line->ticket);
+        connection->idle_ns = line->began_ns + outcome.took_ns;
     } else {
         meta_site_hang_up(line->site, line->member);
-        count_step(call->meta, step);
-        report(call, line, step, exchange);
     }
+    meta_outcome_report(call, line, &outcome);
     larder_pool_release(line->site->pool, line->member, 0); /* it dials anew when it is next used */
     line->member = NULL;
+    meta_outcome_trace(call->meta, line->site, &outcome);
 }
 
 int meta_line_may_repeat(const struct call *call, const struct line *line,
@@ -398,6 +370,6 @@ enum larder_status meta_ask(struct call *call, struct site *site, struct questio
             return question->status;
         if (!question->is_read || !meta_line_may_repeat(call, &line, step, &question->exchange))
             return meta_step_failure(site, step, &question->exchange, question->is_read);
-        META_COUNT(call->meta, reads_repeated);
+        SITE_COUNT(site, reads_repeated);
     }
 }

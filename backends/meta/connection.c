@@ -2,17 +2,9 @@
 #include "connection.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <larder/util/deadline.h>
 
@@ -20,159 +12,43 @@
 #define DIRECT_BYTES 4096u
 /* sendmsg() takes so many. Source: IOV_MAX of Linux. */
 #define VECTORS_MAX 1024u
-/* A quick answer is waited for in recv() itself, which saves a system call; poll(), which keeps the
- * deadline to the millisecond, comes after that. */
-#define PATIENCE_MS 20u
-#define KEEPIDLE_S 60
+/* Without a look at the clock: a server that never stops talking must not keep us from it. */
+#define RECEIVES_MAX 8u
 
 enum state { AT_LINE = 0, IN_VALUE, AT_END };
 
-/* ---- dialling ------------------------------------------------------------------------------ */
-
-void meta_connection_init(struct connection *connection)
-{
-    connection->descriptor = -1;
-    connection->connecting = 0;
-    connection->used = 0;
-    connection->opaque = 0;
-    connection->owed = 0;
-    connection->idle_ns = 0;
-    connection->start = connection->end = 0;
-}
-
-void meta_connection_close(struct connection *connection)
-{
-    if (connection->descriptor >= 0)
-        close(connection->descriptor);
-    meta_connection_init(connection);
-}
-
-static void set_option(int descriptor, int level, int option, int value)
-{
-    (void)setsockopt(descriptor, level, option, &value, sizeof(value)); /* none is essential */
-}
-
-/* Calls that must not wait say so themselves, with MSG_DONTWAIT. */
-static void become_patient(int descriptor)
-{
-    const struct timeval patience = {0, PATIENCE_MS * 1000};
-    (void)setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    (void)fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK);
-}
-
-static enum connection_step connected(struct connection *connection)
-{
-    connection->connecting = 0;
-    become_patient(connection->descriptor);
-    return STEP_OVER;
-}
-
-static enum connection_step give_up(struct connection *connection, int error)
-{
-    meta_connection_close(connection);
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ? STEP_MEMORY
-                                                                                     : STEP_CLOSED;
-}
-
-static enum connection_step connect_to(struct connection *connection,
-                                       const struct sockaddr *address, socklen_t length)
-{
-    int code;
-    do {
-        code = connect(connection->descriptor, address, length);
-    } while (code != 0 && errno == EINTR);
-    if (code == 0 || errno == EISCONN)
-        return connected(connection);
-    if (errno == EINPROGRESS || errno == EALREADY) {
-        connection->connecting = 1;
-        return STEP_WAIT;
-    }
-    int error = errno;
-    (void)give_up(connection, error);
-    if (error == EAGAIN) /* a Unix socket whose backlog is full */
-        return STEP_LATER;
-    return STEP_CLOSED;
-}
-
-static enum connection_step open_socket(struct connection *connection, int family)
-{
-    connection->descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    return connection->descriptor >= 0 ? STEP_OVER : give_up(connection, errno);
-}
-
-static enum connection_step dial_unix(struct connection *connection,
-                                      const struct endpoint *endpoint)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = strlen(endpoint->address);
-    if (length >= sizeof(address.sun_path))
-        return STEP_CLOSED;
-    memcpy(address.sun_path, endpoint->address, length + 1);
-    enum connection_step step = open_socket(connection, AF_UNIX);
-    if (step != STEP_OVER)
-        return step;
-    return connect_to(connection, (const struct sockaddr *)&address, sizeof(address));
-}
-
-static enum connection_step dial_found(struct connection *connection,
-                                       const struct endpoint *endpoint,
-                                       const struct addrinfo *found)
-{
-    enum connection_step step = open_socket(connection, found->ai_family);
-    if (step != STEP_OVER)
-        return step;
-    set_option(connection->descriptor, IPPROTO_TCP, TCP_NODELAY, endpoint->nodelay);
-    set_option(connection->descriptor, SOL_SOCKET, SO_KEEPALIVE, endpoint->keepalive);
-    set_option(connection->descriptor, IPPROTO_TCP, TCP_KEEPIDLE, KEEPIDLE_S);
-    return connect_to(connection, found->ai_addr, found->ai_addrlen);
-}
-
-/* Numeric addresses only, of both families: nothing is looked up. */
-static enum connection_step dial_internet(struct connection *connection,
-                                          const struct endpoint *endpoint)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    char port[12];
-    snprintf(port, sizeof(port), "%u", endpoint->port);
-    int code = getaddrinfo(endpoint->address, port, &hints, &found);
-    if (code != 0)
-        return code == EAI_MEMORY ? STEP_MEMORY : STEP_CLOSED;
-    enum connection_step step = dial_found(connection, endpoint, found);
-    freeaddrinfo(found);
-    return step;
-}
-
-enum connection_step meta_connection_dial(struct connection *connection,
-                                          const struct endpoint *endpoint)
-{
-    if (endpoint->connect == NULL)
-        return endpoint->port == 0 ? dial_unix(connection, endpoint)
-                                   : dial_internet(connection, endpoint);
-    connection->descriptor =
-        endpoint->connect(endpoint->connect_context, endpoint->address, endpoint->port);
-    return connection->descriptor >= 0 ? connected(connection) : STEP_CLOSED;
-}
-
-static enum connection_step finish_connecting(struct connection *connection)
-{
-    struct pollfd writable = {.fd = connection->descriptor, .events = POLLOUT};
-    int error = 0;
-    socklen_t length = sizeof(error);
-    if (poll(&writable, 1, 0) <= 0)
-        return STEP_WAIT;
-    if (getsockopt(connection->descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0 ||
-        error != 0)
-        return STEP_CLOSED;
-    return connected(connection);
-}
+/* ---- bytes --------------------------------------------------------------------------------- */
 
 int meta_connection_has_news(const struct connection *connection)
 {
     char byte;
     ssize_t got = recv(connection->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+/* As recv(2); EPROTO: TLS has failed. */
+static ssize_t take_bytes(struct connection *connection, void *bytes, size_t size, int flags)
+{
+    if (connection->tls != NULL)
+        return meta_tls_receive(connection->tls, bytes, size);
+    return recv(connection->descriptor, bytes, size, flags);
+}
+
+/* As sendmsg(2). */
+static ssize_t give_bytes(struct connection *connection, struct iovec *vectors, size_t count)
+{
+    struct msghdr message = {.msg_iov = vectors,
+                             .msg_iovlen = count < VECTORS_MAX ? count : VECTORS_MAX};
+    if (connection->tls != NULL)
+        return meta_tls_send(connection->tls, vectors, count);
+    return sendmsg(connection->descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static enum connection_step after_error(int error)
+{
+    if (error == EAGAIN || error == EINTR)
+        return STEP_WAIT;
+    return error == EPROTO ? STEP_BROKEN : STEP_CLOSED;
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
@@ -191,18 +67,15 @@ static void count_sent(struct exchange *exchange, size_t sent)
     }
 }
 
-/* @return OVER when something went out, WAIT when nothing could, CLOSED */
+/* @return OVER when something went out, WAIT when nothing could, CLOSED, BROKEN */
 static enum connection_step send_some(struct connection *connection, struct exchange *exchange)
 {
-    struct msghdr message = {
-        .msg_iov = exchange->unsent,
-        .msg_iovlen = exchange->unsent_count < VECTORS_MAX ? exchange->unsent_count : VECTORS_MAX};
     ssize_t sent;
     do {
-        sent = sendmsg(connection->descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = give_bytes(connection, exchange->unsent, exchange->unsent_count);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0)
-        return errno == EAGAIN ? STEP_WAIT : STEP_CLOSED;
+        return after_error(errno);
     count_sent(exchange, (size_t)sent);
     return STEP_OVER;
 }
@@ -213,7 +86,7 @@ static enum connection_step received(ssize_t got, int error)
 {
     if (got > 0)
         return STEP_OVER;
-    return got < 0 && (error == EAGAIN || error == EINTR) ? STEP_WAIT : STEP_CLOSED;
+    return got < 0 ? after_error(error) : STEP_CLOSED;
 }
 
 /* A long value, without a copy in between. */
@@ -222,7 +95,7 @@ static enum connection_step receive_value(struct connection *connection, struct 
 {
     size_t most =
         exchange->sink_left < exchange->value_left ? exchange->sink_left : exchange->value_left;
-    ssize_t got = recv(connection->descriptor, exchange->sink, most, flags);
+    ssize_t got = take_bytes(connection, exchange->sink, most, flags);
     if (got > 0) {
         exchange->sink += got;
         exchange->sink_left -= (size_t)got;
@@ -231,7 +104,8 @@ static enum connection_step receive_value(struct connection *connection, struct 
     return received(got, errno);
 }
 
-/* @param flags  MSG_DONTWAIT, or 0 to be patient. @return OVER when something came, WAIT, CLOSED */
+/* @param flags  MSG_DONTWAIT, or 0 to be patient. @return OVER when something came, WAIT, CLOSED,
+ * BROKEN */
 static enum connection_step receive(struct connection *connection, struct exchange *exchange,
                                     int flags)
 {
@@ -244,8 +118,8 @@ static enum connection_step receive(struct connection *connection, struct exchan
         connection->start = 0;
         connection->end = left;
     }
-    ssize_t got = recv(connection->descriptor, connection->input + connection->end,
-                       CONNECTION_INPUT_BYTES - connection->end, flags);
+    ssize_t got = take_bytes(connection, connection->input + connection->end,
+                             CONNECTION_INPUT_BYTES - connection->end, flags);
     if (got > 0) {
         connection->end += (uint32_t)got;
         exchange->partial = 1;
@@ -333,15 +207,20 @@ static enum connection_step take_replies(struct connection *connection, struct e
         if (exchange->due != EXCHANGE_OPEN)
             exchange->due--;
     }
-    return connection->start == connection->end && exchange->unsent_count == 0 ? STEP_OVER
-                                                                               : STEP_BROKEN;
+    int more = connection->start != connection->end ||
+               (connection->tls != NULL && meta_tls_has_more(connection->tls));
+    return !more && exchange->unsent_count == 0 ? STEP_OVER : STEP_BROKEN;
 }
 
 /* ---- steps --------------------------------------------------------------------------------- */
 
-static enum connection_step wait_for(const struct exchange *exchange, short *events)
+static enum connection_step wait_for(const struct connection *connection,
+                                     const struct exchange *exchange, short *events)
 {
-    *events = exchange->unsent_count > 0 ? POLLIN | POLLOUT : POLLIN;
+    int wanted = exchange->unsent_count > 0 ? POLLIN | POLLOUT : POLLIN;
+    if (connection->tls != NULL)
+        wanted |= meta_tls_events(connection->tls);
+    *events = (short)wanted;
     return STEP_WAIT;
 }
 
@@ -349,15 +228,18 @@ static enum connection_step wait_for(const struct exchange *exchange, short *eve
 static enum connection_step listen_to(struct connection *connection, struct exchange *exchange,
                                       short *events)
 {
-    for (;;) {
+    for (unsigned i = 0; i < RECEIVES_MAX; i++) {
         enum connection_step step = receive(connection, exchange, MSG_DONTWAIT);
         if (step == STEP_WAIT)
-            return wait_for(exchange, events);
+            return wait_for(connection, exchange, events);
         if (step == STEP_OVER)
             step = take_replies(connection, exchange);
         if (step != STEP_WAIT)
             return step;
     }
+    *events =
+        POLLIN | POLLOUT; /* at once, as a rule: TLS may have read ahead what is to come next */
+    return STEP_WAIT;
 }
 
 /* Of a server that takes no more. */
@@ -368,26 +250,46 @@ static enum connection_step last_words(struct connection *connection, struct exc
     return step == STEP_BROKEN ? STEP_BROKEN : STEP_CLOSED;
 }
 
-enum connection_step meta_connection_step(struct connection *connection, struct exchange *exchange,
-                                          short *events)
+/* Behind a request that has only just gone out, this alone can be there to be read. */
+static int has_read_ahead(const struct connection *connection)
 {
-    *events = POLLOUT;
-    if (connection->connecting) {
-        enum connection_step step = finish_connecting(connection);
-        if (step != STEP_OVER)
-            return step;
-    }
+    return connection->tls != NULL && meta_tls_has_read_ahead(connection->tls);
+}
+
+enum connection_step meta_connection_converse(struct connection *connection,
+                                              struct exchange *exchange, short *events)
+{
     if (exchange->unsent_count > 0) {
         enum connection_step step = send_some(connection, exchange);
         if (step == STEP_CLOSED) /* but it may have said why */
             return last_words(connection, exchange, events);
-        if (step == STEP_OVER && exchange->unsent_count == 0) /* has no answer yet */
-            return exchange->due == 0 ? STEP_OVER : wait_for(exchange, events);
+        if (step == STEP_BROKEN)
+            return step;
+        if (step == STEP_OVER && exchange->unsent_count == 0 && exchange->due == 0)
+            return STEP_OVER;
+        if (step == STEP_OVER && exchange->unsent_count == 0 && !has_read_ahead(connection))
+            return wait_for(connection, exchange, events);
     }
     return listen_to(connection, exchange, events);
 }
 
-/* The usual case: the answer comes at once. */
+enum connection_step meta_connection_step(struct connection *connection, struct exchange *exchange,
+                                          short *events)
+{
+    enum connection_step step = STEP_OVER;
+    if (connection->connecting != STAGE_READY)
+        step = meta_connection_open_step(connection, events, &exchange->cause);
+    return step == STEP_OVER ? meta_connection_converse(connection, exchange, events) : step;
+}
+
+/* The usual case: the answer comes at once. TLS may take several recv() for one step, and none of
+ * them may wait. */
+static int may_be_patient(const struct connection *connection, short events, uint64_t left_ms)
+{
+    return connection->tls == NULL && connection->connecting == STAGE_READY && events == POLLIN &&
+           left_ms > 2 * PATIENCE_MS;
+}
+
 static enum connection_step be_patient(struct connection *connection, struct exchange *exchange)
 {
     enum connection_step step = receive(connection, exchange, 0);
@@ -410,12 +312,12 @@ enum connection_step meta_connection_run(struct connection *connection, struct e
         if (step != STEP_WAIT)
             return step;
         uint64_t until_ns = deadline_ns;
-        if (connection->connecting && connect_ns < deadline_ns)
+        if (connection->connecting != STAGE_READY && connect_ns < deadline_ns)
             until_ns = connect_ns;
         uint64_t left_ms = larder_deadline_left_ms(until_ns);
         if (left_ms == 0)
             return STEP_TIMEOUT;
-        if (events == POLLIN && left_ms > 2 * PATIENCE_MS) {
+        if (may_be_patient(connection, events, left_ms)) {
             step = be_patient(connection, exchange);
             if (step != STEP_WAIT)
                 return step;

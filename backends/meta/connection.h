@@ -15,14 +15,20 @@
 
 #include <larder/util/meta_wire.h>
 
+#include "tls.h"
+
 /** Holds any reply line; longer values go straight to where they belong. */
 #define CONNECTION_INPUT_BYTES 16384u
+
+/** A quick answer is waited for in recv() itself, which saves a system call; poll(), which keeps
+ * the deadline to the millisecond, comes after that. */
+#define PATIENCE_MS 20u
 
 /** Returns a connected stream socket, or -1. Called in the thread of a call, within its deadline.
  */
 typedef int connect_fn(void *context, const char *host, uint32_t port);
 
-/** How a server is reached. */
+/** How a server is reached. What it points to must outlive the connections. */
 struct endpoint {
     const char *address; /* numeric, or the path of a Unix socket */
     uint32_t port;       /* 0: a Unix socket */
@@ -30,17 +36,9 @@ struct endpoint {
     int keepalive;
     connect_fn *connect; /* NULL: connect(2) */
     void *connect_context;
-};
-
-struct connection {
-    int descriptor;      /* -1: none */
-    int connecting;      /* 1 until the server has accepted */
-    int used;            /* it has answered before: a close may mean that it was idle too long */
-    uint32_t opaque;     /* of the last request */
-    int owed;            /* 1: the reply to that request has still to come */
-    uint64_t idle_ns;    /* when it was last used, on CLOCK_MONOTONIC */
-    uint32_t start, end; /* of what was received and not yet taken */
-    char input[CONNECTION_INPUT_BYTES];
+    struct tls_peer *tls;      /* NULL: none */
+    struct larder_slice login; /* a request that is answered STORED before others are taken; empty:
+                                  none */
 };
 
 struct exchange;
@@ -79,6 +77,25 @@ static inline int exchange_in_value(const struct exchange *exchange)
     return exchange->state != 0;
 }
 
+/** What is still to be done before requests can go out. */
+enum connection_stage { STAGE_READY = 0, STAGE_CONNECT, STAGE_HANDSHAKE, STAGE_LOGIN };
+
+struct connection {
+    int descriptor;                   /* -1: none */
+    enum connection_stage connecting; /* 0 when requests can go out */
+    int used;                         /* it has answered before: a close may mean that it was idle
+                                         too long */
+    uint32_t opaque;                  /* of the last request */
+    int owed;                         /* 1: the reply to that request has still to come */
+    uint64_t idle_ns;                 /* when it was last used, on CLOCK_MONOTONIC */
+    struct tls_peer *peer;            /* of its endpoint */
+    struct tls *tls;                  /* NULL: bytes go as they are */
+    struct iovec login_bytes;         /* that are still to go out */
+    struct exchange login;            /* its answer */
+    uint32_t start, end;              /* of what was received and not yet taken */
+    char input[CONNECTION_INPUT_BYTES];
+};
+
 enum connection_step {
     STEP_OVER,    /* all replies are there, and nothing else is */
     STEP_WAIT,    /* for `events` */
@@ -86,13 +103,15 @@ enum connection_step {
     STEP_CLOSED,  /* refused, reset, or the end of the connection */
     STEP_BROKEN,  /* what came was no reply to this */
     STEP_TIMEOUT, /* only meta_connection_run() */
-    STEP_MEMORY   /* only meta_connection_dial(): no descriptor, no memory */
+    STEP_MEMORY   /* while it is opened: no descriptor, no memory */
 };
 
 /** Empty, not connected. */
 void meta_connection_init(struct connection *connection);
-/** Begins to connect; never waits, unless the endpoint's own function does. @return OVER when that
- * is done, WAIT when it has begun, LATER, CLOSED, MEMORY */
+/** Begins to connect; never waits, unless the endpoint's own function does. Handshake and login
+ * come with the first steps. @return OVER when it is done, WAIT when it has begun, LATER, CLOSED,
+ * MEMORY
+ */
 enum connection_step meta_connection_dial(struct connection *connection,
                                           const struct endpoint *endpoint);
 /** Closes, and forgets what came. */
@@ -105,8 +124,19 @@ int meta_connection_has_news(const struct connection *connection);
 enum connection_step meta_connection_step(struct connection *connection, struct exchange *exchange,
                                           short *events);
 /** Steps until it is over, or the deadline. Interrupted by no signal.
- * @param connect_ns  until when the server must have accepted */
+ * @param connect_ns  until when requests must be able to go out */
 enum connection_step meta_connection_run(struct connection *connection, struct exchange *exchange,
                                          uint64_t connect_ns, uint64_t deadline_ns);
+
+/* ---- between dial.c and connection.c ------------------------------------------------------- */
+
+/** Goes on opening. @return OVER when requests can go out; WAIT for `events`; CLOSED, BROKEN,
+ * MEMORY
+ * @param cause  why the login was refused */
+enum connection_step meta_connection_open_step(struct connection *connection, short *events,
+                                               enum larder_meta_cause *cause);
+/** A step of an exchange on a connection that is open so far. */
+enum connection_step meta_connection_converse(struct connection *connection,
+                                              struct exchange *exchange, short *events);
 
 #endif

@@ -21,6 +21,11 @@
 #define LINE_BYTES 60000u
 /* A value up to this length is copied behind its line; a longer one goes out from where it is. */
 #define COPIED_BYTES 1024u
+/* Requests, one behind the other, until they are so many bytes are one vector. TLS sends what is
+ * whole in it as one record. */
+#define VECTOR_BYTES 14000u
+/* What came before and the request line, a long value, its line end. */
+#define VECTORS_PER_ROW 3u
 
 /* A row that is to be answered. */
 struct want {
@@ -132,7 +137,7 @@ static void arrange(struct batch *batch)
         group->batch = batch;
         group->site = &batch->call->meta->sites[i];
         group->wants = batch->order + at;
-        group->vectors = batch->vectors + 2 * at + i;
+        group->vectors = batch->vectors + VECTORS_PER_ROW * at + i;
         group->state = group->count > 0 ? GROUP_ASKING : GROUP_DONE;
         at += group->count;
         group->count = 0;
@@ -208,6 +213,8 @@ static int write_request(struct batch *batch, struct group *group, size_t index,
         append_bytes(batch, value.data, value.length);
     }
     append_bytes(batch, LARDER_META_LINE_END, LARDER_META_LINE_END_BYTES);
+    if (value.length > COPIED_BYTES)
+        *from = end_vector(batch, group, *from);
     return 1;
 }
 
@@ -252,9 +259,12 @@ static int write_requests(struct batch *batch, struct group *group)
     size_t from = batch->requests_used;
     if (batch->classic)
         return write_lines(batch, group);
-    for (size_t i = 0; i < group->count; i++)
+    for (size_t i = 0; i < group->count; i++) {
         if (!write_request(batch, group, i, &from))
             return 0;
+        if (batch->requests_used - from > VECTOR_BYTES)
+            from = end_vector(batch, group, from);
+    }
     end_vector(batch, group, from);
     return 1;
 }
@@ -370,7 +380,7 @@ static void group_fail(struct group *group, enum connection_step step, enum lard
 /* Nothing was heard: all is asked again on another connection. */
 static void group_repeat(struct group *group)
 {
-    META_COUNT(group->batch->call->meta, reads_repeated);
+    SITE_COUNT(group->site, reads_repeated);
     group->state = GROUP_ASKING;
 }
 
@@ -418,7 +428,7 @@ static void group_begin(struct batch *batch, struct group *group, int wait)
 static uint64_t group_until(const struct batch *batch, const struct group *group)
 {
     uint64_t deadline_ns = batch->call->deadline_ns;
-    int connecting = group->line.member->connection.connecting;
+    int connecting = group->line.member->connection.connecting != STAGE_READY;
     return connecting && group->line.connect_ns < deadline_ns ? group->line.connect_ns
                                                               : deadline_ns;
 }
@@ -537,7 +547,8 @@ static int batch_allocate(struct batch *batch, const struct larder_rows *rows, s
     batch->order = malloc(count * sizeof(*batch->order));
     batch->encoded = malloc(count * LARDER_WIRE_KEY_BYTES_MAX);
     batch->requests = malloc(batch->requests_size);
-    batch->vectors = malloc((2 * count + batch->group_count) * sizeof(*batch->vectors));
+    batch->vectors =
+        malloc((VECTORS_PER_ROW * count + batch->group_count) * sizeof(*batch->vectors));
     batch->groups = calloc(batch->group_count, sizeof(*batch->groups));
     return batch->wants != NULL && batch->order != NULL && batch->encoded != NULL &&
            batch->requests != NULL && batch->vectors != NULL && batch->groups != NULL;

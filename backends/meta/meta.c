@@ -1,7 +1,6 @@
 /* meta: opened from its options, described, closed. */
 #include "meta.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +138,8 @@ static void take_options(struct meta *meta, const struct larder_meta_options *op
     meta->in_order = options->size == 1;
     meta->stale_ms = options->stale_ms;
     meta->leases = !meta->classic && options->metadata == NULL;
+    meta->trace = options->trace;
+    meta->trace_context = options->trace_context;
     set_traits(&meta->traits, options);
     set_lease_traits(&meta->traits, meta);
 }
@@ -157,6 +158,27 @@ static enum larder_status check_options(const struct larder_meta_options *option
     return LARDER_OK;
 }
 
+static enum larder_status check_names(const struct larder_server *servers, size_t count,
+                                      const struct larder_meta_options *options,
+                                      const struct larder_message *message)
+{
+    int named =
+        options->tls == 0 || options->tls_name != NULL || strcmp(options->tls_verify, "on") != 0;
+    for (size_t i = 0; i < count && !named; i++)
+        if (larder_server_is_unix(&servers[i]))
+            return larder_fail(message, LARDER_BAD_ARGUMENT,
+                               "%s has no name to check: write tls_name=…", servers[i].host);
+    return LARDER_OK;
+}
+
+static enum larder_status security_open(struct meta *meta,
+                                        const struct larder_meta_options *options,
+                                        const struct larder_message *message)
+{
+    enum larder_status status = meta_login_open(options->login, message, &meta->login);
+    return status == LARDER_OK ? meta_tls_open(options, message, &meta->tls) : status;
+}
+
 static enum larder_status meta_build(struct meta *meta, const struct larder_meta_options *options,
                                      const struct larder_message *message)
 {
@@ -168,7 +190,11 @@ static enum larder_status meta_build(struct meta *meta, const struct larder_meta
     if (status != LARDER_OK)
         return status;
     take_options(meta, options);
-    status = placement_open(meta, servers, count, options, message);
+    status = check_names(servers, count, options, message);
+    if (status == LARDER_OK)
+        status = security_open(meta, options, message);
+    if (status == LARDER_OK)
+        status = placement_open(meta, servers, count, options, message);
     if (status != LARDER_OK)
         return status;
     status = sites_open(meta, servers, count, options);
@@ -191,6 +217,8 @@ static enum larder_status meta_open(const struct larder_host *host, const void *
         return LARDER_NO_MEMORY;
     status = meta_build(meta, given, message);
     if (status != LARDER_OK) {
+        meta_tls_close(meta->tls);
+        meta_login_close(meta->login);
         free(meta);
         return status;
     }
@@ -240,6 +268,8 @@ static void meta_close(void *self)
     struct meta *meta = self;
     sites_close(meta);
     larder_placement_release(meta->placement);
+    meta_tls_close(meta->tls);
+    meta_login_close(meta->login);
     free(meta);
 }
 
@@ -248,43 +278,6 @@ static void meta_fork(void *self, enum larder_fork_step step)
     struct meta *meta = self;
     for (uint32_t i = 0; i < meta->site_count; i++)
         meta_site_fork(&meta->sites[i], step);
-    if (step == LARDER_FORK_CHILD)
-        atomic_store_explicit(&meta->counters.connections, 0, memory_order_relaxed);
-}
-
-/* ---- figures ------------------------------------------------------------------------------- */
-
-static void add_site_figure(struct larder_stats_out *out, uint32_t index, const char *what,
-                            uint64_t value)
-{
-    char name[sizeof(((struct larder_stat *)NULL)->name)];
-    snprintf(name, sizeof(name), "server.%u.%s", index, what);
-    larder_stat_add(out, name, value);
-}
-
-static void add_site_figures(struct larder_stats_out *out, struct site *site, uint32_t index)
-{
-    struct larder_markdown_figures markdown;
-    struct larder_pool_figures pool;
-    larder_markdown_read(&site->markdown, &markdown);
-    larder_pool_stats(site->pool, &pool);
-    add_site_figure(out, index, "down", (uint64_t)markdown.down);
-    add_site_figure(out, index, "markdowns", markdown.markdowns);
-    add_site_figure(out, index, "probes", markdown.probes);
-    add_site_figure(out, index, "pool.idle", pool.idle);
-    add_site_figure(out, index, "pool.waiting", pool.waiting);
-    add_site_figure(out, index, "pool.timeouts", pool.timeouts);
-}
-
-static void meta_stats(const struct larder_scope *scope, struct larder_stats_out *out)
-{
-    struct meta *meta = scope->self;
-#define META_COUNTER_STAT(name) \
-    larder_stat_add(out, #name, atomic_load_explicit(&meta->counters.name, memory_order_relaxed));
-    META_COUNTER_TABLE(META_COUNTER_STAT)
-#undef META_COUNTER_STAT
-    for (uint32_t i = 0; i < meta->site_count; i++)
-        add_site_figures(out, &meta->sites[i], i);
 }
 
 /* ---- keys and servers ---------------------------------------------------------------------- */

@@ -22,30 +22,42 @@
 
 #include "connection.h"
 
-/* Counters: relaxed, they order nothing. ROW(name) */
-#define META_COUNTER_TABLE(ROW)                                                                    \
-    ROW(dials) /* connections opened */                                                            \
-    ROW(dials_failed)                                                                              \
-    ROW(connections)          /* that there are now */                                             \
-    ROW(connections_replaced) /* closed after an answer that was not known to be good, or stale */ \
-    ROW(timeouts)                                                                                  \
-    ROW(closed) /* connections that the server closed under a call */                              \
-    ROW(protocol_errors)                                                                           \
-    ROW(reads_repeated) /* on a new connection, after the idle one turned out to be closed */      \
-    ROW(wins_returned)  /* rights to renew a stale entry that a plain read was given */            \
-    ROW(quiet_lost)     /* writes without a reply that were refused, or whose fate is not known */ \
-    ROW(refused_down)   /* calls answered UNAVAILABLE because the server was marked down */
-
-struct meta_counters {
-#define META_COUNTER_FIELD(name) _Atomic uint64_t name;
-    META_COUNTER_TABLE(META_COUNTER_FIELD)
-#undef META_COUNTER_FIELD
-};
-
+/* Counters: relaxed, they order nothing. */
 #define META_COUNT(meta, name) \
     atomic_fetch_add_explicit(&(meta)->counters.name, 1, memory_order_relaxed)
-#define META_UNCOUNT(meta, name) \
-    atomic_fetch_sub_explicit(&(meta)->counters.name, 1, memory_order_relaxed)
+#define SITE_COUNT(site, name) META_COUNT(site, name)
+#define SITE_UNCOUNT(site, name) \
+    atomic_fetch_sub_explicit(&(site)->counters.name, 1, memory_order_relaxed)
+
+/* Of the whole cache. ROW(name) */
+#define META_COUNTER_TABLE(ROW)                                                        \
+    ROW(wins_returned) /* rights to renew a stale entry that a plain read was given */ \
+    ROW(quiet_lost)    /* writes without a reply that were refused, or whose fate is not known */
+
+/* Of each server, and added up for the cache. ROW(name) */
+#define SITE_COUNTER_TABLE(ROW)                                                                    \
+    ROW(connections) /* that there are now */                                                      \
+    ROW(dials)       /* connections that were begun */                                             \
+    ROW(dials_failed)                                                                              \
+    ROW(connections_replaced) /* closed since they were stale, or to probe */                      \
+    ROW(tls_resumed)          /* connections that went on with a session from before */            \
+    ROW(reads_repeated)       /* on a new connection, when the idle one turned out to be closed */ \
+    ROW(refused_down)         /* calls answered UNAVAILABLE since the server was marked down */
+
+/* Exchanges by how long they took: [n] from 2^(n-1) microseconds to less than 2^n; [0] less than 1;
+ * the last also all that is more. */
+#define LATENCY_BUCKETS 24u
+
+#define META_COUNTER_FIELD(name) _Atomic uint64_t name;
+struct meta_counters {
+    META_COUNTER_TABLE(META_COUNTER_FIELD)
+};
+struct site_counters {
+    SITE_COUNTER_TABLE(META_COUNTER_FIELD)
+    _Atomic uint64_t failed[LARDER_META_FAILURES];
+    _Atomic uint64_t latency[LATENCY_BUCKETS];
+};
+#undef META_COUNTER_FIELD
 
 /* A connection in the pool of its site. */
 struct member {
@@ -61,6 +73,7 @@ struct site {
     struct larder_server server;
     struct larder_name *name;           /* NULL: the address needs no resolving */
     char address[LARDER_ADDRESS_BYTES]; /* then this is it; "" for a Unix socket */
+    struct tls_peer *tls;               /* NULL: cleartext */
     struct larder_pool *pool;
     struct larder_markdown markdown;
     /* Connections older than this are replaced before they are used. Relaxed: whoever misses the
@@ -70,6 +83,7 @@ struct site {
     pthread_mutex_t mutex;     /* a leaf */
     struct member *members;    /* guarded by mutex: all there are, for shutdown and fork */
     int closed;                /* guarded by mutex: nothing is dialled any more */
+    struct site_counters counters;
 };
 
 struct meta {
@@ -87,6 +101,10 @@ struct meta {
     uint64_t stale_ms; /* so long a deleted entry stays as a stale one; 0: it goes at once */
     larder_meta_connect_fn *connect;
     void *connect_context;
+    larder_meta_trace_fn *trace;
+    void *trace_context;
+    struct tls_context *tls;   /* NULL: cleartext */
+    struct larder_slice login; /* empty: none */
     struct larder_traits traits;
     struct meta_counters counters;
 };
@@ -141,6 +159,7 @@ struct line {
     struct member *member;
     uint64_t ticket;     /* of the mark-down's prober; 0: none */
     uint64_t connect_ns; /* until when the server must have accepted */
+    uint64_t began_ns;   /* when it was lent */
     uint64_t granted_ms; /* how long it had at least */
     int fresh;           /* nothing was asked on this connection before */
 };
@@ -194,6 +213,42 @@ struct question {
  * @return the answer; for a read that failed TIMEOUT, UNAVAILABLE or PROTOCOL, for a write UNKNOWN
  *         once a byte may have left; as meta_line_open() when nothing was sent */
 enum larder_status meta_ask(struct call *call, struct site *site, struct question *question);
+
+/* ---- outcome.c ----------------------------------------------------------------------------- */
+
+/** What an exchange came to. */
+struct outcome {
+    enum larder_meta_failure failure; /* unless `answered` */
+    int answered;
+    int quiet;       /* it went well so far: nothing was to be heard yet */
+    const char *why; /* static storage */
+    uint32_t flags;  /* of its event */
+    uint64_t took_ns;
+    int marked;    /* it marked the server down */
+    int recovered; /* it was the probe, and the server is back */
+};
+
+/** Judges and counts. Before the connection is closed. */
+void meta_outcome_judge(const struct line *line, enum connection_step step,
+                        const struct exchange *exchange, struct outcome *outcome);
+/** Tells the mark-down. */
+void meta_outcome_report(const struct call *call, const struct line *line, struct outcome *outcome);
+/** Tells whoever traces. When the member was given back. */
+void meta_outcome_trace(const struct meta *meta, const struct site *site,
+                        const struct outcome *outcome);
+
+/* ---- figures.c ----------------------------------------------------------------------------- */
+
+larder_stats_fn meta_stats;
+
+/* ---- login.c ------------------------------------------------------------------------------- */
+
+/** @param reference  NULL: none. @return OK, given back with meta_login_close(); BAD_ARGUMENT with
+ * a message; NO_MEMORY */
+enum larder_status meta_login_open(const char *reference, const struct larder_message *message,
+                                   struct larder_slice *request);
+/** Wipes it. */
+void meta_login_close(struct larder_slice request);
 
 /* ---- limits.c ------------------------------------------------------------------------------ */
 

@@ -81,15 +81,17 @@ enum connection_step meta_site_dial(struct site *site, struct member *member)
                                 .nodelay = meta->nodelay,
                                 .keepalive = meta->keepalive,
                                 .connect = meta->connect,
-                                .connect_context = meta->connect_context};
+                                .connect_context = meta->connect_context,
+                                .tls = site->tls,
+                                .login = meta->login};
     if (!find_address(site, address, &endpoint))
         return STEP_CLOSED;
     member->epoch = atomic_load_explicit(&site->epoch, memory_order_relaxed);
     enum connection_step step = meta_connection_dial(&member->connection, &endpoint);
     if (member->connection.descriptor < 0)
         return step;
-    META_COUNT(meta, dials);
-    META_COUNT(meta, connections);
+    SITE_COUNT(site, dials);
+    SITE_COUNT(site, connections);
     if (publish(site, member))
         return step;
     meta_site_hang_up(site, member);
@@ -104,7 +106,7 @@ void meta_site_hang_up(struct site *site, struct member *member)
     member->published = -1; /* before the number can belong to somebody else */
     pthread_mutex_unlock(&site->mutex);
     meta_connection_close(&member->connection);
-    META_UNCOUNT(site->meta, connections);
+    SITE_UNCOUNT(site, connections);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -132,6 +134,16 @@ static enum larder_status open_name(struct site *site)
     return site->name != NULL ? LARDER_OK : LARDER_NO_MEMORY;
 }
 
+/* A Unix socket has no name that a certificate could be for. */
+static enum larder_status open_tls(struct site *site, const struct larder_meta_options *options)
+{
+    const char *name = larder_server_is_unix(&site->server) ? "" : site->server.host;
+    if (site->meta->tls == NULL)
+        return LARDER_OK;
+    return meta_tls_peer_open(site->meta->tls, options->tls_name != NULL ? options->tls_name : name,
+                              &site->tls);
+}
+
 enum larder_status meta_site_open(struct site *site, struct meta *meta,
                                   const struct larder_server *server,
                                   const struct larder_meta_options *options)
@@ -142,6 +154,9 @@ enum larder_status meta_site_open(struct site *site, struct meta *meta,
     enum larder_status status = open_name(site);
     if (status != LARDER_OK)
         return status;
+    status = open_tls(site, options);
+    if (status != LARDER_OK)
+        goto release_name;
     status = larder_markdown_init(&site->markdown, options->probe_ms, claim_ms(options));
     if (status != LARDER_OK)
         goto release_name;
@@ -156,6 +171,7 @@ enum larder_status meta_site_open(struct site *site, struct meta *meta,
 clean_up_markdown:
     larder_markdown_clean_up(&site->markdown);
 release_name:
+    meta_tls_peer_close(site->tls);
     larder_name_release(site->name);
     return status;
 }
@@ -177,6 +193,7 @@ void meta_site_close(struct site *site)
     free_forgotten(site);
     pthread_mutex_destroy(&site->mutex);
     larder_markdown_clean_up(&site->markdown);
+    meta_tls_peer_close(site->tls);
     larder_name_release(site->name);
 }
 
@@ -199,7 +216,8 @@ int meta_site_is_shut(struct site *site)
     return is_shut;
 }
 
-/* The parent's connections stay open there: closing our copy says nothing on them. */
+/* The parent's connections stay open there: closing our copy says nothing on them. What TLS keeps
+ * of them is lost: a thread of the parent's may have been at work on it. */
 static void leave_to_parent(struct site *site)
 {
     for (struct member *member = site->members; member != NULL; member = member->next) {
@@ -208,6 +226,7 @@ static void leave_to_parent(struct site *site)
         member->published = -1;
         meta_connection_init(&member->connection);
     }
+    atomic_store_explicit(&site->counters.connections, 0, memory_order_relaxed);
 }
 
 void meta_site_fork(struct site *site, enum larder_fork_step step)

@@ -39,6 +39,10 @@
  * many keys go out as one classic `gets` line per server (100 keys as `mg` cost
  * memcached 1.6.18 1.4 times as much, or more), leases are UNSUPPORTED, and no write looks first.
  *
+ * With tls=on every connection is TLS 1.2 or newer, and its certificate is checked against tls_ca
+ * and the server's name; with login= it starts by logging in. docs/security.md says what is told
+ * where a server refuses us, or we it.
+ *
  * What memcached itself does differently, and no client can change: it counts on from anything that
  * strtoull() takes (the trait STRICT_COUNTERS is absent).
  */
@@ -79,6 +83,18 @@ extern "C" {
     NUMBER(BYTES, value_max, value_max, 1048263, 1, 1073741824,                                       \
            "the longest value; give it when the servers run with another -I. Each server's real "     \
            "limit is asked as well. What append and prepend join may be longer than this")            \
+    NUMBER(SWITCH, tls, tls, 0, 0, 1, "on: TLS 1.2 or newer, to every server")                         \
+    STRING(TEXT, tls_verify, tls_verify, "on", "on|off_insecure",                                     \
+           "off_insecure: whoever answers is believed, whatever certificate he shows")                \
+    STRING(TEXT, tls_ca, tls_ca, NULL, NULL,                                                          \
+           "the certificates to trust, a PEM file or a folder as of openssl rehash; else the system's") \
+    STRING(TEXT, tls_name, tls_name, NULL, NULL,                                                      \
+           "the name that the servers' certificates are for; else each server's own in the list")     \
+    STRING(TEXT, tls_certificate, tls_certificate, NULL, NULL,                                        \
+           "a PEM file with our own certificate and its chain, for servers that ask for one")         \
+    STRING(SECRET, tls_key, tls_key, NULL, NULL, "its key, in PEM, without a passphrase")              \
+    STRING(SECRET, login, login, NULL, NULL,                                                          \
+           "for servers with -Y: the user, a space, the password")                                    \
     LARDER_METADATA_OPTION(STRING)
 /* clang-format on */
 
@@ -89,17 +105,79 @@ extern "C" {
  * @return a connected stream socket that becomes the cache's, or -1 */
 typedef int larder_meta_connect_fn(void *context, const char *host, uint32_t port);
 
+/* ---- what happens with servers ------------------------------------------------------------- */
+
+/**
+ * Why an exchange with a server failed. Each is a row of every server's statistics, as
+ * "server.0.failed.certificate".
+ *
+ * ROW(NAME, text, sentence)
+ */
+/* clang-format off */
+#define LARDER_META_FAILURE_TABLE(ROW)                                                                \
+    ROW(REFUSED, refused, "no connection: refused, out of reach, or closed before it answered")       \
+    ROW(FULL, full, "it has as many connections as it may")                                           \
+    ROW(CONNECT_TIMEOUT, connect_timeout, "no connection in time, TLS and login included")            \
+    ROW(TLS, tls, "no TLS handshake; or it speaks TLS where none was wanted")                         \
+    ROW(CERTIFICATE, certificate, "its certificate is another host's, expired, or not trusted")       \
+    ROW(LOGIN, login, "it wants a login, or refused ours")                                            \
+    ROW(TIMEOUT, timeout, "no answer before the call's deadline")                                     \
+    ROW(CLOSED, closed, "it closed a connection that had been good")                                  \
+    ROW(PROTOCOL, protocol, "what it said was no answer")                                             \
+    ROW(MEMORY, memory, "no descriptor, or no memory, was left here")
+/* clang-format on */
+
+enum larder_meta_failure {
+#define LARDER_META_FAILURE_ROW(name, text, sentence) LARDER_META_FAILURE_##name,
+    LARDER_META_FAILURE_TABLE(LARDER_META_FAILURE_ROW)
+#undef LARDER_META_FAILURE_ROW
+        LARDER_META_FAILURES
+};
+
+enum larder_meta_happening {
+    LARDER_META_ANSWERED,    /* an exchange with a server is over, and all went well */
+    LARDER_META_FAILED,      /* it failed */
+    LARDER_META_MARKED_DOWN, /* by this failure, which has been told: calls are UNAVAILABLE now */
+    LARDER_META_BACK         /* a server that was marked down has answered */
+};
+
+/* larder_meta_event.flags */
+#define LARDER_META_DIALLED 1u /* the exchange opened its connection */
+#define LARDER_META_RESUMED 2u /* by a TLS session from before */
+
+/** What a trace is told. It names servers, and neither keys nor values nor secrets. */
+struct larder_meta_event {
+    uint32_t size; /* sizeof(struct larder_meta_event) */
+    enum larder_meta_happening what;
+    const char *host; /* as in the list of servers; borrowed for the call */
+    uint32_t port;    /* 0: a Unix socket */
+    uint32_t flags;   /* LARDER_META_DIALLED | LARDER_META_RESUMED */
+    uint64_t took_ns; /* ANSWERED, FAILED: from when the exchange had its member of the pool */
+    enum larder_meta_failure failure; /* FAILED, MARKED_DOWN */
+    uint32_t reserved;
+    const char *why; /* FAILED, MARKED_DOWN: for people, as "certificate has expired"; else "".
+                        Static storage */
+};
+
+/** Called in the thread of a call, at once from several, with no lock held. Its time is the call's.
+ * It must not use the cache that tells. */
+typedef void larder_meta_trace_fn(void *context, const struct larder_meta_event *event);
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
 /** Options of larder_meta_open(). Start from LARDER_META_OPTIONS_INIT. */
 struct larder_meta_options {
     size_t struct_size;
     LARDER_META_OPTIONS_TABLE(LARDER_NUMBER_FIELD, LARDER_TEXT_FIELD)
     larder_meta_connect_fn *connect; /* NULL: connect(2) */
     void *connect_context;           /* must outlive the cache */
+    larder_meta_trace_fn *trace;     /* NULL: nobody */
+    void *trace_context;             /* must outlive the cache */
 };
 /* clang-format off */
 #define LARDER_META_OPTIONS_INIT \
     { sizeof(struct larder_meta_options) \
-      LARDER_META_OPTIONS_TABLE(LARDER_NUMBER_DEFAULT, LARDER_TEXT_DEFAULT), NULL, NULL }
+      LARDER_META_OPTIONS_TABLE(LARDER_NUMBER_DEFAULT, LARDER_TEXT_DEFAULT), NULL, NULL, NULL, NULL }
 /* clang-format on */
 
 /**

@@ -26,8 +26,10 @@ enum leaf {
     LEAF_POOLED_TEXT,
     LEAF_POOLED_BINARY,
     LEAF_META,
-    LEAF_META_TCP,               /* with classic reads, too */
-    LEAF_META_THREE,             /* on three servers */
+    LEAF_META_TCP,   /* with classic reads, too */
+    LEAF_META_THREE, /* on three servers */
+    LEAF_META_LOGIN, /* on a server with -Y */
+    LEAF_META_TLS,
     LEAF_MEMCACHED_TEXT_RECORDS, /* this and what follows: with metadata=leases,negative */
     LEAF_MEMCACHED_BINARY_RECORDS,
     LEAF_POOLED_TEXT_RECORDS,

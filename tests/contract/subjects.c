@@ -10,10 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#ifdef LARDER_WITH_TLS
+#include "certificates.h"
+#endif
 #include "fault_proxy.h"
 #include "memcached_server.h"
 #include "oracle.h"
+#ifdef LARDER_WITH_TLS
+#include "tls_server.h"
+#endif
 
 /* clang-format off */
 #define EVERY_SHAPE(name, leaf)                                                                    \
@@ -42,7 +49,11 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("meta", LEAF_META),
     EVERY_SHAPE("meta_tcp", LEAF_META_TCP),
     EVERY_SHAPE("meta_three", LEAF_META_THREE),
+    EVERY_SHAPE("meta_login", LEAF_META_LOGIN),
     EVERY_SHAPE("meta_records", LEAF_META_RECORDS),
+#endif
+#ifdef LARDER_WITH_TLS
+    EVERY_SHAPE("meta_tls", LEAF_META_TLS),
 #endif
 };
 const size_t contract_subject_count = sizeof(contract_subjects) / sizeof(contract_subjects[0]);
@@ -131,6 +142,71 @@ static unsigned tcp_port(const char *path)
     return fault_proxy_port(server->proxy);
 }
 
+/* One with -Y. A server that a test brings has none, and takes a login all the same. */
+static const char *login_server_path(void)
+{
+    static struct memcached_server *server;
+    char path[] = "/tmp/larder-login-XXXXXX";
+    if (server != NULL)
+        return memcached_server_path(server);
+    int descriptor = mkstemp(path);
+    if (descriptor < 0 || write(descriptor, "shop:s3cret\n", 12) != 12)
+        exit(1);
+    const char *const arguments[] = {"-Y", path, NULL};
+    server = memcached_server_start(arguments);
+    close(descriptor);
+    unlink(path); /* it has been read */
+    return memcached_server_path(server);
+}
+
+#ifdef LARDER_WITH_TLS
+/* memcached itself. */
+static unsigned shared_tls_port(void)
+{
+    static struct memcached_server *server;
+    char settings[320];
+    if (server != NULL)
+        return memcached_server_tcp_port(server);
+    const char *good = certificates_path(CERTIFICATES_GOOD);
+    snprintf(settings, sizeof(settings), "ssl_chain_cert=%s,ssl_key=%s", good, good);
+    const char *const arguments[] = {"-Z", "-o", settings, NULL};
+    server = memcached_server_start_tcp(arguments);
+    return memcached_server_tcp_port(server);
+}
+
+/* In front of those that listen on Unix sockets. As the TCP servers above. */
+static struct tls_front {
+    struct tls_front *next;
+    struct tls_server *server;
+    char path[128];
+} * tls_fronts;
+
+static void stop_tls_fronts(void)
+{
+    while (tls_fronts != NULL) {
+        struct tls_front *front = tls_fronts;
+        tls_fronts = front->next;
+        tls_server_stop(front->server);
+        free(front);
+    }
+}
+
+static unsigned tls_port(const char *path)
+{
+    if (path == NULL)
+        return shared_tls_port();
+    struct tls_front *front = calloc(1, sizeof(*front));
+    if (front == NULL || (tls_fronts == NULL && atexit(stop_tls_fronts) != 0))
+        exit(1);
+    snprintf(front->path, sizeof(front->path), "%s", path);
+    front->server =
+        tls_server_start(front->path, certificates_path(CERTIFICATES_GOOD), TLS_SERVER_GOOD);
+    front->next = tls_fronts;
+    tls_fronts = front;
+    return tls_server_port(front->server);
+}
+#endif
+
 static void must_open(enum larder_status status, const char *what, const char *message)
 {
     if (status == LARDER_OK)
@@ -146,7 +222,7 @@ static int has_records(enum leaf leaf)
 
 static int is_meta(enum leaf leaf)
 {
-    return (leaf >= LEAF_META && leaf <= LEAF_META_THREE) || leaf == LEAF_META_RECORDS;
+    return (leaf >= LEAF_META && leaf <= LEAF_META_TLS) || leaf == LEAF_META_RECORDS;
 }
 
 static struct larder_cache *open_on_server(enum leaf leaf, struct server_use use,
@@ -167,10 +243,35 @@ static struct larder_cache *open_on_server(enum leaf leaf, struct server_use use
     return cache;
 }
 
+/* What belongs to the leaf alone. */
+static const char *meta_options(enum leaf leaf)
+{
+    static char options[256];
+    options[0] = '\0';
+    if (leaf == LEAF_META_LOGIN) {
+        setenv("LARDER_CONTRACT_LOGIN", "shop s3cret", 1);
+        return "&login=env:LARDER_CONTRACT_LOGIN";
+    }
+#ifdef LARDER_WITH_TLS
+    if (leaf == LEAF_META_TLS) /* connecting includes a handshake, on a busy machine */
+        snprintf(options, sizeof(options), "&tls=on&connect_timeout=5s&tls_ca=%s",
+                 certificates_path(CERTIFICATES_ROOT));
+#endif
+    return options;
+}
+
 static void name_meta_servers(enum leaf leaf, struct server_use use, char *servers, size_t size)
 {
     const char *path = use.path != NULL ? use.path : shared_server_path();
-    if (leaf == LEAF_META_TCP)
+#ifdef LARDER_WITH_TLS
+    if (leaf == LEAF_META_TLS) {
+        snprintf(servers, size, "localhost:%u", tls_port(use.path));
+        return;
+    }
+#endif
+    if (leaf == LEAF_META_LOGIN && use.path == NULL)
+        snprintf(servers, size, "%s", login_server_path());
+    else if (leaf == LEAF_META_TCP)
         snprintf(servers, size, "127.0.0.1:%u", tcp_port(path));
     else if (leaf == LEAF_META_THREE && use.path == NULL)
         snprintf(servers, size, "%s,%s,%s", path, other_server_path(0), other_server_path(1));
@@ -182,11 +283,11 @@ static struct larder_cache *open_meta(enum leaf leaf, struct server_use use,
                                       const struct larder_open_options *options)
 {
     struct larder_cache *cache = NULL;
-    char message[256] = "", servers[400], uri[512];
+    char message[256] = "", servers[400], uri[1024];
     name_meta_servers(leaf, use, servers, sizeof(servers));
-    snprintf(uri, sizeof(uri), "meta://%s?exclusive=%s&timeout=5s&size=3&classic_reads=%s%s",
+    snprintf(uri, sizeof(uri), "meta://%s?exclusive=%s&timeout=5s&size=3&classic_reads=%s%s%s",
              servers, use.shared ? "off" : "on", leaf == LEAF_META_TCP ? "on" : "off",
-             has_records(leaf) ? "&metadata=leases,negative" : "");
+             has_records(leaf) ? "&metadata=leases,negative" : "", meta_options(leaf));
     must_open(larder_open(uri, options, &cache, message, sizeof(message)), uri, message);
     return cache;
 }

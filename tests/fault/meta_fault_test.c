@@ -562,7 +562,7 @@ static void a_late_reply_answers_nobody(void **state)
                       larder_read(cache, larder_text("k"), byte, sizeof(byte), NULL));
         assert_int_equal(stat_of(cache, "connections"), 0);
     }
-    assert_int_equal(scripted_server_connections(scripted), 2);
+    assert_int_equal(stat_of(cache, "dials"), 2); /* when busy the server may not know yet */
     larder_close(cache);
     scripted_server_stop(scripted);
 }

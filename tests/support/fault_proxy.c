@@ -17,7 +17,8 @@
 
 struct fault_proxy {
     struct scripted_server *server;
-    const char *path;
+    const char *path; /* NULL: */
+    unsigned port;
     pthread_mutex_t mutex;
     struct fault fault;     /* guarded by mutex */
     _Atomic unsigned armed; /* steps with each fault_proxy_set() */
@@ -153,13 +154,16 @@ static int wait_and_move(struct passage *passage)
     return 1;
 }
 
+static int dial(const struct fault_proxy *proxy)
+{
+    return proxy->path != NULL ? scripted_dial(proxy->path) : scripted_dial_tcp(proxy->port);
+}
+
 static void serve(void *context, int descriptor, unsigned number)
 {
     struct fault_proxy *proxy = context;
-    struct passage passage = {.proxy = proxy,
-                              .ends = {descriptor, scripted_dial(proxy->path)},
-                              .number = number,
-                              .armed = 0};
+    struct passage passage = {
+        .proxy = proxy, .ends = {descriptor, dial(proxy)}, .number = number, .armed = 0};
     if (passage.ends[FAULT_REPLY] < 0)
         return;
     while (wait_and_move(&passage))
@@ -167,7 +171,7 @@ static void serve(void *context, int descriptor, unsigned number)
     close(passage.ends[FAULT_REPLY]);
 }
 
-struct fault_proxy *fault_proxy_start(const char *path)
+static struct fault_proxy *start(const char *path, unsigned port)
 {
     struct fault_proxy *proxy = calloc(1, sizeof(*proxy));
     if (proxy == NULL || pthread_mutex_init(&proxy->mutex, NULL) != 0) {
@@ -175,9 +179,20 @@ struct fault_proxy *fault_proxy_start(const char *path)
         exit(1);
     }
     proxy->path = path;
+    proxy->port = port;
     atomic_store(&proxy->armed, 1);
     proxy->server = scripted_server_start_tcp(serve, proxy);
     return proxy;
+}
+
+struct fault_proxy *fault_proxy_start(const char *path)
+{
+    return start(path, 0);
+}
+
+struct fault_proxy *fault_proxy_start_tcp(unsigned port)
+{
+    return start(NULL, port);
 }
 
 unsigned fault_proxy_port(const struct fault_proxy *proxy)

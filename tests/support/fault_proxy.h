@@ -1,7 +1,7 @@
 /*
  * Stands between a client and a server and does one fault at one byte: closes, resets, stalls,
  * drips, or changes the byte. It listens on a port of 127.0.0.1, since a Unix socket can't be
- * reset, and speaks to a Unix socket. Each connection has a thread of its own.
+ * reset, and speaks to a Unix socket, or a port. Each connection has a thread of its own.
  */
 #ifndef TESTS_FAULT_PROXY_H
 #define TESTS_FAULT_PROXY_H
@@ -33,6 +33,8 @@ struct fault_proxy;
 /** Ends the program with a message when it can't be started. @param path  of the server's socket;
  * must stay */
 struct fault_proxy *fault_proxy_start(const char *path);
+/** The same in front of a port of 127.0.0.1. */
+struct fault_proxy *fault_proxy_start_tcp(unsigned port);
 unsigned fault_proxy_port(const struct fault_proxy *proxy);
 /** How many connections there were. */
 unsigned fault_proxy_connections(const struct fault_proxy *proxy);

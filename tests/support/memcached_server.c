@@ -9,12 +9,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "scripted_server.h"
+
 #define ARGUMENTS_MAX 32
+#define TCP_PORT_ANY 65536u
 #define START_TRIES 5000 /* of 2 ms each */
 
 struct memcached_server {
@@ -23,6 +25,7 @@ struct memcached_server {
     pid_t pid;                     /* 0: not running */
     char directory[48];
     char path[80];
+    unsigned port;                      /* 0: a Unix socket; before it is known TCP_PORT_ANY */
     char *arguments[ARGUMENTS_MAX + 1]; /* the caller's, copied for a restart */
 };
 
@@ -46,6 +49,12 @@ static void stop_all(void)
         memcached_server_stop(running);
 }
 
+/* Where memcached writes down which port it has found. Source: memcached.c, -p -1. */
+static void port_file(const struct memcached_server *server, char *path, size_t size)
+{
+    snprintf(path, size, "%s/port", server->directory);
+}
+
 /* In the child: nothing but system calls between fork() and exec(). */
 static void become_memcached(char *const *command, pid_t parent)
 {
@@ -62,8 +71,19 @@ static void launch(struct memcached_server *server)
     size_t count = 0;
     for (; count < sizeof(fixed) / sizeof(fixed[0]); count++)
         command[count] = fixed[count];
-    command[count++] = "-s";
-    command[count++] = server->path;
+    char port[16], file[80];
+    if (server->port == 0) {
+        command[count++] = "-s";
+        command[count++] = server->path;
+    } else {
+        snprintf(port, sizeof(port), "%d", server->port == TCP_PORT_ANY ? -1 : (int)server->port);
+        port_file(server, file, sizeof(file));
+        setenv("MEMCACHED_PORT_FILENAME", file, 1);
+        command[count++] = "-l";
+        command[count++] = "127.0.0.1";
+        command[count++] = "-p";
+        command[count++] = port;
+    }
     if (geteuid() == 0) { /* memcached wants to be told whom to run as */
         command[count++] = "-u";
         command[count++] = "root";
@@ -78,25 +98,13 @@ static void launch(struct memcached_server *server)
         give_up("fork");
     if (server->pid == 0)
         become_memcached(command, parent);
-}
-
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0)
-        return -1;
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    if (connect(descriptor, (const struct sockaddr *)&address, sizeof(address)) == 0)
-        return descriptor;
-    close(descriptor);
-    return -1;
+    unsetenv("MEMCACHED_PORT_FILENAME");
 }
 
 static int answers_version(const char *path)
 {
     static const char request[] = "version\r\n";
-    int descriptor = connect_to(path);
+    int descriptor = scripted_dial(path);
     if (descriptor < 0)
         return 0;
     char reply[64] = "";
@@ -109,10 +117,38 @@ static int answers_version(const char *path)
     return answered;
 }
 
+static int reads_port(struct memcached_server *server)
+{
+    char path[80];
+    port_file(server, path, sizeof(path));
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    int found = fscanf(file, "TCP INET: %u", &server->port) == 1;
+    fclose(file);
+    unlink(path);
+    return found;
+}
+
+static int lets_in(const struct memcached_server *server)
+{
+    int descriptor = scripted_dial_tcp(server->port);
+    if (descriptor >= 0)
+        close(descriptor);
+    return descriptor >= 0;
+}
+
+static int answers(struct memcached_server *server)
+{
+    if (server->port == 0)
+        return answers_version(server->path);
+    return (server->port != TCP_PORT_ANY || reads_port(server)) && lets_in(server);
+}
+
 static void wait_until_it_answers(struct memcached_server *server)
 {
     for (int i = 0; i < START_TRIES; i++) {
-        if (answers_version(server->path))
+        if (answers(server))
             return;
         if (waitpid(server->pid, NULL, WNOHANG) != 0) {
             server->pid = 0;
@@ -123,7 +159,7 @@ static void wait_until_it_answers(struct memcached_server *server)
     give_up("memcached does not start");
 }
 
-struct memcached_server *memcached_server_start(const char *const *arguments)
+static struct memcached_server *start(const char *const *arguments, unsigned port)
 {
     struct memcached_server *server = calloc(1, sizeof(*server));
     if (server == NULL)
@@ -140,11 +176,27 @@ struct memcached_server *memcached_server_start(const char *const *arguments)
     if (!registered)
         registered = atexit(stop_all) == 0;
     server->owner = getpid();
+    server->port = port;
     server->next = running;
     running = server;
     launch(server);
     wait_until_it_answers(server);
     return server;
+}
+
+struct memcached_server *memcached_server_start(const char *const *arguments)
+{
+    return start(arguments, 0);
+}
+
+struct memcached_server *memcached_server_start_tcp(const char *const *arguments)
+{
+    return start(arguments, TCP_PORT_ANY);
+}
+
+unsigned memcached_server_tcp_port(const struct memcached_server *server)
+{
+    return server->port;
 }
 
 const char *memcached_server_path(const struct memcached_server *server)
@@ -203,7 +255,10 @@ void memcached_server_stop(struct memcached_server *server)
         return;
     forget(server);
     memcached_server_kill(server);
+    char file[80];
     unlink(server->path);
+    port_file(server, file, sizeof(file));
+    unlink(file); /* of a restart, which knew the port */
     rmdir(server->directory);
     for (size_t i = 0; server->arguments[i] != NULL; i++)
         free(server->arguments[i]);

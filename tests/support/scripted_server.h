@@ -27,6 +27,8 @@ void scripted_server_stop(struct scripted_server *server);
 
 /** Connects to a Unix socket. @return -1 when nobody listens */
 int scripted_dial(const char *path);
+/** Connects to a port of 127.0.0.1. @return -1 when nobody listens */
+int scripted_dial_tcp(unsigned port);
 /** Reads up to a newline. @return the line without "\r\n"; NULL at the end of the connection */
 char *scripted_read_line(int descriptor, char *line, size_t size);
 /** @return 0 when the peer is gone */

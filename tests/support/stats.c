@@ -18,6 +18,9 @@ uint64_t stat_of(struct larder_cache *cache, const char *name)
     int found = 0;
     assert_status(LARDER_OK, larder_stats(cache, rows, ROWS_MAX, &count));
     assert_true(count <= ROWS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].value;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(plain_name(rows[i].name), name) != 0)
             continue;

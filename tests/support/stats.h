@@ -4,8 +4,8 @@
 
 #include <larder/larder.h>
 
-/** The sum of all rows of that name, also behind the prefixes that a client's caches have. Fails
- * the cmocka test when there is none. Threads: any. */
+/** The row of that name; where there is none, the sum of those that have it behind a prefix, as a
+ * client's caches have. Fails the cmocka test when there is none either. Threads: any. */
 uint64_t stat_of(struct larder_cache *cache, const char *name);
 
 #endif

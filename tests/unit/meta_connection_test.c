@@ -225,7 +225,19 @@ static void drip(void *context, int descriptor, unsigned number)
         scripted_pause(2);
 }
 
-static void assert_ends(scripted_serve_fn *serve)
+/* Each reply is as it should be, and none is the last. */
+static void talk_without_end(void *context, int descriptor, unsigned number)
+{
+    static char lines[64 * 1024];
+    (void)context;
+    (void)number;
+    for (size_t i = 0; i < sizeof(lines); i += 8)
+        memcpy(lines + i, "STAT a\r\n", 8);
+    while (scripted_send(descriptor, lines, sizeof(lines)))
+        continue;
+}
+
+static void assert_ends(scripted_serve_fn *serve, uint32_t due)
 {
     static const uint64_t timeouts[] = {1, 15, 45, 90};
     struct scripted_server *scripted = scripted_server_start(serve, NULL);
@@ -233,7 +245,7 @@ static void assert_ends(scripted_serve_fn *serve)
         struct connection connection;
         struct talk talk;
         dial(&connection, scripted_server_path(scripted), 0);
-        talk_begin(&talk, "mn\r\n", 4, 1);
+        talk_begin(&talk, "mn\r\n", 4, due);
         uint64_t began_ns = larder_monotonic_ns();
         assert_int_equal(meta_connection_run(&connection, &talk.exchange, LARDER_NEVER_NS,
                                              larder_deadline_after(began_ns, timeouts[i])),
@@ -248,8 +260,9 @@ static void assert_ends(scripted_serve_fn *serve)
 static void no_run_outlives_its_deadline(void **state)
 {
     (void)state;
-    assert_ends(be_silent);
-    assert_ends(drip);
+    assert_ends(be_silent, 1);
+    assert_ends(drip, 1);
+    assert_ends(talk_without_end, EXCHANGE_OPEN);
 }
 
 /* A listener whose queue is full lets nobody in, and refuses nobody. */
