@@ -20,6 +20,8 @@ enum leaf {
     LEAF_MEMORY,
     LEAF_ORACLE,          /* what memory is compared with */
     LEAF_MEMORY_OBSERVED, /* in a watched cache of larder/testing.h, with nobody watching */
+    LEAF_GUTTER,          /* over two memory caches */
+    LEAF_GUTTER_DEAD,     /* the same, and the first one is down */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,
@@ -28,6 +30,7 @@ enum leaf {
     LEAF_META,
     LEAF_META_TCP,               /* with classic reads, too */
     LEAF_META_THREE,             /* on three servers */
+    LEAF_GUTTER_META,            /* a gutter over meta, with memory as its spare */
     LEAF_MEMCACHED_TEXT_RECORDS, /* this and what follows: with metadata=leases,negative */
     LEAF_MEMCACHED_BINARY_RECORDS,
     LEAF_POOLED_TEXT_RECORDS,
@@ -72,6 +75,7 @@ struct fixture {
     struct larder_cache *witness; /* a sister namespace on the same backend; or NULL */
     const struct larder_traits *traits;
     struct manual_clock clock; /* moves only caches without a server */
+    struct larder_faults *faults; /* what makes a part dead; or NULL */
     struct named_key *keys;
     unsigned number; /* makes its keys its own */
 };
