@@ -5,16 +5,22 @@
 
 /* ---- on the way to `of` -------------------------------------------------------------------- */
 
-/* Both attempts have one deadline; a short one is shared out as the timeouts are. */
-static void share_time(struct passage *passage)
+/* Both attempts have one deadline; a short one is shared out as the timeouts are.
+ * @return OK, or TIMEOUT when nothing is left of it: then it is no fault of `of` */
+static enum larder_status share_time(struct passage *passage)
 {
     const struct gutter *gutter = passage->gutter;
+    uint64_t all_ms = gutter->all_ms != 0 ? gutter->all_ms : UINT64_MAX;
     uint64_t now_ns = larder_monotonic_ns();
-    uint64_t end_ns = larder_scope_deadline(passage->scope, gutter->all_ms);
-    uint64_t left_ns = end_ns > now_ns ? end_ns - now_ns : 0;
-    double share = gutter->of_ms == 0 ? 1.0 : (double)gutter->of_ms / gutter->all_ms;
+    uint64_t end_ns = larder_scope_deadline(passage->scope, all_ms);
+    if (end_ns == LARDER_NEVER_NS)
+        return LARDER_OK;
+    if (end_ns <= now_ns)
+        return LARDER_TIMEOUT;
+    double share = gutter->of_ms != 0 ? (double)gutter->of_ms / gutter->all_ms : 1.0;
     passage->spare.deadline_ns = end_ns;
-    passage->of.deadline_ns = now_ns + (uint64_t)((double)left_ns * share);
+    passage->of.deadline_ns = now_ns + (uint64_t)((double)(end_ns - now_ns) * share);
+    return LARDER_OK;
 }
 
 enum larder_status gutter_begin(struct passage *passage, const struct larder_scope *scope)
@@ -26,9 +32,7 @@ enum larder_status gutter_begin(struct passage *passage, const struct larder_sco
     passage->scope = scope;
     passage->of = larder_part_scope(scope, gutter->parts, GUTTER_OF);
     passage->spare.deadline_ns = scope->deadline_ns;
-    if (gutter->all_ms != 0)
-        share_time(passage);
-    return LARDER_OK;
+    return gutter->waits ? share_time(passage) : LARDER_OK;
 }
 
 /* ---- on the way to the spare --------------------------------------------------------------- */
@@ -124,8 +128,7 @@ int gutter_outdates(const struct passage *passage, enum larder_status status)
 
 int gutter_deletes(enum larder_status status, uint64_t version)
 {
-    if (version != 0)
+    if (version != 0 || status == LARDER_WOULD_BLOCK)
         return status == LARDER_OK || status == LARDER_UNKNOWN;
-    return status == LARDER_OK || status == LARDER_MISS || status == LARDER_UNKNOWN ||
-           gutter_is_down(status);
+    return status >= LARDER_OK || status == LARDER_UNKNOWN || gutter_is_down(status);
 }

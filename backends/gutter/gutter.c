@@ -192,6 +192,7 @@ static void gutter_init(struct gutter *gutter, const struct larder_host *host,
     gutter->all_ms = gutter->of_ms + spare->timeout_ms;
     gutter->traits.size = sizeof(gutter->traits);
     gutter_compose(parts, GUTTER_PARTS, &gutter->traits);
+    gutter->waits = (gutter->traits.promises & LARDER_NEVER_BLOCKS) == 0;
     atomic_init(&gutter->closed, 0);
 }
 

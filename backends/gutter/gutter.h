@@ -46,7 +46,8 @@ struct gutter {
     struct larder_clock clock;
     int64_t ttl_ms;
     uint64_t linger_ms; /* how long a copy on the spare can last */
-    uint32_t of_ms, all_ms; /* timeouts: of `of`, of both; all_ms 0: nothing waits */
+    uint32_t of_ms, all_ms; /* timeouts: of `of`, of both; 0: none */
+    int waits;              /* a call may wait */
     struct spare *spare;
 
     atomic_int closed; /* relaxed: calls that overlap a shutdown may miss it */
@@ -77,7 +78,8 @@ struct passage {
     struct larder_call lowered; /* the options of the call, for the spare */
 };
 
-/** Makes way for a call on `of`. @return OK or CLOSED */
+/** Makes way for a call on `of`. @return OK; CLOSED; TIMEOUT when the
+ * caller's time was over before */
 enum larder_status gutter_begin(struct passage *passage, const struct larder_scope *scope);
 
 /** 1 when `of` is down and has changed nothing. */

@@ -17,8 +17,9 @@ enum larder_status gutter_read(const struct larder_scope *scope, struct larder_s
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    if (status == LARDER_OK)
-        status = passage.of.ops->read(&passage.of, key, buffer, size, info);
+    if (status != LARDER_OK)
+        return status;
+    status = passage.of.ops->read(&passage.of, key, buffer, size, info);
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_READ, status))
         return status;
     larder_info_clear(info);
@@ -40,8 +41,9 @@ enum larder_status gutter_get(const struct larder_scope *scope, struct larder_sl
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    if (status == LARDER_OK)
-        status = passage.of.ops->get(&passage.of, key, value);
+    if (status != LARDER_OK)
+        return status;
+    status = passage.of.ops->get(&passage.of, key, value);
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_READ, status))
         return status;
     clear_value(value);
@@ -62,8 +64,9 @@ enum larder_status gutter_get_and_touch(const struct larder_scope *scope, struct
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    if (status == LARDER_OK)
-        status = passage.of.ops->get_and_touch(&passage.of, key, ttl_ms, value);
+    if (status != LARDER_OK)
+        return status;
+    status = passage.of.ops->get_and_touch(&passage.of, key, ttl_ms, value);
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_WRITE, as_read(status)))
         return status;
     clear_value(value);
@@ -121,8 +124,9 @@ enum larder_status gutter_touch(const struct larder_scope *scope, struct larder_
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    if (status == LARDER_OK)
-        status = passage.of.ops->touch(&passage.of, key, ttl_ms);
+    if (status != LARDER_OK)
+        return status;
+    status = passage.of.ops->touch(&passage.of, key, ttl_ms);
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_WRITE, status))
         return status;
     return gutter_settle(status, passage.spare.ops->touch(&passage.spare, key,
@@ -179,8 +183,9 @@ enum larder_status gutter_lease_get(const struct larder_scope *scope, struct lar
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    if (status == LARDER_OK)
-        status = passage.of.ops->lease_get(&passage.of, key, lease_ms, value, lease);
+    if (status != LARDER_OK)
+        return status;
+    status = passage.of.ops->lease_get(&passage.of, key, lease_ms, value, lease);
     sign(lease, GUTTER_OF);
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_WRITE, as_read(status)))
         return status;

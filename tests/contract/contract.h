@@ -212,6 +212,9 @@ uint64_t ageing_ms(const struct fixture *fixture);
 #define AGEING_TTL_MS 1000
 #define AGEING_LONG_MS 600000
 
+/** Why a test is not run on a subject, or NULL: it is. */
+const char *reason_to_leave_out(const struct subject *subject, const char *test);
+
 /* states.c: every operation on keys that expired. */
 void states_plant_expiring(struct fixture *fixture);
 void states_check_expired(struct fixture *fixture);
