@@ -24,6 +24,7 @@ struct entry {
 
 struct journal {
     atomic_uint users;
+    unsigned forkers; /* touched by the forking thread, holding the mutex of the fork hooks */
     /* Written holding the mutex. Read relaxed without it: a call that follows a failed one finds
      * what that recorded before it returned; calls that overlap may come in either order. */
     _Atomic size_t count; /* of entries, and 1 for all_lost */
@@ -76,14 +77,18 @@ void journal_release(struct journal *journal)
     free(journal);
 }
 
+/* Each of the trackers that share it asks for this: the first one locks, the last one unlocks. */
 void journal_fork(struct journal *journal, enum larder_fork_step step)
 {
-    if (step == LARDER_FORK_PREPARE)
-        pthread_mutex_lock(&journal->mutex);
-    else if (step == LARDER_FORK_PARENT)
-        pthread_mutex_unlock(&journal->mutex);
-    else
-        pthread_mutex_init(&journal->mutex, NULL);
+    if (step == LARDER_FORK_PREPARE) {
+        if (journal->forkers++ == 0)
+            pthread_mutex_lock(&journal->mutex);
+    } else if (--journal->forkers == 0) {
+        if (step == LARDER_FORK_PARENT)
+            pthread_mutex_unlock(&journal->mutex);
+        else
+            pthread_mutex_init(&journal->mutex, NULL);
+    }
 }
 
 int journal_is_empty(struct journal *journal)

@@ -20,7 +20,8 @@ static void tracker_compose(const struct larder_traits *const *parts, size_t cou
     traits->steps &= ~(uint64_t)LARDER_CAN_NAMESPACES;
     if (traits->timeout_ms == 0 && (traits->promises & LARDER_NEVER_BLOCKS) == 0)
         traits->promises &= ~(uint64_t)LARDER_HARD_DEADLINE; /* each step has a time of its own */
-    traits->options &= ~(uint64_t)LARDER_TAKES_NO_REPLY; /* what isn't acknowledged can't be lost */
+    /* What isn't acknowledged can't be known to be lost; and a lost key is found by its name. */
+    traits->options &= ~(uint64_t)(LARDER_TAKES_NO_REPLY | LARDER_TAKES_ROUTING_KEY);
 }
 
 static const struct larder_traits *tracker_traits(const void *self)
@@ -109,6 +110,11 @@ static void tracker_shutdown(void *self)
     atomic_store_explicit(&tracker->closed, 1, memory_order_relaxed);
 }
 
+static void tracker_fork(void *self, enum larder_fork_step step)
+{
+    journal_fork(((struct tracker *)self)->journal, step);
+}
+
 static void tracker_close(void *self)
 {
     struct tracker *tracker = self;
@@ -140,6 +146,7 @@ static const struct larder_ops tracker_ops = {
     .release = tracker_release,
     .traits = tracker_traits,
     .shutdown = tracker_shutdown,
+    .fork = tracker_fork,
     .close = tracker_close,
     .compose = tracker_compose,
 };

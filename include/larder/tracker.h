@@ -76,7 +76,7 @@ larder_tracker_open(const struct larder_tracker_options *options,
  * Hands out what is lost and forgets it: whoever drains answers for it from now on, and it is served
  * again.
  *
- * @param cache  what larder_tracker_open(), or larder_open_file() by way of a leaf, gave
+ * @param cache  what larder_tracker_open() gave
  * @param each   called for each; may be NULL
  * @param max    how many at most
  * @param count  may be NULL; how many there were

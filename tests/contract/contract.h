@@ -22,6 +22,7 @@ enum leaf {
     LEAF_MEMORY_OBSERVED, /* in a watched cache of larder/testing.h, with nobody watching */
     LEAF_GUTTER,          /* over two memory caches */
     LEAF_GUTTER_DEAD,     /* the same, and the first one is down */
+    LEAF_TRACKER,         /* over memory */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,

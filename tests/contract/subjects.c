@@ -6,6 +6,7 @@
 #include <larder/memory.h>
 #include <larder/null.h>
 #include <larder/testing.h>
+#include <larder/tracker.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("memory_observed", LEAF_MEMORY_OBSERVED),
     EVERY_SHAPE("gutter", LEAF_GUTTER),
     EVERY_SHAPE("gutter_dead", LEAF_GUTTER_DEAD),
+    EVERY_SHAPE("tracker", LEAF_TRACKER),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
     EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
@@ -264,6 +266,16 @@ static struct larder_cache *open_gutter(struct fixture *fixture, struct server_u
     return cache;
 }
 
+static enum larder_status open_tracker(const struct larder_open_options *options,
+                                       struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_tracker_options tracker = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    inner.clock = options->clock;
+    must_open(open_memory(&inner, &tracker.of, message, size), "of", message);
+    return larder_tracker_open(&tracker, options, cache, message, size);
+}
+
 static int is_gutter(enum leaf leaf)
 {
     return leaf == LEAF_GUTTER || leaf == LEAF_GUTTER_DEAD || leaf == LEAF_GUTTER_META;
@@ -283,6 +295,8 @@ static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use
         must_open(open_oracle(options, &cache, message, sizeof(message)), "oracle", message);
     else if (subject->leaf == LEAF_NULL)
         must_open(larder_null_open(options, &cache, message, sizeof(message)), "null", message);
+    else if (subject->leaf == LEAF_TRACKER)
+        must_open(open_tracker(options, &cache, message, sizeof(message)), "tracker", message);
     else if (is_gutter(subject->leaf))
         return open_gutter(fixture, use, options);
     else if (is_meta(subject->leaf))
