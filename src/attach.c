@@ -26,9 +26,9 @@ struct leaf {
     void *backend_self; /* for the backend that succeeds it; NULL: attached, not opened */
     const struct larder_backend *backend; /* whose object that is */
     struct fork_hook fork;
-    struct parts parts;               /* of a composition */
+    struct parts parts;                /* of a composition */
     struct larder_traits space_traits; /* of a composition: in a namespace */
-    atomic_int owned; /* acq_rel and release on itself: one client takes it */
+    atomic_int owned;                  /* acq_rel and release on itself: one client takes it */
     /* acq_rel: whoever comes last sees all that the others did */
     atomic_int holders; /* clients and compositions that have not let go */
     atomic_int users;   /* of them, those that have not left */

@@ -39,8 +39,8 @@ int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cac
 /*
  * Holding. A leaf may be held by one client and by any number of compositions; from then on it is
  * not the application's to end. Each holder leaves once, when it is shut down or retired, and lets
- * go once, when it is closed: the last that leaves shuts the leaf down, the last that lets go closes
- * it. Threads: any.
+ * go once, when it is closed: the last that leaves shuts the leaf down, the last that lets go
+ * closes it. Threads: any.
  */
 void larder__leaf_hold(struct larder_cache *leaf);
 /** Undoes a hold, as if it had not been: the holder was not opened. */

@@ -276,8 +276,7 @@ static enum larder_status height_find(struct larder__planned_cache *cache, unsig
         status = follow(cache, cache->uri, cache->alias, depth, message);
     for (size_t row = 0; cache->parts != NULL && row < rows_of(cache) && status == LARDER_OK; row++)
         if (cache->parts[row] != NULL)
-            status =
-                follow(cache, cache->spec.places[row], cache->parts[row], depth, message);
+            status = follow(cache, cache->spec.places[row], cache->parts[row], depth, message);
     if (cache->height == 0)
         cache->height = 1;
     return status;

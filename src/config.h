@@ -25,10 +25,10 @@ struct larder__planned_cache {
     struct larder__planned_cache *alias; /* what `uri = @name` refers to; else NULL */
     /* what options refer to, of each row of the backend's table; NULL: nothing, also the array */
     struct larder__planned_cache **parts;
-    int used;                      /* a namespace leads here */
-    unsigned height;               /* how many refer to each other from here on; 0: not yet known */
-    struct larder__text followed;  /* the reference that is being followed; empty: none */
-    UT_hash_handle hh;                   /* of a section, by name */
+    int used;                     /* a namespace leads here */
+    unsigned height;              /* how many refer to each other from here on; 0: not yet known */
+    struct larder__text followed; /* the reference that is being followed; empty: none */
+    UT_hash_handle hh;            /* of a section, by name */
 };
 
 struct larder__planned_route {

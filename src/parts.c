@@ -134,9 +134,8 @@ static enum larder_status part_wrap(struct parts *parts, size_t index, uint64_t 
 {
     struct larder_part *part = &parts->list[index];
     const struct larder_scope plain = {part->ops, part->self, NULL, NULL, NULL, 0, 0, 0};
-    struct namespaced *named =
-        larder__namespaced_new(&plain, part->traits, larder__leaf_clock(parts->caches[index]),
-                               poll_ms, generation);
+    struct namespaced *named = larder__namespaced_new(
+        &plain, part->traits, larder__leaf_clock(parts->caches[index]), poll_ms, generation);
     if (named == NULL)
         return LARDER_NO_MEMORY;
     struct larder_scope scope = larder__namespaced_scope(named);
@@ -181,8 +180,8 @@ static enum larder_status flush_part(const struct parts *parts, size_t index,
         return larder__parts_flush_unshared(inner, space);
     if ((part->traits->promises & LARDER_SHARED) != 0)
         return LARDER_OK;
-    const struct larder_scope scope = {part->space_ops, part->space_self, space, NULL, NULL, 0, 0,
-                                       0};
+    const struct larder_scope scope = {
+        part->space_ops, part->space_self, space, NULL, NULL, 0, 0, 0};
     enum larder_status status = scope.ops->flush(&scope);
     return status != LARDER_UNSUPPORTED ? status : LARDER_OK;
 }

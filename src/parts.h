@@ -12,9 +12,9 @@ struct namespaced;
 /** All zero: none. Set while opening, then only read; named by the first client that takes the
  * composition, before the first call in a namespace. */
 struct parts {
-    struct larder_part *list;    /* one for each row of the type CACHE */
+    struct larder_part *list;     /* one for each row of the type CACHE */
     struct larder_cache **caches; /* the handles; NULL where the option was not given */
-    struct namespaced **named;   /* around those that don't keep namespaces apart themselves */
+    struct namespaced **named;    /* around those that don't keep namespaces apart themselves */
     size_t count;
 };
 

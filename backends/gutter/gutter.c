@@ -8,7 +8,7 @@
 /* ---- traits -------------------------------------------------------------------------------- */
 
 /* What only `of` is asked for. */
-#define OF_ALONE \
+#define OF_ALONE                                                                               \
     (LARDER_CAN_CAS | LARDER_CAN_DELETE_VERSION | LARDER_CAN_STORE_VERSION | LARDER_CAN_KEYS | \
      LARDER_CAN_WIRE_KEY)
 
@@ -66,9 +66,8 @@ static enum larder_status gutter_flush(const struct larder_scope *scope)
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    return status == LARDER_OK
-               ? larder_parts_flush(scope, passage.gutter->parts, GUTTER_PARTS)
-               : status;
+    return status == LARDER_OK ? larder_parts_flush(scope, passage.gutter->parts, GUTTER_PARTS)
+                               : status;
 }
 
 static enum larder_status gutter_keys(const struct larder_scope *scope,
@@ -77,9 +76,9 @@ static enum larder_status gutter_keys(const struct larder_scope *scope,
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    return status == LARDER_OK ? passage.of.ops->keys(&passage.of, cursor, buffer, size, keys,
-                                                      capacity, count)
-                               : status;
+    return status == LARDER_OK
+               ? passage.of.ops->keys(&passage.of, cursor, buffer, size, keys, capacity, count)
+               : status;
 }
 
 static enum larder_status gutter_wire_key(const struct larder_scope *scope, struct larder_slice key,
@@ -87,17 +86,15 @@ static enum larder_status gutter_wire_key(const struct larder_scope *scope, stru
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    return status == LARDER_OK
-               ? passage.of.ops->wire_key(&passage.of, key, buffer, size, length)
-               : status;
+    return status == LARDER_OK ? passage.of.ops->wire_key(&passage.of, key, buffer, size, length)
+                               : status;
 }
 
 static void gutter_stats(const struct larder_scope *scope, struct larder_stats_out *out)
 {
     struct gutter *gutter = scope->self;
-#define COUNTER_STAT(name)     \
-    larder_stat_add(out, #name, \
-                    atomic_load_explicit(&gutter->counters.name, memory_order_relaxed));
+#define COUNTER_STAT(name) \
+    larder_stat_add(out, #name, atomic_load_explicit(&gutter->counters.name, memory_order_relaxed));
     GUTTER_COUNTER_TABLE(COUNTER_STAT)
 #undef COUNTER_STAT
     larder_parts_stats(scope, gutter->parts, GUTTER_PARTS, out);

@@ -10,11 +10,11 @@
 enum { GUTTER_OF, GUTTER_SPARE, GUTTER_PARTS };
 
 /* ROW(name): relaxed counters, they order nothing */
-#define GUTTER_COUNTER_TABLE(ROW)                                             \
-    ROW(reads_turned)  /* to the spare */                                     \
-    ROW(writes_turned)                                                        \
-    ROW(drops)         /* deletes of the spare's copy */                      \
-    ROW(drops_missed)  /* after which the spare was not asked for a while */  \
+#define GUTTER_COUNTER_TABLE(ROW)                                            \
+    ROW(reads_turned) /* to the spare */                                     \
+    ROW(writes_turned)                                                       \
+    ROW(drops)         /* deletes of the spare's copy */                     \
+    ROW(drops_missed)  /* after which the spare was not asked for a while */ \
     ROW(spare_avoided) /* calls that were left with the answer of a dead `of` */
 
 struct gutter_counters {
@@ -45,7 +45,7 @@ struct gutter {
     struct larder_traits traits;
     struct larder_clock clock;
     int64_t ttl_ms;
-    uint64_t linger_ms; /* how long a copy on the spare can last */
+    uint64_t linger_ms;     /* how long a copy on the spare can last */
     uint32_t of_ms, all_ms; /* timeouts: of `of`, of both; 0: none */
     int waits;              /* a call may wait */
     struct spare *spare;

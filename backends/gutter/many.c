@@ -1,6 +1,6 @@
 /*
- * Many keys: all rows go to `of` in one call, and those that turn to the spare in another one; so do
- * the deletes of outdated copies.
+ * Many keys: all rows go to `of` in one call, and those that turn to the spare in another one; so
+ * do the deletes of outdated copies.
  */
 #include "gutter.h"
 

@@ -23,8 +23,8 @@ enum larder_status gutter_read(const struct larder_scope *scope, struct larder_s
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_READ, status))
         return status;
     larder_info_clear(info);
-    status = gutter_settle(status,
-                           passage.spare.ops->read(&passage.spare, key, buffer, size, info));
+    status =
+        gutter_settle(status, passage.spare.ops->read(&passage.spare, key, buffer, size, info));
     forget_version(info);
     return status;
 }
@@ -52,8 +52,8 @@ enum larder_status gutter_get(const struct larder_scope *scope, struct larder_sl
     return status;
 }
 
-/* The value is what is wanted: when nobody knows whether the TTL has reached `of`, the spare is read
- * all the same. */
+/* The value is what is wanted: when nobody knows whether the TTL has reached `of`, the spare is
+ * read all the same. */
 static enum larder_status as_read(enum larder_status status)
 {
     return status == LARDER_UNKNOWN ? LARDER_TIMEOUT : status;
@@ -100,8 +100,8 @@ enum larder_status gutter_store(const struct larder_scope *scope, enum larder_mo
     if (mode == LARDER_CAS || !gutter_turns(&passage, GUTTER_WRITE, status))
         return status;
     struct larder_write low = lowered(passage.gutter, write);
-    status = gutter_settle(status,
-                           passage.spare.ops->store(&passage.spare, mode, key, &low, version));
+    status =
+        gutter_settle(status, passage.spare.ops->store(&passage.spare, mode, key, &low, version));
     *version = 0;
     return status;
 }
@@ -151,9 +151,8 @@ enum larder_status gutter_count(const struct larder_scope *scope, struct larder_
         low = *initial;
         low.ttl_ms = gutter_lower(passage.gutter, initial->ttl_ms);
     }
-    return gutter_settle(status,
-                         passage.spare.ops->count(&passage.spare, key, direction, delta,
-                                                  initial != NULL ? &low : NULL, result));
+    return gutter_settle(status, passage.spare.ops->count(&passage.spare, key, direction, delta,
+                                                          initial != NULL ? &low : NULL, result));
 }
 
 /* ---- leases -------------------------------------------------------------------------------- */
@@ -191,10 +190,10 @@ enum larder_status gutter_lease_get(const struct larder_scope *scope, struct lar
         return status;
     clear_value(value);
     lease->token = lease->reserved = 0;
-    status = gutter_settle(
-        status, passage.spare.ops->lease_get(
-                    &passage.spare, key, (uint32_t)gutter_lower(passage.gutter, lease_ms), value,
-                    lease));
+    status =
+        gutter_settle(status, passage.spare.ops->lease_get(
+                                  &passage.spare, key,
+                                  (uint32_t)gutter_lower(passage.gutter, lease_ms), value, lease));
     sign(lease, GUTTER_SPARE);
     forget_version(&value->info);
     return status;

@@ -44,8 +44,8 @@ enum larder_status tracker_ready_around(struct passage *passage);
 
 /** After a write: records the key when it is lost. @param doubtful  UNKNOWN means that a value may
  * still arrive */
-void tracker_note(struct passage *passage, enum larder_operation operation,
-                  struct larder_slice key, enum larder_status status, int doubtful);
+void tracker_note(struct passage *passage, enum larder_operation operation, struct larder_slice key,
+                  enum larder_status status, int doubtful);
 
 /** After a call that went well: replays something else that is lost, if there is anything. */
 void tracker_carry(struct passage *passage, enum larder_status status);

@@ -27,7 +27,7 @@ struct journal {
     unsigned forkers; /* touched by the forking thread, holding the mutex of the fork hooks */
     /* Written holding the mutex. Read relaxed without it: a call that follows a failed one finds
      * what that recorded before it returned; calls that overlap may come in either order. */
-    _Atomic size_t count; /* of entries, and 1 for all_lost */
+    _Atomic size_t count;  /* of entries, and 1 for all_lost */
     pthread_mutex_t mutex; /* a leaf */
     struct {               /* touched only while holding mutex */
         struct entry *entries;
@@ -292,8 +292,7 @@ int journal_record(struct journal *journal, size_t keys_max, const struct larder
     if (!name_make(&name, LOST_KEY, space, lost->key))
         name.bytes = NULL;
     pthread_mutex_lock(&journal->mutex);
-    int is_new =
-        record_any_locked(journal, keys_max, &name, space, lost, doubtful, recorded);
+    int is_new = record_any_locked(journal, keys_max, &name, space, lost, doubtful, recorded);
     publish_locked(journal);
     pthread_mutex_unlock(&journal->mutex);
     free(name.allocated);

@@ -19,8 +19,8 @@ enum lost_kind { LOST_ALL, LOST_SPACE, LOST_KEY, LOST_KINDS };
 /** An entry as somebody saw it. */
 struct sight {
     enum lost_kind kind;
-    uint64_t number; /* 0: there is none; else of its last failure */
-    int doubtful;    /* a write of it may be on its way still */
+    uint64_t number;     /* 0: there is none; else of its last failure */
+    int doubtful;        /* a write of it may be on its way still */
     uint64_t deleted_ns; /* when it was first deleted since; 0: not yet */
 };
 
@@ -48,8 +48,8 @@ enum larder_status journal_look(struct journal *journal, enum lost_kind kind,
 int journal_record(struct journal *journal, size_t keys_max, const struct larder_space *space,
                    const struct larder_lost *lost, int doubtful, enum lost_kind *recorded);
 
-/** It was deleted: forgets it, unless it failed again since it was seen, or was doubtful and has not
- * been deleted `settle_ns` before. @return 1 when it may be served again */
+/** It was deleted: forgets it, unless it failed again since it was seen, or was doubtful and has
+ * not been deleted `settle_ns` before. @return 1 when it may be served again */
 int journal_made_up(struct journal *journal, const struct larder_space *space,
                     struct larder_slice key, const struct sight *sight, uint64_t now_ns,
                     uint64_t settle_ns);

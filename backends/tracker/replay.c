@@ -90,8 +90,8 @@ static enum larder_status replay(struct passage *passage, struct larder_slice ke
         atomic_fetch_add_explicit(&tracker->replays_failed, 1, memory_order_relaxed);
         return refusal(status);
     }
-    return journal_made_up(tracker->journal, passage->of.space, key, sight,
-                           tracker_now_ns(tracker), tracker->settle_ns)
+    return journal_made_up(tracker->journal, passage->of.space, key, sight, tracker_now_ns(tracker),
+                           tracker->settle_ns)
                ? LARDER_OK
                : LARDER_UNAVAILABLE;
 }
@@ -111,8 +111,8 @@ static enum larder_status ready_kind(struct passage *passage, enum lost_kind kin
         journal_look(passage->tracker->journal, kind, passage->of.space, key, &sight);
     if (status != LARDER_OK || sight.number == 0)
         return status;
-    status = is_settling(passage->tracker, &sight) ? LARDER_UNAVAILABLE
-                                                   : replay(passage, key, &sight);
+    status =
+        is_settling(passage->tracker, &sight) ? LARDER_UNAVAILABLE : replay(passage, key, &sight);
     if (status != LARDER_OK)
         atomic_fetch_add_explicit(&passage->tracker->refused, 1, memory_order_relaxed);
     return status;
@@ -143,8 +143,8 @@ static int is_lost(enum larder_status status)
            status == LARDER_UNKNOWN;
 }
 
-void tracker_note(struct passage *passage, enum larder_operation operation,
-                  struct larder_slice key, enum larder_status status, int doubtful)
+void tracker_note(struct passage *passage, enum larder_operation operation, struct larder_slice key,
+                  enum larder_status status, int doubtful)
 {
     struct tracker *tracker = passage->tracker;
     const struct larder_space *space = passage->of.space;

@@ -2,11 +2,11 @@
 #include "inside.h"
 
 /* Makes way for a call on one key, or answers. */
-#define BEGIN(passage, scope, key)                               \
+#define BEGIN(passage, scope, key)                                \
     enum larder_status status = tracker_begin(&(passage), scope); \
-    if (status == LARDER_OK)                                     \
-        status = tracker_ready(&(passage), key);                 \
-    if (status != LARDER_OK)                                     \
+    if (status == LARDER_OK)                                      \
+        status = tracker_ready(&(passage), key);                  \
+    if (status != LARDER_OK)                                      \
     return status
 
 /* A TTL this short is meant as a delete. */

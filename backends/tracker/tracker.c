@@ -39,9 +39,9 @@ static enum larder_status tracker_keys(const struct larder_scope *scope,
     enum larder_status status = tracker_begin(&passage, scope);
     if (status == LARDER_OK)
         status = tracker_ready_around(&passage);
-    return status == LARDER_OK ? passage.of.ops->keys(&passage.of, cursor, buffer, size, keys,
-                                                      capacity, count)
-                               : status;
+    return status == LARDER_OK
+               ? passage.of.ops->keys(&passage.of, cursor, buffer, size, keys, capacity, count)
+               : status;
 }
 
 static enum larder_status tracker_wire_key(const struct larder_scope *scope,
@@ -50,9 +50,8 @@ static enum larder_status tracker_wire_key(const struct larder_scope *scope,
 {
     struct passage passage;
     enum larder_status status = tracker_begin(&passage, scope);
-    return status == LARDER_OK
-               ? passage.of.ops->wire_key(&passage.of, key, buffer, size, length)
-               : status;
+    return status == LARDER_OK ? passage.of.ops->wire_key(&passage.of, key, buffer, size, length)
+                               : status;
 }
 
 static void tracker_stats(const struct larder_scope *scope, struct larder_stats_out *out)
@@ -65,12 +64,10 @@ static void tracker_stats(const struct larder_scope *scope, struct larder_stats_
     larder_stat_add(out, "recorded", figures.recorded);
     larder_stat_add(out, "made_up", figures.made_up);
     larder_stat_add(out, "overflows", figures.overflows);
-    larder_stat_add(out, "replays",
-                    atomic_load_explicit(&tracker->replays, memory_order_relaxed));
+    larder_stat_add(out, "replays", atomic_load_explicit(&tracker->replays, memory_order_relaxed));
     larder_stat_add(out, "replays_failed",
                     atomic_load_explicit(&tracker->replays_failed, memory_order_relaxed));
-    larder_stat_add(out, "refused",
-                    atomic_load_explicit(&tracker->refused, memory_order_relaxed));
+    larder_stat_add(out, "refused", atomic_load_explicit(&tracker->refused, memory_order_relaxed));
     larder_parts_stats(scope, tracker->parts, 1, out);
 }
 
@@ -83,7 +80,8 @@ static enum larder_status tracker_purge(const struct larder_scope *scope, uint32
     uint64_t until_ns = larder_deadline_after(larder_monotonic_ns(), budget_ms);
     if (tracker_begin(&passage, scope) == LARDER_OK)
         tracker_replay_some(&passage, until_ns);
-    enum larder_status status = larder_parts_purge(scope, tracker->parts, 1, budget_ms, next_due_ms);
+    enum larder_status status =
+        larder_parts_purge(scope, tracker->parts, 1, budget_ms, next_due_ms);
     if (!journal_is_empty(tracker->journal) && *next_due_ms > 1000)
         *next_due_ms = 1000; /* a server that is down is probed so often */
     return status;

@@ -232,8 +232,8 @@ enum larder_option_type {
     LARDER_OPTION_COUNT,    /* 10 */
     LARDER_OPTION_SWITCH,   /* on, off; the field is 1 or 0 */
     LARDER_OPTION_TEXT,
-    LARDER_OPTION_SECRET,  /* env:NAME or file:/path, never the secret itself */
-    LARDER_OPTION_SERVERS, /* what stands between "scheme:" and "?" in a URI */
+    LARDER_OPTION_SECRET,   /* env:NAME or file:/path, never the secret itself */
+    LARDER_OPTION_SERVERS,  /* what stands between "scheme:" and "?" in a URI */
     LARDER_OPTION_METADATA, /* leases,negative: the core keeps these for a backend that only stores
                                bytes; see LARDER_METADATA_OPTION */
     LARDER_OPTION_CACHE /* @section of a configuration file; the field is a struct larder_cache *.

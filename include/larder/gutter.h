@@ -1,7 +1,7 @@
 /*
  * gutter: a cache with a spare beside it. Calls go to `of`; what `of` can't answer because it is
- * down goes to `spare`, where nothing lives longer than `ttl`. So an outage costs some hits for some
- * seconds, and what the spare was given is forgotten by itself when it is over.
+ * down goes to `spare`, where nothing lives longer than `ttl`. So an outage costs some hits for
+ * some seconds, and what the spare was given is forgotten by itself when it is over.
  *
  *     [pool]                                   [front]
  *     uri = memcached://10.0.0.1,10.0.0.2/     uri = gutter:?of=@pool&spare=@aside&ttl=10s
@@ -35,8 +35,8 @@
 extern "C" {
 #endif
 
-#define LARDER_GUTTER_OPTIONS_TABLE(NUMBER, CACHE)                                      \
-    CACHE(of, of, 1, "the cache that is used while it is up")                           \
+#define LARDER_GUTTER_OPTIONS_TABLE(NUMBER, CACHE)                                       \
+    CACHE(of, of, 1, "the cache that is used while it is up")                            \
     CACHE(spare, spare, 1, "the cache that is asked while `of` is down; deletes always") \
     NUMBER(DURATION, ttl, ttl_ms, 10000, 1, 86400000, "nothing lives longer on the spare")
 
@@ -55,8 +55,8 @@ struct larder_gutter_options {
 
 /**
  * Opens a gutter. Parameters and result else as larder_open_backend().
- * @return BAD_ARGUMENT also for a part that is missing, shut down, opened with errors_as_miss, or no
- *         leaf or composition; and for one cache in both places
+ * @return BAD_ARGUMENT also for a part that is missing, shut down, opened with errors_as_miss, or
+ * no leaf or composition; and for one cache in both places
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_gutter_open(const struct larder_gutter_options *options,

@@ -5,17 +5,17 @@
  *     [pool]                                   [tracked]
  *     uri = memcached://10.0.0.1,10.0.0.2/     uri = tracker:?of=@pool
  *
- * A server that was only cut off comes back with its old entries. So every key whose write failed is
- * *lost* until it was deleted on `of`: the next call on it does that first, and answers UNAVAILABLE
- * while it can't. All other keys are served as ever, and carry the replay of lost ones along.
- * Lost is what was set, replaced, appended, stored at a version, deleted, or touched to 50 s or less,
- * and failed; an add only when it is UNKNOWN.
+ * A server that was only cut off comes back with its old entries. So every key whose write failed
+ * is *lost* until it was deleted on `of`: the next call on it does that first, and answers
+ * UNAVAILABLE while it can't. All other keys are served as ever, and carry the replay of lost ones
+ * along. Lost is what was set, replaced, appended, stored at a version, deleted, or touched to 50 s
+ * or less, and failed; an add only when it is UNKNOWN.
  *
  * A write that is UNKNOWN may still be on its way when its server is back. Such a key is deleted a
  * second time, `settle` after the first, and not served in between.
  *
- * The promise: within a process, while at most `keys` keys are lost at once, no value is served that
- * is older than the last write that failed here, and none older than the last delete that was
+ * The promise: within a process, while at most `keys` keys are lost at once, no value is served
+ * that is older than the last write that failed here, and none older than the last delete that was
  * acknowledged. Where more are lost than that, the namespace of the one too many (or all of `of`,
  * outside of namespaces) is lost as a whole, and flushed before it serves again.
  *
@@ -42,15 +42,15 @@ struct larder_lost {
     struct larder_slice key;        /* empty: the whole namespace, or all of the cache */
 };
 
-/** Told of each key when it gets lost (once, until it was made up for) or is drained. What it points
- * to is borrowed. Called with no lock held, from any thread; it may use any cache. */
+/** Told of each key when it gets lost (once, until it was made up for) or is drained. What it
+ * points to is borrowed. Called with no lock held, from any thread; it may use any cache. */
 typedef void larder_lost_fn(void *context, const struct larder_lost *lost);
 
-#define LARDER_TRACKER_OPTIONS_TABLE(NUMBER, CACHE)                                              \
-    CACHE(of, of, 1, "the cache whose lost writes are tracked")                                  \
-    NUMBER(COUNT, keys, keys, 65536, 1, 16777216,                                                \
-           "so many lost keys are remembered; one more, and its whole namespace is flushed")     \
-    NUMBER(DURATION, settle, settle_ms, 100, 0, 60000,                                           \
+#define LARDER_TRACKER_OPTIONS_TABLE(NUMBER, CACHE)                                          \
+    CACHE(of, of, 1, "the cache whose lost writes are tracked")                              \
+    NUMBER(COUNT, keys, keys, 65536, 1, 16777216,                                            \
+           "so many lost keys are remembered; one more, and its whole namespace is flushed") \
+    NUMBER(DURATION, settle, settle_ms, 100, 0, 60000,                                       \
            "within this a server that is back has done what was still on its way to it")
 
 /** On OK the new cache holds `of`, as with larder_gutter_open(). */
@@ -73,8 +73,8 @@ larder_tracker_open(const struct larder_tracker_options *options,
                     char *message, size_t message_size);
 
 /**
- * Hands out what is lost and forgets it: whoever drains answers for it from now on, and it is served
- * again.
+ * Hands out what is lost and forgets it: whoever drains answers for it from now on, and it is
+ * served again.
  *
  * @param cache  what larder_tracker_open() gave
  * @param each   called for each; may be NULL

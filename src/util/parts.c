@@ -81,8 +81,7 @@ enum larder_status larder_parts_flush(const struct larder_scope *scope,
     enum larder_status lowest = LARDER_OK;
     for (size_t i = 0; i < count; i++) {
         struct larder_scope inner = larder_part_scope(scope, parts, i);
-        enum larder_status status =
-            parts[i].ops != NULL ? inner.ops->flush(&inner) : LARDER_OK;
+        enum larder_status status = parts[i].ops != NULL ? inner.ops->flush(&inner) : LARDER_OK;
         lowest = status < lowest ? status : lowest;
     }
     return lowest;
@@ -114,9 +113,8 @@ enum larder_status larder_parts_purge(const struct larder_scope *scope,
     for (size_t i = 0; i < count; i++) {
         struct larder_scope inner = larder_part_scope(scope, parts, i);
         uint64_t due_ms = UINT64_MAX;
-        enum larder_status status = parts[i].ops != NULL
-                                        ? inner.ops->purge(&inner, budget_ms, &due_ms)
-                                        : LARDER_OK;
+        enum larder_status status =
+            parts[i].ops != NULL ? inner.ops->purge(&inner, budget_ms, &due_ms) : LARDER_OK;
         lowest = status < lowest ? status : lowest;
         *next_due_ms = due_ms < *next_due_ms ? due_ms : *next_due_ms;
     }

@@ -75,7 +75,7 @@ struct fixture {
     struct larder_cache *owner;   /* leaf or client: what is closed */
     struct larder_cache *witness; /* a sister namespace on the same backend; or NULL */
     const struct larder_traits *traits;
-    struct manual_clock clock; /* moves only caches without a server */
+    struct manual_clock clock;    /* moves only caches without a server */
     struct larder_faults *faults; /* what makes a part dead; or NULL */
     struct named_key *keys;
     unsigned number; /* makes its keys its own */

@@ -1,7 +1,7 @@
 /*
- * gutter over real servers: the first one is killed, stopped and started again under it. While it is
- * down the spare answers, in time; what is deleted stays deleted there; when it is back, it is used
- * again.
+ * gutter over real servers: the first one is killed, stopped and started again under it. While it
+ * is down the spare answers, in time; what is deleted stays deleted there; when it is back, it is
+ * used again.
  */
 #include "support.h"
 
@@ -29,7 +29,8 @@ static const char *const schemes[] = {
     "meta",
 #endif
 #ifdef LARDER_WITH_MEMCACHED
-    "memcached", "pooled-memcached",
+    "memcached",
+    "pooled-memcached",
 #endif
 };
 #define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))

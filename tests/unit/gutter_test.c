@@ -20,7 +20,8 @@ struct pair {
     struct larder_cache *of, *spare, *gutter;
 };
 
-static struct larder_cache *watch(struct larder_cache *inner, const struct larder_observer *observer)
+static struct larder_cache *watch(struct larder_cache *inner,
+                                  const struct larder_observer *observer)
 {
     struct larder_cache *cache = NULL;
     assert_status(LARDER_OK, larder_observed_open(inner, observer, NULL, &cache, NULL, 0));
@@ -193,19 +194,19 @@ static enum larder_status ask_get(struct asking *asking)
 static enum larder_status ask_get_and_touch(struct asking *asking)
 {
     struct larder_value value = {.info.want = LARDER_WANT_VERSION};
-    return taken(asking,
-                 larder_get_and_touch(asking->pair->gutter, text(asking->key), LARDER_TTL_FOREVER,
-                                      &value),
-                 &value);
+    return taken(
+        asking,
+        larder_get_and_touch(asking->pair->gutter, text(asking->key), LARDER_TTL_FOREVER, &value),
+        &value);
 }
 
 static enum larder_status ask_lease_get(struct asking *asking)
 {
     struct larder_value value = {.info.want = LARDER_WANT_VERSION};
-    return taken(asking,
-                 larder_lease_get(asking->pair->gutter, text(asking->key), 60000, &value,
-                                  &asking->lease),
-                 &value);
+    return taken(
+        asking,
+        larder_lease_get(asking->pair->gutter, text(asking->key), 60000, &value, &asking->lease),
+        &value);
 }
 
 static enum larder_status ask_store(struct asking *asking)
@@ -216,8 +217,8 @@ static enum larder_status ask_store(struct asking *asking)
         write.version = asking->given;
     if (asking->is_many)
         return ask_many(asking, LARDER_MANY_STORE, &write);
-    enum larder_status status = larder_store(asking->pair->gutter, asking->call->mode,
-                                             text(asking->key), &write, &version);
+    enum larder_status status =
+        larder_store(asking->pair->gutter, asking->call->mode, text(asking->key), &write, &version);
     asking->version = version;
     return status;
 }
@@ -527,8 +528,7 @@ static void no_ttl_on_the_spare_is_longer(void **state)
         assert_int_equal(ttl_left(pair.spare, "k"), wanted);
         assert_status(LARDER_OK, larder_set(pair.spare, text("k"), text("v"), 0));
         call.touch_ttl_ms = given[i];
-        assert_status(LARDER_OK,
-                      larder_read_with(pair.gutter, &call, text("k"), &byte, 1, NULL));
+        assert_status(LARDER_OK, larder_read_with(pair.gutter, &call, text("k"), &byte, 1, NULL));
         assert_int_equal(ttl_left(pair.spare, "k"), wanted);
     }
     pair_close(&pair);

@@ -146,7 +146,8 @@ static void a_part_may_have_names_of_its_own(void **state)
 
 static void compositions_nest(void **state)
 {
-    struct larder_cache *a = open_uri("memory:"), *b = open_uri("memory:"), *c = open_uri("memory:");
+    struct larder_cache *a = open_uri("memory:"), *b = open_uri("memory:"),
+                        *c = open_uri("memory:");
     struct larder_cache *inner = NULL, *outer = NULL;
     struct larder_value value = {0};
     struct larder_lease lease;
@@ -285,8 +286,7 @@ static void a_file_that_can_not_be_is_refused_at_its_place(void **state)
          "4:7: [b] refers to itself by way of @c"},
         {A "[b]\nuri = gutter:?of=@a&spare=memory:\n[namespaces]\nmain = @b\n",
          "4:27: spare: 'memory:' is a URI; give that cache a section of its own"},
-        {A "[front]\nuri = gutter:?of=@a&spare=@a\n" MAIN,
-         "4:18: of and spare are the same cache"},
+        {A "[front]\nuri = gutter:?of=@a&spare=@a\n" MAIN, "4:18: of and spare are the same cache"},
         {A "[x]\nuri = @a\n[front]\nuri = gutter:?of=@a&spare=@x\n" MAIN,
          "6:18: of and spare are the same cache"},
         {A "[front]\nuri = gutter:?of=@a\n" MAIN, "4:7: spare is missing"},
@@ -311,8 +311,8 @@ static void write_tower(unsigned floors)
     char text[4096];
     size_t length = (size_t)sprintf(text, "[s0]\nuri = memory:\n[spare]\nuri = null:\n");
     for (unsigned i = 1; i <= floors; i++)
-        length += (size_t)sprintf(text + length, "[s%u]\nuri = gutter:?of=@s%u&spare=@spare\n", i,
-                                  i - 1);
+        length +=
+            (size_t)sprintf(text + length, "[s%u]\nuri = gutter:?of=@s%u&spare=@spare\n", i, i - 1);
     sprintf(text + length, "[namespaces]\nmain = @s%u\n", floors);
     write_file(text);
 }
@@ -323,8 +323,7 @@ static void a_tower_has_at_most_16_floors(void **state)
     for (unsigned floors = LARDER__ALIASES_MAX - 1; floors <= LARDER__ALIASES_MAX + 1; floors++) {
         struct larder_cache *client = NULL;
         write_tower(floors);
-        enum larder_status status =
-            larder_open_file(path, NULL, &client, message, sizeof(message));
+        enum larder_status status = larder_open_file(path, NULL, &client, message, sizeof(message));
         assert_status(floors <= LARDER__ALIASES_MAX ? LARDER_OK : LARDER_BAD_ARGUMENT, status);
         if (status == LARDER_OK)
             assert_status(LARDER_OK, set(client, "k", "v"));

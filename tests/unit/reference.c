@@ -15,8 +15,8 @@
 
 #define SKIPPED 77
 
-static const char *const components[] = {"memory", "null", "gutter", "memcached", "pooled-memcached",
-                                         "meta"};
+static const char *const components[] = {
+    "memory", "null", "gutter", "tracker", "memcached", "pooled-memcached", "meta"};
 
 static void write_cell(FILE *page, const char *text)
 {
@@ -37,8 +37,8 @@ static void write_default(FILE *page, const struct larder_option *option)
 
 static const char *type_name(enum larder_option_type type)
 {
-    static const char *const names[] = {"size", "duration", "count",   "switch",
-                                        "text", "secret",   "servers", "list",   "cache"};
+    static const char *const names[] = {"size",   "duration", "count", "switch", "text",
+                                        "secret", "servers",  "list",  "cache"};
     return names[type];
 }
 

@@ -31,7 +31,8 @@ static void tell(void *context, const struct larder_lost *lost)
              (const char *)lost->key.data);
 }
 
-static struct larder_cache *watch(struct larder_cache *inner, const struct larder_observer *observer)
+static struct larder_cache *watch(struct larder_cache *inner,
+                                  const struct larder_observer *observer)
 {
     struct larder_cache *cache = NULL;
     assert_status(LARDER_OK, larder_observed_open(inner, observer, NULL, &cache, NULL, 0));
@@ -121,12 +122,30 @@ static enum larder_status store(enum larder_mode mode)
     return larder_store(tracker, mode, larder_text("k"), &write, NULL);
 }
 
-static enum larder_status do_set(void) { return store(LARDER_SET); }
-static enum larder_status do_add(void) { return store(LARDER_ADD); }
-static enum larder_status do_replace(void) { return store(LARDER_REPLACE); }
-static enum larder_status do_append(void) { return store(LARDER_APPEND); }
-static enum larder_status do_cas(void) { return store(LARDER_CAS); }
-static enum larder_status do_delete(void) { return larder_delete(tracker, larder_text("k"), 0); }
+static enum larder_status do_set(void)
+{
+    return store(LARDER_SET);
+}
+static enum larder_status do_add(void)
+{
+    return store(LARDER_ADD);
+}
+static enum larder_status do_replace(void)
+{
+    return store(LARDER_REPLACE);
+}
+static enum larder_status do_append(void)
+{
+    return store(LARDER_APPEND);
+}
+static enum larder_status do_cas(void)
+{
+    return store(LARDER_CAS);
+}
+static enum larder_status do_delete(void)
+{
+    return larder_delete(tracker, larder_text("k"), 0);
+}
 static enum larder_status do_delete_at(void)
 {
     return larder_delete(tracker, larder_text("k"), version);
@@ -151,7 +170,10 @@ static enum larder_status do_count(void)
 {
     return larder_incr(tracker, larder_text("k"), 1, NULL, NULL);
 }
-static enum larder_status do_read(void) { return look(tracker, "k"); }
+static enum larder_status do_read(void)
+{
+    return look(tracker, "k");
+}
 
 static enum larder_status many(enum larder_many_kind kind)
 {
@@ -166,10 +188,22 @@ static enum larder_status many(enum larder_many_kind kind)
     }
     return larder_many(tracker, NULL, kind, LARDER_SET, rows, 2, sizeof(rows[0]));
 }
-static enum larder_status do_set_many(void) { return many(LARDER_MANY_STORE); }
-static enum larder_status do_delete_many(void) { return many(LARDER_MANY_DELETE); }
-static enum larder_status do_touch_many(void) { return many(LARDER_MANY_TOUCH); }
-static enum larder_status do_read_many(void) { return many(LARDER_MANY_READ); }
+static enum larder_status do_set_many(void)
+{
+    return many(LARDER_MANY_STORE);
+}
+static enum larder_status do_delete_many(void)
+{
+    return many(LARDER_MANY_DELETE);
+}
+static enum larder_status do_touch_many(void)
+{
+    return many(LARDER_MANY_TOUCH);
+}
+static enum larder_status do_read_many(void)
+{
+    return many(LARDER_MANY_READ);
+}
 
 static const struct {
     const char *name;
@@ -202,8 +236,7 @@ static void plant(void)
     char buffer[8];
     assert_status(LARDER_OK, set(of, "k", "1"));
     assert_status(LARDER_OK, set(of, "l", "1"));
-    assert_status(LARDER_OK,
-                  larder_read(of, larder_text("k"), buffer, sizeof(buffer), &info));
+    assert_status(LARDER_OK, larder_read(of, larder_text("k"), buffer, sizeof(buffer), &info));
     version = info.version;
 }
 

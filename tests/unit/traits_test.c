@@ -6,6 +6,7 @@
 
 #include <larder/client.h>
 #include <larder/gutter.h>
+#include <larder/tracker.h>
 
 static const struct {
     struct larder_traits traits;
@@ -129,6 +130,18 @@ static void write_gutter(FILE *page, const char *of, const char *spare)
     larder_close(client);
 }
 
+static void write_tracker(FILE *page, const char *of)
+{
+    struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_cache *tracker;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_tracker_open(&options, NULL, &tracker, NULL, 0));
+    snprintf(name, sizeof(name), "tracker: with of %s", of);
+    write_one(page, name, tracker);
+    larder_close(tracker);
+}
+
 static char *generate(size_t *length)
 {
     char *text = NULL;
@@ -160,6 +173,7 @@ static char *generate(size_t *length)
     write_namespace(page, "meta:");
     write_gutter(page, "memory:", "null:");
     write_gutter(page, "meta:", "memcached:");
+    write_tracker(page, "meta:");
     fclose(page);
     return text;
 }
