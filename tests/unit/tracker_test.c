@@ -405,6 +405,32 @@ static void a_flush_makes_up_for_all_keys(void **state)
     assert_int_equal(figure("lost_keys"), 0);
 }
 
+static int memory_is_out;
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return memory_is_out ? NULL : __real_calloc(count, size);
+}
+
+static void when_memory_runs_out_all_is_flushed(void **state)
+{
+    (void)state;
+    plant();
+    break_with(LARDER_ON(DELETE) | LARDER_ON(FLUSH), LARDER_UNAVAILABLE);
+    memory_is_out = 1;
+    assert_status(LARDER_UNAVAILABLE, larder_delete(tracker, larder_text("k"), 0));
+    memory_is_out = 0;
+    assert_string_equal(told_key, "/");
+    assert_int_equal(figure("lost_wholes"), 1);
+    assert_status(LARDER_UNAVAILABLE, look(tracker, "l"));
+    mend();
+    assert_status(LARDER_MISS, look(tracker, "l"));
+    assert_status(LARDER_MISS, look(tracker, "k"));
+    assert_int_equal(figure("lost_wholes"), 0);
+}
+
 /* ---- getting rid of it --------------------------------------------------------------------- */
 
 static void other_calls_carry_replays_along(void **state)
@@ -467,6 +493,7 @@ int main(void)
         TEST(one_namespace_too_full_leaves_the_others_alone),
         TEST(a_flush_that_failed_is_made_up_for),
         TEST(a_flush_makes_up_for_all_keys),
+        TEST(when_memory_runs_out_all_is_flushed),
         TEST(other_calls_carry_replays_along),
         TEST(purge_replays_all_there_is),
         TEST(what_is_drained_is_the_callers_business),
