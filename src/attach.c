@@ -360,13 +360,17 @@ int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cac
 
 /* ---- ending -------------------------------------------------------------------------------- */
 
-void larder__leaf_shutdown(struct larder_cache *handle)
+static void leaf_end(struct leaf *leaf, int retires)
 {
-    struct leaf *leaf = leaf_of(handle);
-    if (!larder__root_close(handle))
+    if (!larder__root_close(&leaf->handle))
         return;
     leaf->ops.shutdown(leaf->self);
-    larder__parts_leave(&leaf->parts);
+    larder__parts_leave(&leaf->parts, retires);
+}
+
+void larder__leaf_shutdown(struct larder_cache *handle)
+{
+    leaf_end(leaf_of(handle), 0);
 }
 
 void larder__leaf_close(struct larder_cache *handle)
@@ -395,12 +399,16 @@ void larder__leaf_give_back(struct larder_cache *leaf)
     atomic_fetch_sub_explicit(&leaf_of(leaf)->holders, 1, memory_order_acq_rel);
 }
 
-int larder__leaf_leave(struct larder_cache *leaf)
+void larder__leaf_leave(struct larder_cache *handle, int retires)
 {
-    if (atomic_fetch_sub_explicit(&leaf_of(leaf)->users, 1, memory_order_acq_rel) > 1)
-        return 0;
-    larder__leaf_shutdown(leaf);
-    return 1;
+    struct leaf *leaf = leaf_of(handle);
+    if (atomic_fetch_sub_explicit(&leaf->users, 1, memory_order_acq_rel) > 1)
+        return;
+    leaf_end(leaf, retires);
+    if (retires) {
+        leaf->retired = 1;
+        larder__root_clean_up(handle);
+    }
 }
 
 void larder__leaf_let_go(struct larder_cache *leaf)
@@ -431,10 +439,6 @@ void larder__leaf_disown(struct larder_cache *leaf)
 
 void larder__leaf_retire(struct larder_cache *handle)
 {
-    struct leaf *leaf = leaf_of(handle);
-    if (larder__leaf_leave(handle)) {
-        leaf->retired = 1;
-        larder__root_clean_up(handle);
-    }
-    atomic_store_explicit(&leaf->owned, 0, memory_order_release);
+    larder__leaf_leave(handle, 1);
+    atomic_store_explicit(&leaf_of(handle)->owned, 0, memory_order_release);
 }

@@ -45,8 +45,9 @@ int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cac
 void larder__leaf_hold(struct larder_cache *leaf);
 /** Undoes a hold, as if it had not been: the holder was not opened. */
 void larder__leaf_give_back(struct larder_cache *leaf);
-/** @return 1 when that shut the leaf down */
-int larder__leaf_leave(struct larder_cache *leaf);
+/** @param retires  nobody has a handle of the leaf: frees all of it that calls which are still on
+ *                 their way to it don't touch */
+void larder__leaf_leave(struct larder_cache *leaf, int retires);
 void larder__leaf_let_go(struct larder_cache *leaf);
 int larder__leaf_is_held(const struct larder_cache *leaf);
 
@@ -59,8 +60,7 @@ void larder__leaf_disown(struct larder_cache *leaf);
 void larder__leaf_shutdown(struct larder_cache *leaf);
 void larder__leaf_close(struct larder_cache *leaf);
 
-/** Its client leaves a leaf to which no name leads any more, and may own it again. Where nobody
- * else uses it, it frees all of it that calls which are still on their way to it don't touch. */
+/** Its client leaves a leaf to which no name leads any more, for good, and may own it again. */
 void larder__leaf_retire(struct larder_cache *leaf);
 
 #endif

@@ -95,7 +95,7 @@ static int leaves(struct backing *backing)
 void larder__backing_leave(struct backing *backing)
 {
     if (leaves(backing))
-        larder__leaf_leave(backing->leaf);
+        larder__leaf_leave(backing->leaf, 0);
 }
 
 void larder__backing_retire(struct backing *backing, const struct graph *graph)

@@ -110,11 +110,11 @@ void larder__parts_give_back(struct parts *parts)
     parts_free(parts);
 }
 
-void larder__parts_leave(struct parts *parts)
+void larder__parts_leave(struct parts *parts, int retires)
 {
     for (size_t i = 0; i < parts->count; i++) {
         if (parts->caches[i] != NULL)
-            larder__leaf_leave(parts->caches[i]);
+            larder__leaf_leave(parts->caches[i], retires);
         larder__namespaced_retire(parts->named[i]);
     }
 }

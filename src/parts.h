@@ -29,8 +29,9 @@ enum larder_status larder__parts_take(struct parts *parts, const struct larder_b
 /** Gives them back to whoever gave them: the composition was not opened. */
 void larder__parts_give_back(struct parts *parts);
 
-/** The composition is shut down: parts that nobody else uses are, too. */
-void larder__parts_leave(struct parts *parts);
+/** The composition is shut down: parts that nobody else uses are, too.
+ * @param retires  as for larder__leaf_leave() */
+void larder__parts_leave(struct parts *parts, int retires);
 /** The composition is closed: parts that nobody else holds are, too. */
 void larder__parts_close(struct parts *parts);
 
