@@ -84,10 +84,7 @@ void journal_fork(struct journal *journal, enum larder_fork_step step)
         if (journal->forkers++ == 0)
             pthread_mutex_lock(&journal->mutex);
     } else if (--journal->forkers == 0) {
-        if (step == LARDER_FORK_PARENT)
-            pthread_mutex_unlock(&journal->mutex);
-        else
-            pthread_mutex_init(&journal->mutex, NULL);
+        pthread_mutex_unlock(&journal->mutex); /* in the child, too: its thread has locked it */
     }
 }
 
