@@ -26,8 +26,13 @@ struct leaf {
     void *backend_self; /* for the backend that succeeds it; NULL: attached, not opened */
     const struct larder_backend *backend; /* whose object that is */
     struct fork_hook fork;
-    atomic_int owned; /* acq_rel and acquire on itself: one client takes it */
-    int retired;      /* touched by its client's reload and close */
+    struct parts parts;                /* of a composition */
+    struct larder_traits space_traits; /* of a composition: in a namespace */
+    atomic_int owned;                  /* acq_rel and release on itself: one client takes it */
+    /* acq_rel: whoever comes last sees all that the others did */
+    atomic_int holders; /* clients and compositions that have not let go */
+    atomic_int users;   /* of them, those that have not left */
+    int retired;        /* touched by its client's reload, and by who closes it */
 };
 
 static struct leaf *leaf_of(struct larder_cache *handle)
@@ -121,6 +126,7 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     if (status != LARDER_OK)
         return status;
     leaf->traits.ttl_max_ms = leaf->target.ttl.max_ms; /* the backend's and the options' */
+    leaf->space_traits = leaf->traits;
     larder__fork_hook_add(&leaf->fork, leaf->ops.fork, leaf->self);
     return LARDER_OK;
 }
@@ -141,6 +147,10 @@ static enum larder_status open_self(struct leaf *leaf, const struct larder_backe
     if (complete == NULL)
         return LARDER_NO_MEMORY;
     enum larder_status status = larder__options_complete(backend, options, complete, message);
+    if (status == LARDER_OK)
+        status = larder__parts_take(&leaf->parts, backend, complete, message);
+    leaf->host.parts = leaf->parts.list;
+    leaf->host.part_count = leaf->parts.count;
     if (status == LARDER_OK && predecessor != NULL && can_succeed(backend))
         status =
             backend->succeed(&leaf->host, complete, predecessor->backend_self, &own, &leaf->self);
@@ -150,6 +160,8 @@ static enum larder_status open_self(struct leaf *leaf, const struct larder_backe
         leaf->backend_self = leaf->self;
         leaf->backend = backend;
         *metadata = larder__metadata_declared(backend, complete);
+    } else {
+        larder__parts_give_back(&leaf->parts);
     }
     free(complete);
     return status;
@@ -189,8 +201,10 @@ static enum larder_status leaf_open(struct leaf *leaf, const struct larder_backe
         status = leaf_wrap(leaf, metadata, &ops, message);
     if (status == LARDER_OK)
         status = leaf_attach(leaf, ops, open_options, message);
-    if (status != LARDER_OK)
+    if (status != LARDER_OK) {
         ops->close(leaf->self);
+        larder__parts_give_back(&leaf->parts);
+    }
     return status;
 }
 
@@ -201,6 +215,8 @@ static struct leaf *leaf_new(struct larder_clock clock)
     if (leaf == NULL)
         return NULL;
     atomic_init(&leaf->owned, 0);
+    atomic_init(&leaf->holders, 0);
+    atomic_init(&leaf->users, 0);
     leaf->host = (struct larder_host){
         .version = LARDER_BACKEND_VERSION, .size = sizeof(struct larder_host), .clock = clock};
     leaf->host.coarse_clock =
@@ -299,35 +315,62 @@ struct larder_clock larder__leaf_clock(const struct larder_cache *leaf)
     return ((const struct leaf *)(const void *)leaf)->host.clock;
 }
 
-int larder__leaf_own(struct larder_cache *leaf)
+/* ---- compositions -------------------------------------------------------------------------- */
+
+const struct parts *larder__leaf_parts(const struct larder_cache *leaf)
 {
-    return atomic_exchange_explicit(&leaf_of(leaf)->owned, 1, memory_order_acq_rel) == 0;
+    return &((const struct leaf *)(const void *)leaf)->parts;
 }
 
-int larder__leaf_is_owned(const struct larder_cache *leaf)
+const struct larder_traits *larder__leaf_space_traits(const struct larder_cache *leaf)
 {
-    const struct leaf *owned = (const struct leaf *)(const void *)leaf;
-    return atomic_load_explicit(&owned->owned, memory_order_acquire);
+    return &((const struct leaf *)(const void *)leaf)->space_traits;
 }
 
-void larder__leaf_disown(struct larder_cache *leaf)
+enum larder_status larder__leaf_name(struct larder_cache *handle, uint64_t poll_ms, int generation)
 {
-    atomic_store_explicit(&leaf_of(leaf)->owned, 0, memory_order_release);
+    struct leaf *leaf = leaf_of(handle);
+    enum larder_status status = larder__parts_name(&leaf->parts, poll_ms, generation);
+    if (status != LARDER_OK || leaf->parts.count == 0 || leaf->ops.compose == NULL)
+        return status;
+    const struct larder_traits **parts = calloc(leaf->parts.count, sizeof(*parts));
+    if (parts == NULL)
+        return LARDER_NO_MEMORY;
+    for (size_t i = 0; i < leaf->parts.count; i++)
+        parts[i] = leaf->parts.list[i].space_traits;
+    int64_t ttl_max_ms = leaf->traits.ttl_max_ms;
+    leaf->space_traits = (struct larder_traits){.size = sizeof(leaf->space_traits)};
+    leaf->ops.compose(parts, leaf->parts.count, &leaf->space_traits);
+    leaf->space_traits.ttl_max_ms = ttl_max_ms;
+    free(parts);
+    return LARDER_OK;
+}
+
+int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cache *other)
+{
+    const struct parts *parts = larder__leaf_parts(leaf);
+    if (leaf == other)
+        return 1;
+    for (size_t i = 0; i < parts->count; i++)
+        if (parts->caches[i] != NULL && larder__leaf_shares(other, parts->caches[i]))
+            return 1;
+    return parts->count == 0 && larder__leaf_parts(other)->count > 0 &&
+           larder__leaf_shares(other, leaf);
+}
+
+/* ---- ending -------------------------------------------------------------------------------- */
+
+static void leaf_end(struct leaf *leaf, int retires)
+{
+    if (!larder__root_close(&leaf->handle))
+        return;
+    leaf->ops.shutdown(leaf->self);
+    larder__parts_leave(&leaf->parts, retires);
 }
 
 void larder__leaf_shutdown(struct larder_cache *handle)
 {
-    struct leaf *leaf = leaf_of(handle);
-    if (larder__root_close(handle))
-        leaf->ops.shutdown(leaf->self);
-}
-
-void larder__leaf_retire(struct larder_cache *handle)
-{
-    struct leaf *leaf = leaf_of(handle);
-    larder__leaf_shutdown(handle);
-    leaf->retired = 1;
-    larder__root_clean_up(handle);
+    leaf_end(leaf_of(handle), 0);
 }
 
 void larder__leaf_close(struct larder_cache *handle)
@@ -337,6 +380,65 @@ void larder__leaf_close(struct larder_cache *handle)
         larder__leaf_shutdown(handle);
     larder__fork_hook_remove(&leaf->fork);
     leaf->ops.close(leaf->self);
+    larder__parts_close(&leaf->parts);
     larder__root_clean_up(handle);
     free(leaf);
+}
+
+/* ---- holding ------------------------------------------------------------------------------- */
+
+void larder__leaf_hold(struct larder_cache *leaf)
+{
+    atomic_fetch_add_explicit(&leaf_of(leaf)->holders, 1, memory_order_acq_rel);
+    atomic_fetch_add_explicit(&leaf_of(leaf)->users, 1, memory_order_acq_rel);
+}
+
+void larder__leaf_give_back(struct larder_cache *leaf)
+{
+    atomic_fetch_sub_explicit(&leaf_of(leaf)->users, 1, memory_order_acq_rel);
+    atomic_fetch_sub_explicit(&leaf_of(leaf)->holders, 1, memory_order_acq_rel);
+}
+
+void larder__leaf_leave(struct larder_cache *handle, int retires)
+{
+    struct leaf *leaf = leaf_of(handle);
+    if (atomic_fetch_sub_explicit(&leaf->users, 1, memory_order_acq_rel) > 1)
+        return;
+    leaf_end(leaf, retires);
+    if (retires) {
+        leaf->retired = 1;
+        larder__root_clean_up(handle);
+    }
+}
+
+void larder__leaf_let_go(struct larder_cache *leaf)
+{
+    if (atomic_fetch_sub_explicit(&leaf_of(leaf)->holders, 1, memory_order_acq_rel) == 1)
+        larder__leaf_close(leaf);
+}
+
+int larder__leaf_is_held(const struct larder_cache *leaf)
+{
+    const struct leaf *held = (const struct leaf *)(const void *)leaf;
+    return atomic_load_explicit(&held->holders, memory_order_acquire) > 0;
+}
+
+int larder__leaf_own(struct larder_cache *leaf)
+{
+    if (atomic_exchange_explicit(&leaf_of(leaf)->owned, 1, memory_order_acq_rel) != 0)
+        return 0;
+    larder__leaf_hold(leaf);
+    return 1;
+}
+
+void larder__leaf_disown(struct larder_cache *leaf)
+{
+    larder__leaf_give_back(leaf);
+    atomic_store_explicit(&leaf_of(leaf)->owned, 0, memory_order_release);
+}
+
+void larder__leaf_retire(struct larder_cache *handle)
+{
+    larder__leaf_leave(handle, 1);
+    atomic_store_explicit(&leaf_of(handle)->owned, 0, memory_order_release);
 }

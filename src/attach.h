@@ -3,6 +3,7 @@
 #define LARDER_ATTACH_H
 
 #include "handle.h"
+#include "parts.h"
 
 /** Refuses a table of another version, or one without a required row or a name. Older, shorter
  * tables are taken.
@@ -25,16 +26,41 @@ enum larder_status larder__leaf_open(const struct larder_backend *backend, const
 /** The clock that a leaf was opened with. */
 struct larder_clock larder__leaf_clock(const struct larder_cache *leaf);
 
-/** Gives the leaf to a client. @return 1, or 0 when it has an owner already */
+/** The parts of a composition; none of any other leaf. */
+const struct parts *larder__leaf_parts(const struct larder_cache *leaf);
+/** Makes a composition ready for calls in namespaces; nothing else needs it. Before the first such
+ * call; a second time does nothing. @return OK or NO_MEMORY */
+enum larder_status larder__leaf_name(struct larder_cache *leaf, uint64_t poll_ms, int generation);
+/** What it can do in a namespace, once it is named. */
+const struct larder_traits *larder__leaf_space_traits(const struct larder_cache *leaf);
+/** Whether the two are one, or have a part in common. */
+int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cache *other);
+
+/*
+ * Holding. A leaf may be held by one client and by any number of compositions; from then on it is
+ * not the application's to end. Each holder leaves once, when it is shut down or retired, and lets
+ * go once, when it is closed: the last that leaves shuts the leaf down, the last that lets go
+ * closes it. Threads: any.
+ */
+void larder__leaf_hold(struct larder_cache *leaf);
+/** Undoes a hold, as if it had not been: the holder was not opened. */
+void larder__leaf_give_back(struct larder_cache *leaf);
+/** @param retires  nobody has a handle of the leaf: frees all of it that calls which are still on
+ *                 their way to it don't touch */
+void larder__leaf_leave(struct larder_cache *leaf, int retires);
+void larder__leaf_let_go(struct larder_cache *leaf);
+int larder__leaf_is_held(const struct larder_cache *leaf);
+
+/** Holds the leaf for a client. @return 1, or 0 when it has one already */
 int larder__leaf_own(struct larder_cache *leaf);
-int larder__leaf_is_owned(const struct larder_cache *leaf);
+/** Undoes that. */
 void larder__leaf_disown(struct larder_cache *leaf);
 
+/** What the application does to a leaf that nobody holds. */
 void larder__leaf_shutdown(struct larder_cache *leaf);
-/** Shuts down a leaf that nobody has a handle of, and frees all of it that calls which are still on
- * their way to it don't touch. */
-void larder__leaf_retire(struct larder_cache *leaf);
-/** Of one that was retired, too. */
 void larder__leaf_close(struct larder_cache *leaf);
+
+/** Its client leaves a leaf to which no name leads any more, for good, and may own it again. */
+void larder__leaf_retire(struct larder_cache *leaf);
 
 #endif

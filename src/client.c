@@ -290,7 +290,7 @@ void larder__client_shutdown(struct larder_client *client)
     /* from here on no reload changes the graph any more */
     struct graph *graph = graph_hold(client);
     for (size_t i = 0; i < graph->part_count; i++)
-        larder__leaf_shutdown(graph->parts[i].backing->leaf);
+        larder__backing_leave(graph->parts[i].backing);
     larder__graph_release(client, graph);
 }
 
@@ -373,7 +373,8 @@ static enum larder_status flush_backing(struct larder_client *client, const stru
      * generations along, new ones are started at once: what is stored next must not be lost when
      * the next poll misses them. */
     int leaf_flushes = larder_can(leaf->traits, LARDER_CAN_FLUSH);
-    int names_flush = backing->namespaced != NULL && larder_can(backing->traits, LARDER_CAN_FLUSH);
+    int keeps_names = backing->namespaced == NULL && larder__leaf_parts(backing->leaf)->count == 0;
+    int names_flush = !keeps_names && larder_can(backing->traits, LARDER_CAN_FLUSH);
     if (!leaf_flushes && !names_flush)
         return LARDER_UNSUPPORTED;
     enum larder_status status = leaf_flushes ? scope.ops->flush(&scope) : LARDER_OK;

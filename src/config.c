@@ -1,6 +1,7 @@
 /* Configuration files, from sections of text to caches and routes. */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,39 +201,137 @@ static struct larder__planned_cache *refer(const struct larder__config *config,
     return NULL;
 }
 
-static enum larder_status aliases_resolve(struct larder__config *config,
-                                          const struct larder_message *message)
+/* Finds what an option refers to, where it was given. */
+static enum larder_status part_resolve(const struct larder__config *config,
+                                       struct larder__planned_cache *cache, size_t row,
+                                       const struct larder_message *message)
 {
-    for (size_t i = 0; i < config->cache_count; i++) {
-        struct larder__planned_cache *cache = &config->caches[i];
-        if (!larder__text_starts(cache->uri, "@"))
-            continue;
+    const struct larder__spec *spec = &cache->spec;
+    const char *reference = spec->references[row];
+    if (reference == NULL)
+        return LARDER_OK;
+    if (cache->parts == NULL)
+        cache->parts = calloc(spec->backend->option_count, sizeof(struct larder__planned_cache *));
+    if (cache->parts == NULL)
+        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
+    struct larder__text text = {reference, strlen(reference), spec->places[row].offset,
+                                spec->places[row].place};
+    cache->parts[row] = refer(config, text, message);
+    return cache->parts[row] != NULL ? LARDER_OK : LARDER_BAD_ARGUMENT;
+}
+
+static size_t rows_of(const struct larder__planned_cache *cache)
+{
+    return cache->spec.backend != NULL ? cache->spec.backend->option_count : 0;
+}
+
+static enum larder_status references_resolve(const struct larder__config *config,
+                                             struct larder__planned_cache *cache,
+                                             const struct larder_message *message)
+{
+    enum larder_status status = LARDER_OK;
+    if (larder__text_starts(cache->uri, "@")) {
         cache->alias = refer(config, cache->uri, message);
-        if (cache->alias == NULL)
-            return LARDER_BAD_ARGUMENT;
+        return cache->alias != NULL ? LARDER_OK : LARDER_BAD_ARGUMENT;
+    }
+    for (size_t row = 0; row < rows_of(cache) && status == LARDER_OK; row++)
+        status = part_resolve(config, cache, row, message);
+    return status;
+}
+
+static enum larder_status height_find(struct larder__planned_cache *cache, unsigned depth,
+                                      const struct larder_message *message);
+
+/* Follows a reference. @param text  where it stands */
+static enum larder_status follow(struct larder__planned_cache *cache, struct larder__text text,
+                                 struct larder__planned_cache *target, unsigned depth,
+                                 const struct larder_message *message)
+{
+    cache->followed = text;
+    enum larder_status status = height_find(target, depth + 1, message);
+    cache->followed.length = 0;
+    if (status == LARDER_OK && cache->height <= target->height)
+        cache->height = target->height + 1;
+    if (status == LARDER_OK && depth == 0 && cache->height > LARDER__ALIASES_MAX + 1)
+        return larder__refuse(text, message, LARDER_BAD_ARGUMENT,
+                              "more than %u sections refer to each other in a row",
+                              LARDER__ALIASES_MAX);
+    return status;
+}
+
+/* Finds how long the longest chain of references is that begins here: a cycle has no end. */
+static enum larder_status height_find(struct larder__planned_cache *cache, unsigned depth,
+                                      const struct larder_message *message)
+{
+    enum larder_status status = LARDER_OK;
+    if (cache->followed.length > 0)
+        return larder__refuse(cache->followed, message, LARDER_BAD_ARGUMENT,
+                              "[%.*s] refers to itself by way of %.*s; one of them needs a URI",
+                              LARDER__QUOTE(cache->name), LARDER__QUOTE(cache->followed));
+    if (depth > LARDER__ALIASES_MAX) /* the first one is too high already, whatever comes now */
+        cache->height = 1;
+    if (cache->height > 0)
+        return LARDER_OK;
+    if (cache->alias != NULL)
+        status = follow(cache, cache->uri, cache->alias, depth, message);
+    for (size_t row = 0; cache->parts != NULL && row < rows_of(cache) && status == LARDER_OK; row++)
+        if (cache->parts[row] != NULL)
+            status = follow(cache, cache->spec.places[row], cache->parts[row], depth, message);
+    if (cache->height == 0)
+        cache->height = 1;
+    return status;
+}
+
+struct larder__planned_cache *larder__planned_behind(struct larder__planned_cache *cache)
+{
+    while (cache->alias != NULL)
+        cache = cache->alias;
+    return cache;
+}
+
+/* TTLs are the business of the cache that the program uses. */
+static enum larder_status check_parts(const struct larder__planned_cache *cache,
+                                      const struct larder_message *message)
+{
+    char what[160];
+    for (size_t row = 0; cache->parts != NULL && row < rows_of(cache); row++) {
+        if (cache->parts[row] == NULL)
+            continue;
+        const struct larder__planned_cache *part = larder__planned_behind(cache->parts[row]);
+        const char *option = larder__spec_common_option(&part->spec);
+        if (option == NULL)
+            continue;
+        snprintf(what, sizeof(what), "%s on a cache that is a part of another; write it there",
+                 option);
+        return larder__spec_refuse(&part->spec, part->uri, message, LARDER_BAD_ARGUMENT, what);
     }
     return LARDER_OK;
 }
 
-static enum larder_status check_no_cycle(const struct larder__config *config,
-                                         const struct larder_message *message)
+static enum larder_status references_check(const struct larder__config *config,
+                                           const struct larder_message *message)
 {
-    for (size_t i = 0; i < config->cache_count; i++) {
-        const struct larder__planned_cache *cache = &config->caches[i];
-        const struct larder__planned_cache *at = cache->alias;
-        unsigned steps = 0;
-        for (; at != NULL && at != cache && steps < LARDER__ALIASES_MAX; at = at->alias)
-            steps++;
-        if (at == cache)
-            return larder__refuse(cache->uri, message, LARDER_BAD_ARGUMENT,
-                                  "[%s] refers to itself by way of %.*s; one of them needs a URI",
-                                  cache->name.start, LARDER__QUOTE(cache->uri));
-        if (at != NULL)
-            return larder__refuse(cache->uri, message, LARDER_BAD_ARGUMENT,
-                                  "more than %u sections refer to each other in a row",
-                                  LARDER__ALIASES_MAX);
-    }
-    return LARDER_OK;
+    enum larder_status status = LARDER_OK;
+    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
+        status = references_resolve(config, &config->caches[i], message);
+    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
+        status = height_find(&config->caches[i], 0, message);
+    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
+        status = check_parts(&config->caches[i], message);
+    return status;
+}
+
+/* All that a namespace leads to. */
+static void use(struct larder__planned_cache *cache)
+{
+    if (cache->used)
+        return;
+    cache->used = 1;
+    if (cache->alias != NULL)
+        use(cache->alias);
+    for (size_t row = 0; cache->parts != NULL && row < rows_of(cache); row++)
+        if (cache->parts[row] != NULL)
+            use(cache->parts[row]);
 }
 
 static enum larder_status check_all_used(const struct larder__config *config,
@@ -322,17 +421,22 @@ static enum larder_status target_read(struct larder__config *config, const char 
         *cache = refer(config, target, message);
         if (*cache == NULL)
             return LARDER_BAD_ARGUMENT;
-        while ((*cache)->alias != NULL) {
-            (*cache)->used = 1;
-            *cache = (*cache)->alias;
-        }
+        use(*cache);
+        *cache = larder__planned_behind(*cache);
         return LARDER_OK;
     }
     *cache = &config->caches[config->cache_count++];
     (*cache)->uri = target;
     (*cache)->line = line;
     enum larder_status status = spec_read(config, *cache, message);
-    return status == LARDER_OK ? check_tells_errors(*cache, message) : status;
+    if (status == LARDER_OK)
+        status = check_tells_errors(*cache, message);
+    if (status == LARDER_OK)
+        status = references_resolve(config, *cache, message);
+    if (status != LARDER_OK)
+        return status;
+    use(*cache);
+    return check_parts(*cache, message);
 }
 
 static enum larder_status route_read(struct larder__config *config,
@@ -351,7 +455,6 @@ static enum larder_status route_read(struct larder__config *config,
         status = target_read(config, entry->name.text, target, &cache, message);
     if (status != LARDER_OK)
         return status;
-    cache->used = 1;
     route->name = entry->name.text;
     route->cache = cache;
     return route_ttls_read(words, route, message);
@@ -407,9 +510,7 @@ static enum larder_status sections_read(struct larder__config *config,
     for (; section != NULL && status == LARDER_OK; section = section->hh.next)
         if (is_cache(section))
             status = section_read(config, section, message);
-    if (status == LARDER_OK)
-        status = aliases_resolve(config, message);
-    return status == LARDER_OK ? check_no_cycle(config, message) : status;
+    return status == LARDER_OK ? references_check(config, message) : status;
 }
 
 static enum larder_status map_read(struct larder__config *config,
@@ -465,8 +566,10 @@ enum larder_status larder__config_read(const char *file, const char *bytes, size
 void larder__config_clean_up(struct larder__config *config)
 {
     HASH_CLEAR(hh, config->by_name);
-    for (size_t i = 0; i < config->cache_count; i++)
+    for (size_t i = 0; i < config->cache_count; i++) {
         larder__spec_clean_up(&config->caches[i].spec);
+        free(config->caches[i].parts);
+    }
     free(config->caches);
     free(config->routes);
     larder__ini_clean_up(&config->ini);

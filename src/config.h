@@ -23,8 +23,12 @@ struct larder__planned_cache {
     struct larder__text uri;
     struct larder__spec spec;            /* empty for an alias */
     struct larder__planned_cache *alias; /* what `uri = @name` refers to; else NULL */
-    int used;                            /* a namespace leads here */
-    UT_hash_handle hh;                   /* of a section, by name */
+    /* what options refer to, of each row of the backend's table; NULL: nothing, also the array */
+    struct larder__planned_cache **parts;
+    int used;                     /* a namespace leads here */
+    unsigned height;              /* how many refer to each other from here on; 0: not yet known */
+    struct larder__text followed; /* the reference that is being followed; empty: none */
+    UT_hash_handle hh;            /* of a section, by name */
 };
 
 struct larder__planned_route {
@@ -57,6 +61,9 @@ enum larder_status larder__config_read(const char *file, const char *bytes, size
                                        struct larder__config *config,
                                        const struct larder_message *message);
 void larder__config_clean_up(struct larder__config *config);
+
+/** The cache that stands behind aliases. */
+struct larder__planned_cache *larder__planned_behind(struct larder__planned_cache *cache);
 
 /** The options of [client] beside the common ones. For the reference. */
 extern const struct larder__options larder__client_options;

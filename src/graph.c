@@ -61,12 +61,20 @@ static struct backing *backing_new(struct larder_cache *leaf,
         return NULL;
     backing->leaf = leaf;
     backing->closes_leaf = 1;
+    atomic_init(&backing->left, 0);
     backing->poll_ms = options->namespace_poll_ms;
     backing->generation = options->generation;
     backing->scope = target->scope;
     backing->traits = target->traits;
-    if (larder_can(target->traits, LARDER_CAN_NAMESPACES))
-        return backing;
+    if (larder_can(target->traits, LARDER_CAN_NAMESPACES)) {
+        enum larder_status status =
+            larder__leaf_name(leaf, options->namespace_poll_ms, options->generation != 0);
+        backing->traits = larder__leaf_space_traits(leaf);
+        if (status == LARDER_OK)
+            return backing;
+        free(backing);
+        return NULL;
+    }
     backing->namespaced =
         larder__namespaced_new(&target->scope, target->traits, larder__leaf_clock(leaf),
                                options->namespace_poll_ms, options->generation != 0);
@@ -79,10 +87,21 @@ static struct backing *backing_new(struct larder_cache *leaf,
     return backing;
 }
 
+static int leaves(struct backing *backing)
+{
+    return atomic_exchange_explicit(&backing->left, 1, memory_order_acq_rel) == 0;
+}
+
+void larder__backing_leave(struct backing *backing)
+{
+    if (leaves(backing))
+        larder__leaf_leave(backing->leaf, 0);
+}
+
 void larder__backing_retire(struct backing *backing, const struct graph *graph)
 {
     backing->closes_leaf = !larder__graph_has_leaf(graph, backing->leaf);
-    if (backing->closes_leaf)
+    if (backing->closes_leaf && leaves(backing))
         larder__leaf_retire(backing->leaf);
     larder__namespaced_retire(backing->namespaced);
 }
@@ -96,7 +115,7 @@ static void backing_free(struct backing *backing)
 void larder__backing_close(struct backing *backing)
 {
     if (backing->closes_leaf)
-        larder__leaf_close(backing->leaf);
+        larder__leaf_let_go(backing->leaf);
     backing_free(backing);
 }
 
@@ -131,6 +150,8 @@ static enum larder_status part_fill(struct part *part, const struct graph *graph
     part->backing = backing_kept(before, &graph->options);
     part->has_new_backing = part->backing == NULL;
     part->has_new_leaf = before == NULL;
+    part->may_know = !part->has_new_leaf || larder__leaf_is_held(part->leaf) ||
+                     larder__leaf_parts(part->leaf)->count > 0;
     if (part->has_new_leaf && !larder__leaf_own(part->leaf))
         return larder_fail(message, LARDER_BAD_ARGUMENT,
                            "namespace %s: its cache belongs to another client", route->name);

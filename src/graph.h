@@ -26,6 +26,7 @@ struct backing {
     struct larder_scope scope;     /* what its namespaces' scopes are made of */
     const struct larder_traits *traits;
     int closes_leaf;      /* else another one does; touched by whoever reloads or closes, alone */
+    atomic_int left;      /* acq_rel on itself: the client leaves the leaf once */
     struct backing *next; /* among the retired ones; guarded by the client's mutex */
 };
 
@@ -37,6 +38,7 @@ struct part {
     const char *name;    /* the first that is routed to it, for statistics */
     int has_new_backing; /* that came with this graph */
     int has_new_leaf;
+    int may_know; /* the leaf was there before, or a part of it: it may have entries of ours */
 };
 
 /** One line of the map. */
@@ -85,6 +87,9 @@ int larder__namespace_is_valid(const char *name);
 int larder__graph_has_leaf(const struct graph *graph, const struct larder_cache *leaf);
 int larder__graph_has_backing(const struct graph *graph, const struct backing *backing);
 
+/** Leaves the backing's cache, which shuts it down where nobody else uses it. A second time does
+ * nothing. */
+void larder__backing_leave(struct backing *backing);
 /** Shuts down what a backing has that `graph`, which is in force now, has not. */
 void larder__backing_retire(struct backing *backing, const struct graph *graph);
 /** Closes and frees it. */

@@ -50,6 +50,13 @@ static const char *text_of(const struct larder_option *option, const void *field
     return text;
 }
 
+static const struct larder_cache *cache_of(const struct larder_option *option, const void *fields)
+{
+    const struct larder_cache *cache;
+    memcpy(&cache, (const char *)fields + option->offset, sizeof(cache));
+    return cache;
+}
+
 static void set_number(const struct larder_option *option, void *fields, uint64_t number)
 {
     memcpy((char *)fields + option->offset, &number, sizeof(number));
@@ -60,10 +67,18 @@ static void set_text(const struct larder_option *option, void *fields, const cha
     memcpy((char *)fields + option->offset, &text, sizeof(text));
 }
 
+void larder__option_set_cache(const struct larder_option *option, void *fields,
+                              struct larder_cache *cache)
+{
+    memcpy((char *)fields + option->offset, &cache, sizeof(cache));
+}
+
 static void set_default(const struct larder_option *option, void *fields)
 {
     if (larder__option_is_number(option->type))
         set_number(option, fields, option->number_default);
+    else if (option->type == LARDER_OPTION_CACHE)
+        larder__option_set_cache(option, fields, NULL);
     else
         set_text(option, fields, option->text_default);
 }
@@ -73,6 +88,8 @@ int larder__option_equals(const struct larder_option *option, const void *fields
 {
     if (larder__option_is_number(option->type))
         return number_of(option, fields) == number_of(option, others);
+    if (option->type == LARDER_OPTION_CACHE)
+        return cache_of(option, fields) == cache_of(option, others);
     const char *text = text_of(option, fields), *other = text_of(option, others);
     return text == other || (text != NULL && other != NULL && strcmp(text, other) == 0);
 }
@@ -161,6 +178,8 @@ void larder__option_range(const struct larder_option *option, char *text, size_t
         snprintf(text, size, "env:NAME or file:/path");
     else if (option->type == LARDER_OPTION_METADATA)
         larder__metadata_range(text, size);
+    else if (option->type == LARDER_OPTION_CACHE)
+        snprintf(text, size, "@section of a configuration file");
     else if (!larder__option_is_number(option->type)) {
         if (option->choices != NULL)
             choices_format(option->choices, text, size);
@@ -328,6 +347,22 @@ static enum larder_status check_text(const struct larder_option *option, const c
                        text, range);
 }
 
+/* What it refers to is found when all sections are known. */
+static enum larder_status check_reference(const struct larder_option *option, const char *text,
+                                          const struct larder_message *why)
+{
+    if (text[0] == '@' && text[1] != '\0')
+        return LARDER_OK;
+    if (text[0] != '@' && strchr(text, ':') != NULL)
+        return larder_fail(why, LARDER_BAD_ARGUMENT,
+                           "%s: '%.40s' is a URI; give that cache a section of its own and write "
+                           "@section here",
+                           option->name, text);
+    return larder_fail(why, LARDER_BAD_ARGUMENT,
+                       "%s: '%.40s' is no reference; write @ and the name of a section",
+                       option->name, text);
+}
+
 enum larder_status larder__option_read(const struct larder_option *option, const char *text,
                                        void *fields, const struct larder_message *why)
 {
@@ -335,6 +370,8 @@ enum larder_status larder__option_read(const struct larder_option *option, const
     uint64_t number = 0;
     if (text[0] == '\0')
         return larder_fail(why, LARDER_BAD_ARGUMENT, "%s has no value", option->name);
+    if (option->type == LARDER_OPTION_CACHE)
+        return check_reference(option, text, why);
     if (!larder__option_is_number(option->type)) {
         status = check_text(option, text, why);
         if (status == LARDER_OK)
@@ -361,6 +398,8 @@ static enum larder_status check_field(const struct larder_option *option, size_t
                            option->name);
     if (larder__option_is_number(option->type))
         return check_number(option, number_of(option, complete), message);
+    if (option->type == LARDER_OPTION_CACHE) /* parts.c looks at it */
+        return LARDER_OK;
     if (text_of(option, complete) == NULL)
         set_default(option, complete);
     const char *text = text_of(option, complete);

@@ -32,7 +32,7 @@ struct larder__options {
 
 extern const struct larder__options larder__common_options;
 
-/** Whether the option's field is a uint64_t (else a const char *). */
+/** Whether the option's field is a uint64_t (else a const char *, or a struct larder_cache *). */
 int larder__option_is_number(enum larder_option_type type);
 
 /** Writes every row's default. */
@@ -42,12 +42,17 @@ void larder__options_default(struct larder__options options, void *fields);
 const struct larder_option *larder__option_find(struct larder__options options, const char *name,
                                                 size_t length);
 
+/** Sets a field of the type CACHE, which no text can set. */
+void larder__option_set_cache(const struct larder_option *option, void *fields,
+                              struct larder_cache *cache);
+
 /** Whether two structs have the same in an option's field. */
 int larder__option_equals(const struct larder_option *option, const void *fields,
                           const void *others);
 
 /**
- * Reads an option's text into its field. A text is borrowed: the field points to it.
+ * Reads an option's text into its field. A text is borrowed: the field points to it. A reference to
+ * a cache is only checked; larder__option_set_cache() sets the field.
  * @param why  what would be right, beginning with the option's name; a secret is never repeated
  * @return OK; BAD_ARGUMENT; UNSUPPORTED for metadata that this library can't keep
  */

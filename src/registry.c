@@ -18,11 +18,14 @@
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-extern const struct larder_backend larder_memory_backend, larder_null_backend;
+extern const struct larder_backend larder_gutter_backend, larder_memory_backend,
+    larder_null_backend, larder_tracker_backend;
 
 static const struct larder_backend *const builtin[] = {
     &larder_memory_backend,
     &larder_null_backend,
+    &larder_gutter_backend,
+    &larder_tracker_backend,
 };
 #define BUILTIN_COUNT (sizeof(builtin) / sizeof(builtin[0]))
 
@@ -63,7 +66,7 @@ static const char *option_fault(const struct larder_backend *backend, size_t ind
 {
     const struct larder_option *option = &backend->options[index];
     struct larder__options before = {backend->options, index};
-    if ((unsigned)option->type > LARDER_OPTION_METADATA)
+    if ((unsigned)option->type > LARDER_OPTION_CACHE)
         return "is of no known type";
     if (!is_name(option->name, LARDER__OPTION_NAME_MAX, "abcdefghijklmnopqrstuvwxyz0123456789_"))
         return "has a name that is not [a-z][a-z0-9_]{0,31}";

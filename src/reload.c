@@ -39,16 +39,20 @@ void larder__client_reload_end(struct larder_client *client)
 static int comes_back(const struct view *view, const struct route *route)
 {
     const struct target *target = larder__target(&view->handle);
-    if (route == NULL || route->part->has_new_leaf || target->refusal == LARDER_CLOSED)
+    if (route == NULL || !route->part->may_know || target->refusal == LARDER_CLOSED)
         return 0;
-    const struct backing *backing = route->part->backing;
-    int stays = target->refusal == LARDER_OK && view->lead->backing->leaf == backing->leaf;
-    return !stays && (backing->traits->promises & LARDER_SHARED) == 0;
+    return target->refusal != LARDER_OK ||
+           !larder__leaf_shares(view->lead->backing->leaf, route->part->backing->leaf);
 }
 
 static enum larder_status flush_in(const struct backing *backing, const struct view *view)
 {
     struct larder_scope scope = backing->scope;
+    const struct parts *parts = larder__leaf_parts(backing->leaf);
+    if (parts->count > 0)
+        return larder__parts_flush_unshared(parts, &view->space);
+    if ((backing->traits->promises & LARDER_SHARED) != 0)
+        return LARDER_OK;
     scope.space = &view->space;
     enum larder_status status = scope.ops->flush(&scope);
     return status != LARDER_UNSUPPORTED ? status : LARDER_OK;

@@ -7,6 +7,8 @@
 
 #include <larder/util/message.h>
 
+#include "attach.h"
+
 #define WHY_BYTES 512
 
 /* ---- options ------------------------------------------------------------------------------- */
@@ -109,49 +111,99 @@ static int is_kept(const struct larder_cache *cache, const struct larder_source 
 
 /* ---- caches -------------------------------------------------------------------------------- */
 
-static enum larder_status cache_open(const struct larder__planned_cache *planned, size_t number,
-                                     const struct larder_open_options *options,
-                                     const struct larder_source *before,
-                                     struct larder_cache **cache,
-                                     const struct larder_message *message)
+/* A pass over a configuration that opens its caches. */
+struct opening {
+    struct larder__config *config;
+    const struct larder_open_options *options;
+    const struct larder_source *before; /* may be NULL */
+    struct larder_cache **caches;
+    const struct larder_message *message;
+};
+
+static int has_parts(const struct larder__planned_cache *planned)
 {
+    return planned->parts != NULL;
+}
+
+/* What parts on servers were made with: see larder__parts_name(). */
+static int names_alike(const struct larder__config *config, const struct larder__config *other)
+{
+    return config->client.namespace_poll_ms == other->client.namespace_poll_ms &&
+           config->client.generation == other->client.generation;
+}
+
+/* A composition is the same when its parts are the same open caches, too. */
+static int means_the_same(const struct opening *opening,
+                          const struct larder__planned_cache *planned,
+                          const struct larder__planned_cache *old)
+{
+    return larder__spec_equals(&planned->spec, &old->spec) &&
+           (!has_parts(planned) || names_alike(opening->config, &opening->before->config));
+}
+
+static enum larder_status cache_open(const struct opening *opening,
+                                     const struct larder__planned_cache *planned, size_t number)
+{
+    const struct larder_source *before = opening->before;
     struct larder_cache *predecessor = NULL;
     size_t at = counterpart(planned, number, before);
     if (before != NULL && at < before->config.cache_count) {
-        const struct larder__spec *old = &before->config.caches[at].spec;
-        if (larder__spec_equals(&planned->spec, old)) {
-            *cache = before->caches[at];
+        const struct larder__planned_cache *old = &before->config.caches[at];
+        if (means_the_same(opening, planned, old)) {
+            opening->caches[number] = before->caches[at];
             return LARDER_OK;
         }
-        if (planned->spec.backend == old->backend)
+        if (planned->spec.backend == old->spec.backend)
             predecessor = before->caches[at];
     }
     struct larder__spec spec = planned->spec;
     spec.common_given = 0;
-    return larder__spec_open(&spec, options, planned->uri, predecessor, cache, message);
+    return larder__spec_open(&spec, opening->options, planned->uri, predecessor,
+                             &opening->caches[number], opening->message);
 }
 
+/* First what it refers to. There is no cycle, and a chain is short. */
+static enum larder_status whole_open(const struct opening *opening,
+                                     struct larder__planned_cache *planned)
+{
+    size_t number = (size_t)(planned - opening->config->caches);
+    if (opening->caches[number] != NULL)
+        return LARDER_OK;
+    for (size_t row = 0; has_parts(planned) && row < planned->spec.backend->option_count; row++) {
+        if (planned->parts[row] == NULL)
+            continue;
+        struct larder__planned_cache *part = larder__planned_behind(planned->parts[row]);
+        enum larder_status status = whole_open(opening, part);
+        if (status != LARDER_OK)
+            return status;
+        larder__spec_set_cache(&planned->spec, row,
+                               opening->caches[part - opening->config->caches]);
+    }
+    return cache_open(opening, planned, number);
+}
+
+/* Closes what is not from before. One that another holds is closed with that, so all of those are
+ * passed over before any is closed. */
 static void caches_close(const struct larder__config *config, const struct larder_source *before,
                          struct larder_cache **caches)
 {
     for (size_t i = 0; i < config->cache_count; i++)
-        if (!is_kept(caches[i], before))
-            larder_close(caches[i]);
+        if (caches[i] != NULL && (is_kept(caches[i], before) || larder__leaf_is_held(caches[i])))
+            caches[i] = NULL;
+    for (size_t i = 0; i < config->cache_count; i++)
+        larder_close(caches[i]);
 }
 
-/* @param caches  all NULL; on failure none is left open that was not before */
-static enum larder_status caches_open(const struct larder__config *config,
-                                      const struct larder_open_options *options,
-                                      const struct larder_source *before,
-                                      struct larder_cache **caches,
-                                      const struct larder_message *message)
+/* @param opening  its caches are all NULL; on failure none is left open that was not before */
+static enum larder_status caches_open(const struct opening *opening)
 {
+    struct larder__config *config = opening->config;
     enum larder_status status = LARDER_OK;
     for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
         if (config->caches[i].alias == NULL)
-            status = cache_open(&config->caches[i], i, options, before, &caches[i], message);
+            status = whole_open(opening, &config->caches[i]);
     if (status != LARDER_OK)
-        caches_close(config, before, caches);
+        caches_close(config, opening->before, opening->caches);
     return status;
 }
 
@@ -175,14 +227,15 @@ static enum larder_status client_open(const struct larder__config *config,
     return status == LARDER_OK ? status : larder__refuse(config->map, message, status, "%s", text);
 }
 
-static enum larder_status config_open(const struct larder__config *config,
+static enum larder_status config_open(struct larder__config *config,
                                       const struct larder_open_options *options,
                                       struct larder_cache **caches, struct larder_cache **client,
                                       const struct larder_message *message)
 {
     struct larder_open_options open = client_options(config, options);
     struct larder_open_options parts = parts_options(&open);
-    enum larder_status status = caches_open(config, &parts, NULL, caches, message);
+    const struct opening opening = {config, &parts, NULL, caches, message};
+    enum larder_status status = caches_open(&opening);
     if (status != LARDER_OK)
         return status;
     status = client_open(config, &open, caches, client, message);
@@ -191,7 +244,7 @@ static enum larder_status config_open(const struct larder__config *config,
     return status;
 }
 
-enum larder_status larder__config_open(const struct larder__config *config,
+enum larder_status larder__config_open(struct larder__config *config,
                                        const struct larder_open_options *options,
                                        struct larder_cache **client,
                                        const struct larder_message *message)
@@ -299,8 +352,9 @@ enum larder_status larder__source_enforce(struct larder_source *source,
     struct larder_open_options open = client_options(&source->config, &source->options);
     struct larder_open_options parts = parts_options(&open);
     enum larder_status status = caches_new(source, message);
+    const struct opening opening = {&source->config, &parts, before, source->caches, message};
     if (status == LARDER_OK)
-        status = caches_open(&source->config, &parts, before, source->caches, message);
+        status = caches_open(&opening);
     if (status != LARDER_OK)
         return status;
     status = reload(source, client, &open, message);

@@ -35,8 +35,9 @@ enum larder_status larder__source_enforce(struct larder_source *source,
 void larder__source_free(struct larder_source *source);
 
 /** Opens what a configuration names, without keeping it: the client can't be reloaded.
+ * @param config   what its options refer to is set
  * @param options  may be NULL */
-enum larder_status larder__config_open(const struct larder__config *config,
+enum larder_status larder__config_open(struct larder__config *config,
                                        const struct larder_open_options *options,
                                        struct larder_cache **client,
                                        const struct larder_message *message);

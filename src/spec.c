@@ -26,7 +26,8 @@ enum larder_status larder__spec_init(struct larder__spec *spec,
     spec->options = calloc(1, backend->options_size + 1);
     spec->places =
         calloc(backend->option_count + larder__common_options.count, sizeof(*spec->places));
-    if (spec->options == NULL || spec->places == NULL)
+    spec->references = calloc(backend->option_count + 1, sizeof(*spec->references));
+    if (spec->options == NULL || spec->places == NULL || spec->references == NULL)
         return larder_fail(message, LARDER_NO_MEMORY, "no memory");
     return larder__options_complete(backend, NULL, spec->options, message);
 }
@@ -38,6 +39,7 @@ void larder__spec_clean_up(struct larder__spec *spec)
         free(spec->held);
         spec->held = next;
     }
+    free(spec->references);
     free(spec->places);
     free(spec->options);
     memset(spec, 0, sizeof(*spec));
@@ -146,9 +148,12 @@ static enum larder_status own_set(struct larder__spec *spec, const struct larder
 {
     enum larder_status status = larder__option_set(own_options(spec), option, spec->options,
                                                    &spec->options_given, value, where, message);
-    if (status == LARDER_OK)
-        spec->places[option - spec->backend->options] = where;
-    return status;
+    if (status != LARDER_OK)
+        return status;
+    spec->places[option - spec->backend->options] = where;
+    if (option->type == LARDER_OPTION_CACHE)
+        spec->references[option - spec->backend->options] = value;
+    return LARDER_OK;
 }
 
 static enum larder_status common_set(struct larder__spec *spec, const struct larder_option *option,
@@ -280,6 +285,14 @@ static int is_given(uint64_t given, const char *name)
     return (int)(given >> (option - larder__common_options.rows) & 1);
 }
 
+const char *larder__spec_common_option(const struct larder__spec *spec)
+{
+    for (size_t i = 0; i < larder__common_options.count; i++)
+        if ((spec->common_given >> i & 1) != 0)
+            return larder__common_options.rows[i].name;
+    return NULL;
+}
+
 int larder__spec_hides_errors(const struct larder__spec *spec)
 {
     return is_given(spec->common_given, "errors") && strcmp(spec->common.errors, "miss") == 0;
@@ -294,6 +307,11 @@ void larder__common_apply(const struct larder__common *common, uint64_t given,
         open->max_ttl_ms = (int64_t)common->max_ttl_ms;
     if (is_given(given, "errors"))
         open->errors_as_miss = strcmp(common->errors, "miss") == 0;
+}
+
+void larder__spec_set_cache(struct larder__spec *spec, size_t row, struct larder_cache *cache)
+{
+    larder__option_set_cache(&spec->backend->options[row], spec->options, cache);
 }
 
 int larder__spec_equals(const struct larder__spec *spec, const struct larder__spec *other)

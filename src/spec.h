@@ -19,6 +19,7 @@ struct larder__spec {
     uint64_t common_given;          /* the same of larder__common_options */
     struct larder__text *places;    /* of those given, one for each row of both tables, owned */
     struct larder__held_text *held; /* what the text options point to */
+    const char **references; /* "@name", of each row of the backend's table; NULL: none; owned */
 };
 
 /** Chooses the backend and fills in its defaults. @return OK, BAD_ARGUMENT or NO_MEMORY */
@@ -44,6 +45,9 @@ enum larder_status larder__spec_set_servers(struct larder__spec *spec, const cha
                                             struct larder__text where,
                                             const struct larder_message *message);
 
+/** The first option that every cache has and this spec was given, or NULL. */
+const char *larder__spec_common_option(const struct larder__spec *spec);
+
 /** Whether the option `errors` says miss. */
 int larder__spec_hides_errors(const struct larder__spec *spec);
 
@@ -55,6 +59,9 @@ enum larder_status larder__spec_refuse(const struct larder__spec *spec,
                                        struct larder__text otherwise,
                                        const struct larder_message *message,
                                        enum larder_status status, const char *what);
+
+/** Gives an option that refers to a section the cache of that section. */
+void larder__spec_set_cache(struct larder__spec *spec, size_t row, struct larder_cache *cache);
 
 /** Whether both ask for the same cache: backend and own options, whatever the common ones. One
  * with a secret is equal to none, since what it refers to may be another by now. */

@@ -218,6 +218,19 @@ enum larder_status larder__uri_read(struct larder__text uri, struct larder__spec
 
 /* ---- the factory --------------------------------------------------------------------------- */
 
+/* A URI by itself has no sections beside it. */
+static enum larder_status refuse_references(const struct larder__spec *spec,
+                                            const struct larder_message *message)
+{
+    for (size_t i = 0; i < spec->backend->option_count; i++)
+        if (spec->references[i] != NULL)
+            return larder__refuse(spec->places[i], message, LARDER_BAD_ARGUMENT,
+                                  "%s refers to a section of a configuration file; open one with "
+                                  "larder_open_file(), or this cache with its own factory",
+                                  spec->backend->options[i].name);
+    return LARDER_OK;
+}
+
 enum larder_status larder_open(const char *uri, const struct larder_open_options *options,
                                struct larder_cache **cache, char *message, size_t message_size)
 {
@@ -231,6 +244,8 @@ enum larder_status larder_open(const char *uri, const struct larder_open_options
         return larder_fail(&to, LARDER_BAD_ARGUMENT, "%s is NULL", uri == NULL ? "uri" : "cache");
     struct larder__text text = {uri, strnlen(uri, LARDER__URI_BYTES_MAX + 1), 0, &place};
     enum larder_status status = larder__uri_read(text, &spec, &to);
+    if (status == LARDER_OK)
+        status = refuse_references(&spec, &to);
     if (status == LARDER_OK)
         status = larder__spec_open(&spec, options, larder__text_of("", NULL), NULL, cache, &to);
     larder__spec_clean_up(&spec);

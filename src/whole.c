@@ -10,7 +10,7 @@ void larder_shutdown(struct larder_cache *cache)
 {
     if (cache == NULL)
         return;
-    if (cache->kind == HANDLE_LEAF && !larder__leaf_is_owned(cache))
+    if (cache->kind == HANDLE_LEAF && !larder__leaf_is_held(cache))
         larder__leaf_shutdown(cache);
     else if (cache->kind == HANDLE_CLIENT)
         larder__client_shutdown(cache->client);
@@ -20,7 +20,7 @@ void larder_close(struct larder_cache *cache)
 {
     if (cache == NULL)
         return;
-    if (cache->kind == HANDLE_LEAF && !larder__leaf_is_owned(cache))
+    if (cache->kind == HANDLE_LEAF && !larder__leaf_is_held(cache))
         larder__leaf_close(cache);
     else if (cache->kind == HANDLE_CLIENT)
         larder__client_close(cache->client);

@@ -156,6 +156,12 @@ typedef const struct larder_traits *larder_traits_fn(const void *self);
  * made again there. */
 typedef void larder_shutdown_fn(void *self);
 typedef void larder_close_fn(void *self);
+/** What a composition can do over parts that can do this: a function of its arguments alone. The
+ * core asks it about the parts as they are within a namespace of a client.
+ * @param parts   one for each of larder_host.parts; NULL where the option was not given
+ * @param traits  comes in empty but for its size */
+typedef void larder_compose_fn(const struct larder_traits *const *parts, size_t count,
+                               struct larder_traits *traits);
 
 enum larder_fork_step { LARDER_FORK_PREPARE, LARDER_FORK_PARENT, LARDER_FORK_CHILD };
 /** Called around fork() in the forking thread, for every open backend. */
@@ -194,6 +200,7 @@ struct larder_ops {
     larder_place_fn *place;                 /* 0 */
     larder_shutdown_fn *shutdown;           /* nothing to wake */
     larder_fork_fn *fork;                   /* nothing to do */
+    larder_compose_fn *compose;             /* in a namespace it can what it can outside */
 };
 
 /** Collects statistics. */
@@ -225,10 +232,13 @@ enum larder_option_type {
     LARDER_OPTION_COUNT,    /* 10 */
     LARDER_OPTION_SWITCH,   /* on, off; the field is 1 or 0 */
     LARDER_OPTION_TEXT,
-    LARDER_OPTION_SECRET,  /* env:NAME or file:/path, never the secret itself */
-    LARDER_OPTION_SERVERS, /* what stands between "scheme:" and "?" in a URI */
-    LARDER_OPTION_METADATA /* leases,negative: the core keeps these for a backend that only stores
-                              bytes; see LARDER_METADATA_OPTION */
+    LARDER_OPTION_SECRET,   /* env:NAME or file:/path, never the secret itself */
+    LARDER_OPTION_SERVERS,  /* what stands between "scheme:" and "?" in a URI */
+    LARDER_OPTION_METADATA, /* leases,negative: the core keeps these for a backend that only stores
+                               bytes; see LARDER_METADATA_OPTION */
+    LARDER_OPTION_CACHE /* @section of a configuration file; the field is a struct larder_cache *.
+                           smallest is 1 where the backend can't do without; see LARDER_CACHE_FIELD
+                           and struct larder_part */
 };
 
 struct larder_option {
@@ -252,11 +262,23 @@ struct larder_option {
            "what this keyspace keeps beside its values; none: bytes and flags go out as they " \
            "are. All who share a keyspace declare the same")
 
+/*
+ * A backend whose options are caches has a table of three kinds of row, TABLE(NUMBER, STRING,
+ * CACHE):
+ *
+ *       CACHE(URI name, field, 1 when it is required, sentence)
+ *
+ * What the caller gives is held by the core for as long as the new cache is open, and reaches the
+ * backend as larder_host.parts, in the order of these rows.
+ */
+
 /* What a table becomes. */
 #define LARDER_NUMBER_FIELD(type, name, field, value, smallest, largest, sentence) uint64_t field;
 #define LARDER_TEXT_FIELD(type, name, field, value, choices, sentence) const char *field;
 #define LARDER_NUMBER_DEFAULT(type, name, field, value, smallest, largest, sentence) , value
 #define LARDER_TEXT_DEFAULT(type, name, field, value, choices, sentence) , value
+#define LARDER_CACHE_FIELD(name, field, required, sentence) struct larder_cache *field;
+#define LARDER_CACHE_DEFAULT(name, field, required, sentence) , NULL
 /* in a .c file, with LARDER_OPTIONS_STRUCT defined as the struct's type */
 #define LARDER_NUMBER_ROW(type, name, field, value, smallest, largest, sentence) \
     {LARDER_OPTION_##type,                                                       \
@@ -279,7 +301,36 @@ struct larder_option {
      value,                                                          \
      choices},
 
+#define LARDER_CACHE_ROW(name, field, required, sentence) \
+    {LARDER_OPTION_CACHE,                                 \
+     (uint32_t)offsetof(LARDER_OPTIONS_STRUCT, field),    \
+     #name,                                               \
+     sentence,                                            \
+     0,                                                   \
+     required,                                            \
+     1,                                                   \
+     NULL,                                                \
+     NULL},
+
 /* ---- the descriptor ------------------------------------------------------------------------ */
+
+/**
+ * A cache that an option names, as the backend calls it: with the scope that it was given, in which
+ * it puts these (larder_part_scope() of util/parts.h does that). Calls don't go through the part's
+ * own handle, so they are not counted there and its listener is not told; its max_ttl is in its
+ * traits.
+ */
+struct larder_part {
+    const char *name;             /* of the option */
+    const struct larder_ops *ops; /* complete; NULL: the option was not given */
+    void *self;
+    const struct larder_traits *traits;
+    /* The same for calls in a namespace (scope->space): where the part doesn't keep namespaces
+     * apart itself, the core does it here. Set before the first such call, then constant. */
+    const struct larder_ops *space_ops;
+    void *space_self;
+    const struct larder_traits *space_traits;
+};
 
 /** What the core gives a backend when it is opened; valid until it is closed. */
 struct larder_host {
@@ -292,6 +343,9 @@ struct larder_host {
     uint32_t coarse_ms;
     int32_t
         coarse_id; /* a clockid_t that clock_gettime() may be asked for in its place; -1: none */
+    const struct larder_part *parts; /* one for each row of the type CACHE; they stay open until the
+                                        backend is closed */
+    size_t part_count;
 };
 
 /**

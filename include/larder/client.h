@@ -37,8 +37,8 @@ struct larder_client_options {
  * Opens a client over caches that are open.
  *
  * @param options  NULL for LARDER_CLIENT_OPTIONS_INIT
- * @param routes   borrowed for the call; on OK the client owns the caches and closes each of them
- *                 once; on failure they stay the caller's
+ * @param routes   borrowed for the call; on OK the client holds the caches and closes each of them
+ *                 once, unless a composition still holds it; on failure they stay the caller's
  * @return OK; BAD_ARGUMENT: no default namespace in the map, a bad or repeated name, a cache that
  * is itself a client, namespace or session, or was opened with `errors_as_miss`; NO_MEMORY
  */

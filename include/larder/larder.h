@@ -386,15 +386,16 @@ larder_reload(struct larder_cache *client, const char *path, char *message, size
 /**
  * Ends a cache's work: running calls end, within their deadline where the traits promise one, and
  * new ones answer CLOSED. The handle stays valid. Any time, any thread, any number of times. A
- * client shuts down all its caches; on a namespace, a session, or a cache that a client owns it
- * does nothing.
+ * client shuts down all its caches, and a cache that is made of others those that nobody else
+ * uses; on a namespace, a session, or a cache that a client or such a cache holds it does nothing.
  */
 LARDER_API void larder_shutdown(struct larder_cache *cache);
 
 /**
  * Shuts down and frees. Comes last and alone: no other call on the cache, its namespaces or its
  * sessions may be running or come later. Views stay readable. NULL, a namespace, a session, or a
- * cache that a client owns: does nothing (the client and larder_release() free them).
+ * cache that a client or a composition holds: does nothing (the last that holds it, and
+ * larder_release(), free them).
  */
 LARDER_API void larder_close(struct larder_cache *cache);
 

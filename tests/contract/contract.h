@@ -20,6 +20,9 @@ enum leaf {
     LEAF_MEMORY,
     LEAF_ORACLE,          /* what memory is compared with */
     LEAF_MEMORY_OBSERVED, /* in a watched cache of larder/testing.h, with nobody watching */
+    LEAF_GUTTER,          /* over two memory caches */
+    LEAF_GUTTER_DEAD,     /* the same, and the first one is down */
+    LEAF_TRACKER,         /* over memory */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,
@@ -30,6 +33,7 @@ enum leaf {
     LEAF_META_THREE, /* on three servers */
     LEAF_META_LOGIN, /* on a server with -Y */
     LEAF_META_TLS,
+    LEAF_GUTTER_META,            /* a gutter over meta, with memory as its spare */
     LEAF_MEMCACHED_TEXT_RECORDS, /* this and what follows: with metadata=leases,negative */
     LEAF_MEMCACHED_BINARY_RECORDS,
     LEAF_POOLED_TEXT_RECORDS,
@@ -73,7 +77,8 @@ struct fixture {
     struct larder_cache *owner;   /* leaf or client: what is closed */
     struct larder_cache *witness; /* a sister namespace on the same backend; or NULL */
     const struct larder_traits *traits;
-    struct manual_clock clock; /* moves only caches without a server */
+    struct manual_clock clock;    /* moves only caches without a server */
+    struct larder_faults *faults; /* what makes a part dead; or NULL */
     struct named_key *keys;
     unsigned number; /* makes its keys its own */
 };
@@ -209,6 +214,9 @@ extern const struct ageing ageings[]; /* ends with NULLs */
 uint64_t ageing_ms(const struct fixture *fixture);
 #define AGEING_TTL_MS 1000
 #define AGEING_LONG_MS 600000
+
+/** Why a test is not run on a subject, or NULL: it is. */
+const char *reason_to_leave_out(const struct subject *subject, const char *test);
 
 /* states.c: every operation on keys that expired. */
 void states_plant_expiring(struct fixture *fixture);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX 16
+#define COLUMNS_MAX 24
 #define LINE_BYTES 1024
 #define WORDS_MAX 64
 

@@ -2,9 +2,11 @@
 #include "contract.h"
 
 #include <larder/client.h>
+#include <larder/gutter.h>
 #include <larder/memory.h>
 #include <larder/null.h>
 #include <larder/testing.h>
+#include <larder/tracker.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +37,9 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("memory", LEAF_MEMORY),
     EVERY_SHAPE("oracle", LEAF_ORACLE),
     EVERY_SHAPE("memory_observed", LEAF_MEMORY_OBSERVED),
+    EVERY_SHAPE("gutter", LEAF_GUTTER),
+    EVERY_SHAPE("gutter_dead", LEAF_GUTTER_DEAD),
+    EVERY_SHAPE("tracker", LEAF_TRACKER),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
     EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
@@ -51,6 +56,7 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("meta_three", LEAF_META_THREE),
     EVERY_SHAPE("meta_login", LEAF_META_LOGIN),
     EVERY_SHAPE("meta_records", LEAF_META_RECORDS),
+    EVERY_SHAPE("gutter_meta", LEAF_GUTTER_META),
 #endif
 #ifdef LARDER_WITH_TLS
     EVERY_SHAPE("meta_tls", LEAF_META_TLS),
@@ -322,9 +328,64 @@ static enum larder_status open_observed(const struct larder_open_options *option
     return larder_observed_open(memory, &nobody, options, cache, message, size);
 }
 
-static struct larder_cache *open_leaf(const struct subject *subject, struct server_use use,
+/* A cache that answers everything with UNAVAILABLE. */
+static struct larder_cache *kill_cache(struct fixture *fixture, struct larder_cache *cache)
+{
+    struct larder_fault down = LARDER_FAULT_INIT;
+    struct larder_cache *dead = NULL;
+    down.status = LARDER_UNAVAILABLE;
+    fixture->faults = larder_faults_new(1);
+    if (fixture->faults == NULL)
+        exit(1);
+    must_open(larder_faults_add(fixture->faults, &down), "fault", "");
+    struct larder_observer observer = *larder_faults_observer(fixture->faults);
+    observer.breaks = 0; /* it answers at once */
+    must_open(larder_observed_open(cache, &observer, NULL, &dead, NULL, 0), "dead cache", "");
+    return dead;
+}
+
+/* The longest ttl, so that tests of TTLs need not know of it. */
+static struct larder_cache *open_gutter(struct fixture *fixture, struct server_use use,
+                                        const struct larder_open_options *options)
+{
+    struct larder_gutter_options gutter = LARDER_GUTTER_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    char message[256] = "";
+    enum leaf leaf = fixture->subject->leaf;
+    inner.clock = options->clock;
+    gutter.ttl_ms = 86400000;
+    must_open(open_memory(&inner, &gutter.spare, message, sizeof(message)), "spare", message);
+    if (leaf == LEAF_GUTTER_META)
+        gutter.of = open_meta(LEAF_META, use, &inner);
+    else
+        must_open(open_memory(&inner, &gutter.of, message, sizeof(message)), "of", message);
+    if (leaf == LEAF_GUTTER_DEAD)
+        gutter.of = kill_cache(fixture, gutter.of);
+    must_open(larder_gutter_open(&gutter, options, &cache, message, sizeof(message)), "gutter",
+              message);
+    return cache;
+}
+
+static enum larder_status open_tracker(const struct larder_open_options *options,
+                                       struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_tracker_options tracker = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    inner.clock = options->clock;
+    must_open(open_memory(&inner, &tracker.of, message, size), "of", message);
+    return larder_tracker_open(&tracker, options, cache, message, size);
+}
+
+static int is_gutter(enum leaf leaf)
+{
+    return leaf == LEAF_GUTTER || leaf == LEAF_GUTTER_DEAD || leaf == LEAF_GUTTER_META;
+}
+
+static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use use,
                                       const struct larder_open_options *options)
 {
+    const struct subject *subject = fixture->subject;
     struct larder_cache *cache = NULL;
     char message[256] = "";
     if (subject->leaf == LEAF_MEMORY)
@@ -335,6 +396,10 @@ static struct larder_cache *open_leaf(const struct subject *subject, struct serv
         must_open(open_oracle(options, &cache, message, sizeof(message)), "oracle", message);
     else if (subject->leaf == LEAF_NULL)
         must_open(larder_null_open(options, &cache, message, sizeof(message)), "null", message);
+    else if (subject->leaf == LEAF_TRACKER)
+        must_open(open_tracker(options, &cache, message, sizeof(message)), "tracker", message);
+    else if (is_gutter(subject->leaf))
+        return open_gutter(fixture, use, options);
     else if (is_meta(subject->leaf))
         return open_meta(subject->leaf, use, options);
     else
@@ -367,9 +432,9 @@ static void open_shape(struct fixture *fixture, struct server_use use,
         inner.listener = NULL;
         inner.errors_as_miss = 0;
         outer.default_ttl_ms = outer.max_ttl_ms = 0;
-        open_client(fixture, open_leaf(fixture->subject, use, &inner), &outer);
+        open_client(fixture, open_leaf(fixture, use, &inner), &outer);
     } else {
-        fixture->owner = fixture->handle = open_leaf(fixture->subject, use, &inner);
+        fixture->owner = fixture->handle = open_leaf(fixture, use, &inner);
     }
     fixture->cache = fixture->handle;
     if (subject_is_session(fixture->subject))
@@ -510,6 +575,8 @@ void fixture_close(struct fixture *fixture)
         larder_release(fixture->cache);
     larder_close(fixture->owner);
     fixture->cache = fixture->handle = fixture->owner = fixture->witness = NULL;
+    larder_faults_free(fixture->faults);
+    fixture->faults = NULL;
     fixture_forget_keys(fixture);
 }
 

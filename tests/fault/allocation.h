@@ -50,6 +50,7 @@ enum leaf {
     LEAF_NOTHING,
     LEAF_MEMORY,
     LEAF_SPARSE,
+    LEAF_GUTTER, /* over a tracker over sparse, with memory as its spare */
     LEAF_NULL,
     LEAF_MEMCACHED,
     LEAF_POOLED,

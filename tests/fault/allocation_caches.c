@@ -8,8 +8,10 @@
 
 #include <larder/backend.h>
 #include <larder/client.h>
+#include <larder/gutter.h>
 #include <larder/memory.h>
 #include <larder/null.h>
+#include <larder/tracker.h>
 #include "clock.h"
 #include "memcached_server.h"
 
@@ -25,6 +27,7 @@ extern const struct larder_backend larder_memory_backend;
 const struct cache_kind cache_kinds[] = {
     EVERY_SHAPE("memory", LEAF_MEMORY, ""),
     EVERY_SHAPE("sparse", LEAF_SPARSE, ""),
+    EVERY_SHAPE("gutter", LEAF_GUTTER, ""),
     EVERY_SHAPE("null", LEAF_NULL, ""),
 #ifdef LARDER_WITH_MEMCACHED
     {"memcached", LEAF_MEMCACHED, 0, 0, ""},
@@ -133,13 +136,18 @@ static void file_write(char *path, const char *options, const char *lines, const
 
 static void files_write(void)
 {
-    file_write(file_path, "", "[client]\ndefault_ttl = 1h\n[kept]\nuri = memory:\nbuckets = 7\n",
-               "main = @hot\none = @one  default_ttl=5m\ntwo = @two\noff = null:\nkept = @kept\n"
+    file_write(file_path, "",
+               "[client]\ndefault_ttl = 1h\n[kept]\nuri = memory:\nbuckets = 7\n"
+               "[lost]\nuri = tracker:?of=@one\n[front]\nuri = gutter:?of=@lost&spare=@hot\n",
+               "front = @front\nmain = @hot\none = @one  default_ttl=5m\ntwo = @two\noff = "
+               "null:\nkept = @kept\n"
                "* = @hot\n");
     file_write(changed_path, "&connect_timeout=4s",
                "[client]\ndefault_namespace = first\nnamespace_poll = 2s\n"
-               "[kept]\nuri = memory:?buckets=7\n",
-               "first = @one\none = @two\ntwo = @hot\nmain = null:\nkept = @kept max_ttl=1m\n");
+               "[kept]\nuri = memory:?buckets=7\n"
+               "[lost]\nuri = tracker:?of=@two\n[front]\nuri = gutter:?of=@lost&spare=@hot\n",
+               "front = @front\nfirst = @one\none = @two\ntwo = @hot\nmain = null:\nkept = @kept "
+               "max_ttl=1m\n");
 }
 
 void caches_start(void)
@@ -208,6 +216,18 @@ static struct larder_cache *open_sparse(void)
     return cache;
 }
 
+static struct larder_cache *open_gutter(void)
+{
+    struct larder_tracker_options tracker = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_gutter_options gutter = LARDER_GUTTER_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    tracker.of = open_sparse();
+    gutter.spare = open_memory();
+    must(larder_tracker_open(&tracker, NULL, &gutter.of, NULL, 0), "tracker");
+    must(larder_gutter_open(&gutter, NULL, &cache, NULL, 0), "gutter");
+    return cache;
+}
+
 static struct larder_cache *open_leaf(const struct cache_kind *kind)
 {
     char uri[512], message[256] = "";
@@ -216,6 +236,8 @@ static struct larder_cache *open_leaf(const struct cache_kind *kind)
         return open_memory();
     if (kind->leaf == LEAF_SPARSE)
         return open_sparse();
+    if (kind->leaf == LEAF_GUTTER)
+        return open_gutter();
     if (kind->leaf == LEAF_NULL) {
         must(larder_null_open(NULL, &cache, NULL, 0), "null");
         return cache;

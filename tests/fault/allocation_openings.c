@@ -6,10 +6,12 @@
 
 #include <larder/backend.h>
 #include <larder/client.h>
+#include <larder/gutter.h>
 #include <larder/memcached.h>
 #include <larder/memory.h>
 #include <larder/null.h>
 #include <larder/pool.h>
+#include <larder/tracker.h>
 
 extern const struct larder_backend larder_memory_backend;
 
@@ -69,6 +71,49 @@ static enum larder_status run_attach(struct fixture *fixture)
     (void)fixture;
     enum larder_status status =
         larder_open_backend(&larder_memory_backend, &options, NULL, &cache, message, 256);
+    return closed(status, cache);
+}
+
+static enum larder_status open_gutter_of(struct larder_cache *first, struct larder_cache *second)
+{
+    struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = first;
+    options.spare = second;
+    enum larder_status status =
+        larder_gutter_open(&options, NULL, &cache, message, sizeof(message));
+    if (status != LARDER_OK) { /* they stay ours */
+        larder_close(first);
+        larder_close(second);
+    }
+    return closed(status, cache);
+}
+
+static enum larder_status run_gutter_typed(struct fixture *fixture)
+{
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    struct larder_cache *first = NULL, *second = NULL;
+    (void)fixture;
+    enum larder_status status = larder_memory_open(&options, NULL, &first, NULL, 0);
+    if (status == LARDER_OK)
+        status = larder_null_open(NULL, &second, NULL, 0);
+    if (status == LARDER_OK)
+        return open_gutter_of(first, second);
+    larder_close(first);
+    return status;
+}
+
+static enum larder_status run_tracker_typed(struct fixture *fixture)
+{
+    struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    (void)fixture;
+    enum larder_status status = larder_null_open(NULL, &options.of, NULL, 0);
+    if (status != LARDER_OK)
+        return status;
+    status = larder_tracker_open(&options, NULL, &cache, message, sizeof(message));
+    if (status != LARDER_OK)
+        larder_close(options.of);
     return closed(status, cache);
 }
 
@@ -254,6 +299,8 @@ const struct call openings[] = {
     OPENING("null by URI", run_null_uri),
     OPENING("null, typed", run_null_typed),
     OPENING("a backend", run_attach),
+    OPENING("gutter, typed", run_gutter_typed),
+    OPENING("tracker, typed", run_tracker_typed),
     OPENING("a file", run_file),
     OPENING("a reload", run_reload),
     OPENING("a client", run_client),

@@ -15,7 +15,8 @@
 
 #define SKIPPED 77
 
-static const char *const components[] = {"memory", "null", "memcached", "pooled-memcached", "meta"};
+static const char *const components[] = {
+    "memory", "null", "gutter", "tracker", "memcached", "pooled-memcached", "meta"};
 
 static void write_cell(FILE *page, const char *text)
 {
@@ -36,8 +37,8 @@ static void write_default(FILE *page, const struct larder_option *option)
 
 static const char *type_name(enum larder_option_type type)
 {
-    static const char *const names[] = {"size", "duration", "count",   "switch",
-                                        "text", "secret",   "servers", "list"};
+    static const char *const names[] = {"size",   "duration", "count", "switch", "text",
+                                        "secret", "servers",  "list",  "cache"};
     return names[type];
 }
 
@@ -91,6 +92,7 @@ static void write_page(FILE *page)
         "`file:/absolute/path`.\n"
         "- **servers**: what stands between the scheme and `?` in a URI.\n"
         "- **list**: words with commas between, as in `leases,negative`.\n"
+        "- **cache**: `@` and the name of another section of the file.\n"
         "\n"
         "## Every cache\n\n");
     write_table(page, larder__common_options);

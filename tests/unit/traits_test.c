@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include <larder/client.h>
+#include <larder/gutter.h>
+#include <larder/tracker.h>
 
 static const struct {
     struct larder_traits traits;
@@ -111,6 +113,37 @@ static void write_namespace(FILE *page, const char *uri)
     larder_close(client);
 }
 
+/* A composition, and a namespace of it. */
+static void write_gutter(FILE *page, const char *of, const char *spare)
+{
+    struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
+    struct larder_cache *gutter, *client, *view;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_open(spare, NULL, &options.spare, NULL, 0));
+    assert_status(LARDER_OK, larder_gutter_open(&options, NULL, &gutter, NULL, 0));
+    snprintf(name, sizeof(name), "gutter: with of %s and spare %s", of, spare);
+    write_one(page, name, gutter);
+    struct larder_route routes[] = {{"main", gutter, LARDER_TTL_DEFAULT, 0}};
+    assert_status(LARDER_OK, larder_client_open(NULL, NULL, routes, 1, &client, NULL, 0));
+    assert_status(LARDER_OK, larder_bind(client, "main", &view));
+    snprintf(name, sizeof(name), "a namespace on gutter: with of %s and spare %s", of, spare);
+    write_one(page, name, view);
+    larder_close(client);
+}
+
+static void write_tracker(FILE *page, const char *of)
+{
+    struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_cache *tracker;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_tracker_open(&options, NULL, &tracker, NULL, 0));
+    snprintf(name, sizeof(name), "tracker: with of %s", of);
+    write_one(page, name, tracker);
+    larder_close(tracker);
+}
+
 static char *generate(size_t *length)
 {
     char *text = NULL;
@@ -149,6 +182,9 @@ static char *generate(size_t *length)
     write_namespace(page, "memory:");
     write_namespace(page, "memcached:");
     write_namespace(page, "meta:");
+    write_gutter(page, "memory:", "null:");
+    write_gutter(page, "meta:", "memcached:");
+    write_tracker(page, "meta:");
     fclose(page);
     return text;
 }
