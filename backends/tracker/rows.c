@@ -228,38 +228,19 @@ static void run_send(struct passage *passage, enum larder_many_kind many, enum l
     tracker_carry(passage, larder_row_at(rows, 0)->status);
 }
 
-static size_t run_length(const struct larder_rows *rows, size_t start)
-{
-    size_t end = start;
-    while (end < rows->count && larder_row_at(rows, end)->status == LARDER_ASKED)
-        end++;
-    return end - start;
-}
-
-static void refuse(const struct larder_rows *rows, enum larder_status status)
-{
-    for (size_t i = 0; i < rows->count; i++)
-        if (larder_row_at(rows, i)->status == LARDER_ASKED)
-            larder_row_at(rows, i)->status = status;
-}
-
-/* Rows that came in answered are left alone: what is between them goes by itself. */
 void tracker_many(const struct larder_scope *scope, enum larder_many_kind many,
                   enum larder_mode mode, const struct larder_rows *rows)
 {
     struct passage passage;
     enum larder_status status = tracker_begin(&passage, scope);
     if (status != LARDER_OK) {
-        refuse(rows, status);
+        larder_rows_refuse(rows, status);
         return;
     }
-    for (size_t start = 0; start < rows->count; start++) {
-        size_t count = run_length(rows, start);
-        struct larder_rows run = {larder_row_at(rows, start), count, rows->stride};
-        if (count > 0)
-            run_send(&passage, many, mode, &run);
-        start += count;
-    }
+    size_t next = 0;
+    struct larder_rows run;
+    while (larder_rows_run(rows, &next, &run))
+        run_send(&passage, many, mode, &run);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */

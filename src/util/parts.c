@@ -120,3 +120,27 @@ enum larder_status larder_parts_purge(const struct larder_scope *scope,
     }
     return lowest;
 }
+
+/* ---- many rows ----------------------------------------------------------------------------- */
+
+int larder_rows_run(const struct larder_rows *rows, size_t *next, struct larder_rows *run)
+{
+    size_t first = *next, end;
+    while (first < rows->count && larder_row_at(rows, first)->status != LARDER_ASKED)
+        first++;
+    for (end = first; end < rows->count; end++)
+        if (larder_row_at(rows, end)->status != LARDER_ASKED)
+            break;
+    *next = end;
+    if (end == first)
+        return 0;
+    *run = (struct larder_rows){larder_row_at(rows, first), end - first, rows->stride};
+    return 1;
+}
+
+void larder_rows_refuse(const struct larder_rows *rows, enum larder_status status)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        if (larder_row_at(rows, i)->status == LARDER_ASKED)
+            larder_row_at(rows, i)->status = status;
+}

@@ -36,8 +36,9 @@ struct worker {
 
 static unsigned steps(void)
 {
-    const char *scale = getenv("LARDER_STRESS_SCALE");
-    return STEPS * (scale != NULL ? (unsigned)strtoul(scale, NULL, 10) : 1);
+    const char *factor = getenv("LARDER_STRESS_SCALE");
+    double scale = factor != NULL ? strtod(factor, NULL) : 1;
+    return 1 + (unsigned)(STEPS * (scale > 0 ? scale : 1));
 }
 
 static void expect(int holds)

@@ -37,4 +37,12 @@ enum larder_status larder_parts_purge(const struct larder_scope *scope,
                                       const struct larder_part *parts, size_t count,
                                       uint32_t budget_ms, uint64_t *next_due_ms);
 
+/** For a row `many`: the next rows in a row that are to be answered. Those that came in answered
+ * are left alone; what is between them is passed on by itself.
+ * @param next  0 at first; where to go on from
+ * @return 0: there are no more */
+int larder_rows_run(const struct larder_rows *rows, size_t *next, struct larder_rows *run);
+/** Answers all that are to be answered. */
+void larder_rows_refuse(const struct larder_rows *rows, enum larder_status status);
+
 #endif
