@@ -125,6 +125,7 @@ void meta_return_win(struct call *call, const struct target *target, uint64_t ve
 struct ttl_question {
     struct question question;
     enum state state;
+    int won;
     int64_t ttl_s; /* that it had */
 };
 
@@ -135,14 +136,17 @@ static int take_ttl(struct question *question, const struct larder_meta_reply *r
     (void)sink;
     (void)sink_size;
     ttl->state = meta_state_of(reply);
+    ttl->won = (reply->marks & LARDER_META_WON) != 0;
     ttl->ttl_s = reply->ttl_s;
     question->status = LARDER_OK;
     return 1;
 }
 
-/* A value that came in the place of what was touched gets its own TTL back, in the next round. */
-static void return_ttl(struct call *call, const struct target *target, int64_t ttl_s)
+/* A value that came in the place of what was touched gets its own TTL back, in the next round.
+ * @return 1 when that won the right to renew it, which others had given back meanwhile */
+static int return_ttl(struct call *call, const struct target *target, int64_t ttl_s)
 {
+    int won = 0;
     for (int round = 0; round < AMENDS_MAX; round++) {
         struct ttl_question ttl = {
             .question = {.request = {.command = LARDER_META_GET,
@@ -154,11 +158,13 @@ static void return_ttl(struct call *call, const struct target *target, int64_t t
                                      .ttl = meta_exptime_of_left(ttl_s),
                                      .ttl_before = 1},
                          .answer = take_ttl}};
-        if (meta_ask(call, target->site, &ttl.question) != LARDER_OK || ttl.state != STATE_LIVE ||
-            ttl.ttl_s == ttl_s)
-            return;
+        enum larder_status status = meta_ask(call, target->site, &ttl.question);
+        won |= ttl.won;
+        if (status != LARDER_OK || ttl.state != STATE_LIVE || ttl.ttl_s == ttl_s)
+            break;
         ttl_s = ttl.ttl_s;
     }
+    return won;
 }
 
 struct amends meta_amends_of(const struct larder_meta_request *request,
@@ -173,8 +179,9 @@ struct amends meta_amends_of(const struct larder_meta_request *request,
 
 void meta_make_amends(struct call *call, const struct target *target, const struct amends *amends)
 {
-    if (amends->touched)
-        return_ttl(call, target, amends->ttl_s);
-    if (amends->won)
+    int won = amends->won;
+    if (amends->touched && return_ttl(call, target, amends->ttl_s))
+        won = 1;
+    if (won)
         meta_return_win(call, target, 0);
 }
