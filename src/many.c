@@ -6,12 +6,6 @@
 #include <larder/util/growth.h>
 #include <larder/util/value.h>
 
-static const enum larder_operation operation_of[] = {
-    [LARDER_MANY_READ] = LARDER_OPERATION_READ,   [LARDER_MANY_GET] = LARDER_OPERATION_GET,
-    [LARDER_MANY_STORE] = LARDER_OPERATION_STORE, [LARDER_MANY_DELETE] = LARDER_OPERATION_DELETE,
-    [LARDER_MANY_TOUCH] = LARDER_OPERATION_TOUCH,
-};
-
 static enum larder_status row_check(const struct target *target, enum larder_many_kind many,
                                     enum larder_mode mode, struct larder_row *row)
 {
@@ -77,7 +71,7 @@ static void finish_row(struct larder_cache *cache, enum larder_many_kind many,
         row->status = is_read(many) ? LARDER_UNAVAILABLE : LARDER_UNKNOWN;
     if (is_read(many))
         larder__info_hide(&row->value.info);
-    row->status = larder__finish(cache, operation_of[many], row->key, row->status);
+    row->status = larder__finish(cache, larder_many_operation(many), row->key, row->status);
 }
 
 static enum larder_status finish_rows(struct larder_cache *cache, enum larder_many_kind many,
@@ -107,7 +101,7 @@ static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_ma
     for (size_t i = 0; i < rows->count; i++) {
         struct larder_row *row = larder_row_at(rows, i);
         larder__value_clear(&row->value);
-        row->status = larder__finish(cache, operation_of[many], row->key, status);
+        row->status = larder__finish(cache, larder_many_operation(many), row->key, status);
     }
     return status;
 }
@@ -148,7 +142,7 @@ static void rows_send(struct larder_cache *cache, const struct larder_call *call
 {
     entry->scope->ops->many(entry->scope, many, mode, rows);
     while (any_is_closed(rows) && larder__moved(cache, entry->target) &&
-           larder__enter(cache, operation_of[many], call, entry) == LARDER_OK) {
+           larder__enter(cache, larder_many_operation(many), call, entry) == LARDER_OK) {
         closed_rows_prepare(entry->target, many, mode, rows);
         entry->scope->ops->many(entry->scope, many, mode, rows);
     }
@@ -168,7 +162,7 @@ enum larder_status larder_many(struct larder_cache *cache, const struct larder_c
     enum larder_status status = LARDER_BAD_ARGUMENT;
     if ((unsigned)mode <= LARDER_CAS &&
         (many != LARDER_MANY_STORE || larder__mode_takes_call(mode, call)))
-        status = larder__enter(cache, operation_of[many], call, &entry);
+        status = larder__enter(cache, larder_many_operation(many), call, &entry);
     if (status != LARDER_OK)
         return refuse_rows(cache, many, &all, status);
     rows_prepare(entry.target, many, mode, &all);

@@ -10,6 +10,7 @@
 #ifndef LARDER_MEMORY_HASH_H
 #define LARDER_MEMORY_HASH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -72,6 +73,12 @@ uint64_t larder__hash_rest(const struct hash_key *key, const unsigned char *byte
 
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
+/** Whether bytes so long need nothing of larder__hash_rest(). */
+ALWAYS_INLINE bool larder__hash_takes(size_t length)
+{
+    return length - 16 <= HASH_BYTES_MAX - 16; /* fewer than 16 wrap around */
+}
+
 /** @param space  the number of the namespace; 0: none */
 ALWAYS_INLINE uint64_t larder__hash(const struct hash_key *key, const void *data, size_t length,
                                     uint32_t space)
@@ -81,7 +88,7 @@ ALWAYS_INLINE uint64_t larder__hash(const struct hash_key *key, const void *data
     return 0;
 #else
     const unsigned char *bytes = data;
-    if (__builtin_expect(length - 16 > HASH_BYTES_MAX - 16, 0))
+    if (__builtin_expect(!larder__hash_takes(length), 0))
         return larder__hash_rest(key, bytes, length, space);
     /* The last pair is taken from the end and may overlap the one before it. */
     const unsigned char *end = bytes + length - 16;

@@ -69,9 +69,8 @@ static const struct larder_traits *memory_traits(const void *self)
 
 #define SEGMENT_SHIFT_MIN 12u
 #define SEGMENT_SHIFT_MAX 20u
-#define SEGMENT_SHIFT_HUGE \
-    21u                       /* a huge page: it is given back as a whole, and never half charged */
-#define SEGMENTS_WANTED 1024u /* at the bound: the policy works on whole segments */
+#define SEGMENTS_WANTED 1024u  /* at the bound: the policy works on whole segments */
+#define SEGMENT_SHIFT_HUGE 21u /* a huge page: given back as a whole, and never half charged */
 #define ARENA_BYTES_MAX ((UINT64_C(1) << 32) * ITEM_UNIT - (UINT64_C(1) << SEGMENT_SHIFT_HUGE))
 #define GROWTH_FACTOR                                                                            \
     LARDER_MEMORY_GROWTH_FACTOR /* how far the bound may be raised later: addresses are reserved \

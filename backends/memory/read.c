@@ -187,19 +187,13 @@ again:;
 
 #define TIMELESS 0 /* the time is not known, and readers need no fence: see arena.due_ms */
 
-/* Of a key that is hashed and compared without a loop. */
-static inline bool is_plain_length(size_t length)
-{
-    return length - 16 <= HASH_BYTES_MAX - 16;
-}
-
 /* A hit that needs nothing but the value. @return false: anything else; nothing was done */
 ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thread,
                                 struct larder_slice name, uint32_t space, uint64_t now_ms,
                                 void *buffer, size_t size, enum larder_status *status)
 {
     uint64_t header = 0;
-    if (!is_plain_length(name.length)) /* whoever calls has seen to that */
+    if (!larder__hash_takes(name.length)) /* whoever calls has seen to that */
         __builtin_unreachable();
     if (now_ms == TIMELESS)
         larder_epoch_enter_asymmetric(&memory->epoch, thread);
@@ -264,7 +258,7 @@ enum larder_status larder__memory_read(const struct larder_scope *scope, struct 
     const struct memory *memory = scope->self;
     struct larder_thread *thread = larder__own_thread;
     if (__builtin_expect(((uintptr_t)scope->call | (uintptr_t)info) != 0 || thread == NULL ||
-                             !is_plain_length(name.length),
+                             !larder__hash_takes(name.length),
                          0))
         return read_generally(scope, name, buffer, size, info);
     if (scope->space != NULL ||

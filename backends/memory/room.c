@@ -378,9 +378,8 @@ bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, 
 
 /* Some segments are kept free, so that a thread that needs one finds it while another evicts. They
  * are evicted several at a time, since getting to know that their readers have left interrupts
- * every other processor (epoch.h): for that up to 1/256 of the cache stays empty,
- * which is well below what the small queue has at least: with 1/128 the hit ratio measured 0.5
- * points lower. */
+ * every other processor (epoch.h). For that up to 1/256 of the cache stays empty, well below what
+ * the small queue has at least: with 1/128 the hit ratio measured 0.5 points lower. */
 #define SEGMENTS_PER_BATCH 256u
 #define BATCH_MAX 32u
 

@@ -50,6 +50,13 @@ enum larder_status meta_call_target(const struct call *call, struct larder_slice
     return status;
 }
 
+enum larder_status meta_call_begin_on(struct call *call, const struct larder_scope *scope,
+                                      struct larder_slice key, struct target *target)
+{
+    enum larder_status status = meta_call_begin(call, scope);
+    return status == LARDER_OK ? meta_call_target(call, key, target) : status;
+}
+
 /* ---- lines --------------------------------------------------------------------------------- */
 
 /* @return UNAVAILABLE when the site is down and it is somebody else's turn to probe, CLOSED when
@@ -124,14 +131,13 @@ static int take_owed(struct exchange *exchange, const struct larder_meta_reply *
            memcmp(reply->opaque.data, opaque.data, opaque.length) == 0;
 }
 
-static struct outcome conclude(struct call *call, struct line *line, enum connection_step step,
-                               const struct exchange *exchange)
+static void conclude(const struct call *call, const struct line *line, enum connection_step step,
+                     const struct exchange *exchange)
 {
     struct outcome outcome;
     meta_outcome_judge(line, step, exchange, &outcome);
     meta_outcome_report(call, line, &outcome);
     meta_outcome_trace(call->meta, line->site, &outcome);
-    return outcome;
 }
 
 /* @return 0 when the reply did not come as it must: the connection is good for nothing */
@@ -146,7 +152,7 @@ static int line_settle(struct call *call, struct line *line)
     if (step != STEP_OVER || settling.refused)
         META_COUNT(call->meta, quiet_lost);
     if (step != STEP_OVER)
-        (void)conclude(call, line, step, &settling.exchange);
+        conclude(call, line, step, &settling.exchange);
     return step == STEP_OVER;
 }
 

@@ -153,9 +153,7 @@ enum larder_status meta_count(const struct larder_scope *scope, struct larder_sl
     const struct counting counting = {direction, delta, initial, result};
     struct call call;
     struct target target;
-    enum larder_status status = meta_call_begin(&call, scope);
-    if (status == LARDER_OK)
-        status = meta_call_target(&call, key, &target);
+    enum larder_status status = meta_call_begin_on(&call, scope, key, &target);
     if (status == LARDER_OK)
         status = call_count(&call, &target, &counting);
     return status;

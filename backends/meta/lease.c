@@ -25,13 +25,6 @@ static uint64_t version_of(const struct target *target, struct larder_lease leas
     return lease.token - salt_of(target->wire.bytes);
 }
 
-static enum larder_status begin(struct call *call, const struct larder_scope *scope,
-                                struct larder_slice key, struct target *target)
-{
-    enum larder_status status = meta_call_begin(call, scope);
-    return status == LARDER_OK ? meta_call_target(call, key, target) : status;
-}
-
 /* ---- taking -------------------------------------------------------------------------------- */
 
 struct lease_question {
@@ -86,7 +79,7 @@ enum larder_status meta_lease_get(const struct larder_scope *scope, struct larde
     struct lease_question ask = {.question = {.answer = take_lease}, .delivery = &delivery};
     struct call call;
     struct target target;
-    enum larder_status status = begin(&call, scope, key, &target);
+    enum larder_status status = meta_call_begin_on(&call, scope, key, &target);
     if (status != LARDER_OK)
         return status;
     lease_request(&ask.question.request, &target, &delivery, lease_ms, scope->call);
@@ -109,7 +102,7 @@ enum larder_status meta_lease_fill(const struct larder_scope *scope, struct lard
     struct call call;
     struct target target;
     uint64_t version;
-    enum larder_status status = begin(&call, scope, key, &target);
+    enum larder_status status = meta_call_begin_on(&call, scope, key, &target);
     if (status == LARDER_OK && version_of(&target, lease) == 0)
         status = LARDER_CONFLICT;
     if (status == LARDER_OK)
@@ -157,6 +150,6 @@ enum larder_status meta_lease_return(const struct larder_scope *scope, struct la
 {
     struct call call;
     struct target target;
-    enum larder_status status = begin(&call, scope, key, &target);
+    enum larder_status status = meta_call_begin_on(&call, scope, key, &target);
     return status == LARDER_OK ? give_back(&call, &target, version_of(&target, lease)) : status;
 }

@@ -150,6 +150,9 @@ struct target {
 /** @return OK; NO_MEMORY; BAD_ARGUMENT for a scope that names a server which there isn't */
 enum larder_status meta_call_target(const struct call *call, struct larder_slice key,
                                     struct target *target);
+/** Both: a call on one key. */
+enum larder_status meta_call_begin_on(struct call *call, const struct larder_scope *scope,
+                                      struct larder_slice key, struct target *target);
 uint32_t meta_place(const struct meta *meta, const struct larder_scope *scope,
                     struct larder_slice key, struct larder_slice wire);
 

@@ -146,9 +146,7 @@ static enum larder_status read_by_scope(const struct larder_scope *scope, struct
 {
     struct call call;
     struct target target;
-    enum larder_status status = meta_call_begin(&call, scope);
-    if (status == LARDER_OK)
-        status = meta_call_target(&call, key, &target);
+    enum larder_status status = meta_call_begin_on(&call, scope, key, &target);
     if (status == LARDER_OK)
         status = meta_call_read(&call, &target, delivery);
     return status;
@@ -197,9 +195,7 @@ enum larder_status meta_touch(const struct larder_scope *scope, struct larder_sl
     struct call call;
     struct target target;
     struct read_question touch = {.question = {.answer = take_touch}};
-    enum larder_status status = meta_call_begin(&call, scope);
-    if (status == LARDER_OK)
-        status = meta_call_target(&call, key, &target);
+    enum larder_status status = meta_call_begin_on(&call, scope, key, &target);
     if (status != LARDER_OK)
         return status;
     meta_touch_request(&touch.question.request, target.wire.bytes, ttl_ms);

@@ -123,9 +123,7 @@ enum larder_status meta_remove(const struct larder_scope *scope, struct larder_s
 {
     struct call call;
     struct target target;
-    enum larder_status status = meta_call_begin(&call, scope);
-    if (status == LARDER_OK)
-        status = meta_call_target(&call, key, &target);
+    enum larder_status status = meta_call_begin_on(&call, scope, key, &target);
     if (status == LARDER_OK)
         status = meta_call_remove(&call, &target, version);
     return status;

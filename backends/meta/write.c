@@ -227,9 +227,7 @@ enum larder_status meta_store(const struct larder_scope *scope, enum larder_mode
 {
     struct call call;
     struct target target;
-    enum larder_status status = meta_call_begin(&call, scope);
-    if (status == LARDER_OK)
-        status = meta_call_target(&call, key, &target);
+    enum larder_status status = meta_call_begin_on(&call, scope, key, &target);
     if (status == LARDER_OK)
         status = meta_call_store(&call, mode, &target, write, version);
     return status;

@@ -173,23 +173,6 @@ enum larder_status tracker_lease_return(const struct larder_scope *scope, struct
 
 /* ---- many keys ----------------------------------------------------------------------------- */
 
-static enum larder_operation operation_of(enum larder_many_kind many)
-{
-    switch (many) {
-    case LARDER_MANY_READ:
-        return LARDER_OPERATION_READ;
-    case LARDER_MANY_GET:
-        return LARDER_OPERATION_GET;
-    case LARDER_MANY_STORE:
-        return LARDER_OPERATION_STORE;
-    case LARDER_MANY_DELETE:
-        return LARDER_OPERATION_DELETE;
-    case LARDER_MANY_TOUCH:
-        break;
-    }
-    return LARDER_OPERATION_TOUCH;
-}
-
 static void note_row(struct passage *passage, enum larder_many_kind many, enum larder_mode mode,
                      const struct larder_row *row)
 {
@@ -199,7 +182,7 @@ static void note_row(struct passage *passage, enum larder_many_kind many, enum l
     else if (many == LARDER_MANY_DELETE ||
              (many == LARDER_MANY_TOUCH && deletes(row->write.ttl_ms)) ||
              (reads && call_deletes(&passage->of)))
-        tracker_note(passage, operation_of(many), row->key, row->status, 0);
+        tracker_note(passage, larder_many_operation(many), row->key, row->status, 0);
 }
 
 /* Rows that can't be made ready are answered, and left alone by `of`. What a delete was to do is

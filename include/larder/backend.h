@@ -77,6 +77,24 @@ static inline struct larder_row *larder_row_at(const struct larder_rows *rows, s
     return (struct larder_row *)(void *)((char *)rows->first + index * rows->stride);
 }
 
+/** What a row of a multi call does. */
+static inline enum larder_operation larder_many_operation(enum larder_many_kind many)
+{
+    switch (many) {
+    case LARDER_MANY_READ:
+        return LARDER_OPERATION_READ;
+    case LARDER_MANY_GET:
+        return LARDER_OPERATION_GET;
+    case LARDER_MANY_STORE:
+        return LARDER_OPERATION_STORE;
+    case LARDER_MANY_DELETE:
+        return LARDER_OPERATION_DELETE;
+    case LARDER_MANY_TOUCH:
+        break;
+    }
+    return LARDER_OPERATION_TOUCH;
+}
+
 /** Owns the bytes of a view. A backend embeds it in whatever holds the bytes; `release` may be
  * called from any thread, also after close. */
 struct larder_owner {

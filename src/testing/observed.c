@@ -309,27 +309,10 @@ struct crowd {
     size_t first; /* the row that was looked at first; SIZE_MAX: none yet */
 };
 
-static enum larder_operation operation_of(enum larder_many_kind many)
-{
-    switch (many) {
-    case LARDER_MANY_READ:
-        return LARDER_OPERATION_READ;
-    case LARDER_MANY_GET:
-        return LARDER_OPERATION_GET;
-    case LARDER_MANY_STORE:
-        return LARDER_OPERATION_STORE;
-    case LARDER_MANY_DELETE:
-        return LARDER_OPERATION_DELETE;
-    case LARDER_MANY_TOUCH:
-        break;
-    }
-    return LARDER_OPERATION_TOUCH;
-}
-
 static struct larder_row *watch_row(struct watch *watch, const struct crowd *crowd, size_t index)
 {
     struct larder_row *row = larder_row_at(crowd->rows, index);
-    watch_init(watch, crowd->scope, operation_of(crowd->many), row->key);
+    watch_init(watch, crowd->scope, larder_many_operation(crowd->many), row->key);
     watch->call.form = index == crowd->first ? LARDER_FORM_FIRST_ROW : LARDER_FORM_NEXT_ROW;
     if (crowd->many == LARDER_MANY_READ) {
         watch->buffer = row->buffer;

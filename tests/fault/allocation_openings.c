@@ -74,6 +74,25 @@ static enum larder_status run_attach(struct fixture *fixture)
     return closed(status, cache);
 }
 
+typedef enum larder_status open_of_fn(struct larder_cache *first, struct larder_cache *second);
+
+/* Opens something over two caches, which are its own when it could be opened. */
+static enum larder_status open_over_two(open_of_fn *open)
+{
+    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
+    struct larder_cache *first = NULL, *second = NULL;
+    enum larder_status status = larder_memory_open(&options, NULL, &first, NULL, 0);
+    if (status == LARDER_OK)
+        status = larder_null_open(NULL, &second, NULL, 0);
+    if (status == LARDER_OK)
+        status = open(first, second);
+    if (status != LARDER_OK) {
+        larder_close(second);
+        larder_close(first);
+    }
+    return status;
+}
+
 static enum larder_status open_gutter_of(struct larder_cache *first, struct larder_cache *second)
 {
     struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
@@ -82,25 +101,13 @@ static enum larder_status open_gutter_of(struct larder_cache *first, struct lard
     options.spare = second;
     enum larder_status status =
         larder_gutter_open(&options, NULL, &cache, message, sizeof(message));
-    if (status != LARDER_OK) { /* they stay ours */
-        larder_close(first);
-        larder_close(second);
-    }
     return closed(status, cache);
 }
 
 static enum larder_status run_gutter_typed(struct fixture *fixture)
 {
-    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
-    struct larder_cache *first = NULL, *second = NULL;
     (void)fixture;
-    enum larder_status status = larder_memory_open(&options, NULL, &first, NULL, 0);
-    if (status == LARDER_OK)
-        status = larder_null_open(NULL, &second, NULL, 0);
-    if (status == LARDER_OK)
-        return open_gutter_of(first, second);
-    larder_close(first);
-    return status;
+    return open_over_two(open_gutter_of);
 }
 
 static enum larder_status run_tracker_typed(struct fixture *fixture)
@@ -156,7 +163,6 @@ static enum larder_status run_reload(struct fixture *fixture)
     return status;
 }
 
-/* On failure the caches stay ours. */
 static enum larder_status open_client_of(struct larder_cache *first, struct larder_cache *second)
 {
     const struct larder_route routes[] = {{"main", first, LARDER_TTL_DEFAULT, 0},
@@ -165,25 +171,13 @@ static enum larder_status open_client_of(struct larder_cache *first, struct lard
     struct larder_cache *client = NULL;
     enum larder_status status =
         larder_client_open(NULL, NULL, routes, 3, &client, message, sizeof(message));
-    if (status != LARDER_OK) {
-        larder_close(first);
-        larder_close(second);
-    }
     return closed(status, client);
 }
 
 static enum larder_status run_client(struct fixture *fixture)
 {
-    struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
-    struct larder_cache *first = NULL, *second = NULL;
     (void)fixture;
-    enum larder_status status = larder_memory_open(&options, NULL, &first, NULL, 0);
-    if (status == LARDER_OK)
-        status = larder_null_open(NULL, &second, NULL, 0);
-    if (status == LARDER_OK)
-        return open_client_of(first, second);
-    larder_close(first);
-    return status;
+    return open_over_two(open_client_of);
 }
 
 /* One that is known already is as good. */

@@ -13,7 +13,7 @@
 #include <larder/gutter.h>
 #include <larder/util/deadline.h>
 
-#include "memcached_server.h"
+#include "two_servers.h"
 
 #define TIMEOUT_MS 300u
 /* On a machine that is busy with other tests. */
@@ -24,19 +24,6 @@
 enum shape { BARE, NAMESPACE, SESSION, SHAPES };
 static const char *const shape_names[SHAPES] = {"bare", "in a namespace", "in a session"};
 
-static const char *const schemes[] = {
-#ifdef LARDER_WITH_META
-    "meta",
-#endif
-#ifdef LARDER_WITH_MEMCACHED
-    "memcached",
-    "pooled-memcached",
-#endif
-};
-#define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
-
-static struct memcached_server *servers[2];
-
 /* ---- opening ------------------------------------------------------------------------------- */
 
 struct opened {
@@ -45,23 +32,12 @@ struct opened {
     struct larder_cache *session; /* or NULL */
 };
 
-static struct larder_cache *open_on(const char *scheme, size_t server)
-{
-    char uri[256], message[256] = "";
-    struct larder_cache *cache = NULL;
-    snprintf(uri, sizeof(uri), "%s://%s?timeout=%ums", scheme,
-             memcached_server_path(servers[server]), TIMEOUT_MS);
-    if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK)
-        fail_msg("%s: %s", uri, message);
-    return cache;
-}
-
 static struct opened open_gutter(const char *scheme, enum shape shape, uint64_t ttl_ms)
 {
     struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
     struct opened opened = {NULL, NULL, NULL};
-    options.of = open_on(scheme, 0);
-    options.spare = open_on(scheme, 1);
+    options.of = two_servers_open(scheme, 0, TIMEOUT_MS, "");
+    options.spare = two_servers_open(scheme, 1, TIMEOUT_MS, "");
     options.ttl_ms = ttl_ms;
     assert_status(LARDER_OK, larder_gutter_open(&options, NULL, &opened.owner, NULL, 0));
     opened.cache = opened.owner;
@@ -81,22 +57,6 @@ static void close_gutter(struct opened *opened)
 {
     larder_release(opened->session);
     larder_close(opened->owner);
-}
-
-static int start(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < 2; i++)
-        servers[i] = memcached_server_start(NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < 2; i++)
-        memcached_server_stop(servers[i]);
-    return 0;
 }
 
 /* ---- calls, timed -------------------------------------------------------------------------- */
@@ -180,7 +140,7 @@ static void wait_until_back(struct larder_cache *cache, const char *key)
 /* Puts a key on the first server beside the gutter, under the same wire key. */
 static void plant_beside(const char *scheme, enum shape shape, const char *key)
 {
-    struct larder_cache *direct = open_on(scheme, 0), *client = NULL;
+    struct larder_cache *direct = two_servers_open(scheme, 0, TIMEOUT_MS, ""), *client = NULL;
     struct larder_cache *cache = direct;
     if (shape == NAMESPACE) {
         const struct larder_route route = {"main", direct, LARDER_TTL_DEFAULT, 0};
@@ -215,15 +175,23 @@ static void live_through_it(struct larder_cache *cache)
     assert_missing(cache, "during");
 }
 
+static void in_every_shape(void (*run)(const char *scheme, enum shape shape))
+{
+    for (size_t i = 0; server_schemes[i] != NULL; i++)
+        for (int shape = BARE; shape < SHAPES; shape++) {
+            print_message("%s, %s\n", server_schemes[i], shape_names[shape]);
+            run(server_schemes[i], (enum shape)shape);
+        }
+}
+
 static void run_killed(const char *scheme, enum shape shape)
 {
     struct opened opened = open_gutter(scheme, shape, 10000);
-    print_message("%s, %s\n", scheme, shape_names[shape]);
     assert_status(LARDER_OK, set(opened.cache, "before", "1"));
-    memcached_server_kill(servers[0]);
+    memcached_server_kill(two_servers[0]);
     set_in_outage(opened.cache, "turned", "yes");
     live_through_it(opened.cache);
-    memcached_server_restart(servers[0]);
+    memcached_server_restart(two_servers[0]);
     plant_beside(scheme, shape, "back");
     wait_until_back(opened.cache, "back");
     assert_missing(opened.cache, "before");
@@ -236,20 +204,17 @@ static void run_killed(const char *scheme, enum shape shape)
 static void a_server_that_is_killed_and_restarted(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++)
-        for (int shape = BARE; shape < SHAPES; shape++)
-            run_killed(schemes[i], (enum shape)shape);
+    in_every_shape(run_killed);
 }
 
 static void run_stopped(const char *scheme, enum shape shape)
 {
     struct opened opened = open_gutter(scheme, shape, 10000);
-    print_message("%s, %s\n", scheme, shape_names[shape]);
     assert_status(LARDER_OK, set(opened.cache, "stays", "1"));
-    memcached_server_pause(servers[0]);
+    memcached_server_pause(two_servers[0]);
     set_in_outage(opened.cache, "turned", "yes");
     live_through_it(opened.cache);
-    memcached_server_resume(servers[0]);
+    memcached_server_resume(two_servers[0]);
     wait_until_back(opened.cache, "stays");
     assert_read(opened.cache, "stays", "1");
     assert_status(LARDER_OK, set(opened.cache, "stays", "2"));
@@ -260,26 +225,24 @@ static void run_stopped(const char *scheme, enum shape shape)
 static void a_server_that_is_stopped_and_goes_on(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++)
-        for (int shape = BARE; shape < SHAPES; shape++)
-            run_stopped(schemes[i], (enum shape)shape);
+    in_every_shape(run_stopped);
 }
 
 /* Before anybody knows that the server is down: each part has half of the call's time. */
 static void a_stalled_server_leaves_the_spare_its_share(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++) {
-        struct opened opened = open_gutter(schemes[i], BARE, 10000);
+    for (size_t i = 0; server_schemes[i] != NULL; i++) {
+        struct opened opened = open_gutter(server_schemes[i], BARE, 10000);
         struct larder_call call = LARDER_CALL_INIT;
         char byte;
         assert_status(LARDER_OK, set(opened.cache, "k", "1"));
-        memcached_server_pause(servers[0]);
+        memcached_server_pause(two_servers[0]);
         call.timeout_ms = TIMEOUT_MS;
         begin();
         enum larder_status status =
             in_time(larder_read_with(opened.cache, &call, larder_text("missing"), &byte, 1, NULL));
-        memcached_server_resume(servers[0]);
+        memcached_server_resume(two_servers[0]);
         assert_status(LARDER_MISS, status);
         close_gutter(&opened);
     }
@@ -288,31 +251,31 @@ static void a_stalled_server_leaves_the_spare_its_share(void **state)
 static void what_the_spare_was_given_is_gone_after_its_ttl(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++) {
-        struct opened opened = open_gutter(schemes[i], BARE, 1000);
-        memcached_server_kill(servers[0]);
+    for (size_t i = 0; server_schemes[i] != NULL; i++) {
+        struct opened opened = open_gutter(server_schemes[i], BARE, 1000);
+        memcached_server_kill(two_servers[0]);
         set_in_outage(opened.cache, "turned", "yes");
         set_in_outage(opened.cache, "during", "1");
         assert_read(opened.cache, "during", "1");
         rest(1000 + 2000 + 500); /* the ttl, what a server may be late, and some */
         assert_missing(opened.cache, "during");
         close_gutter(&opened);
-        memcached_server_restart(servers[0]);
+        memcached_server_restart(two_servers[0]);
     }
 }
 
 static void a_flush_during_an_outage_is_a_failure(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++) {
-        struct opened opened = open_gutter(schemes[i], NAMESPACE, 10000);
+    for (size_t i = 0; server_schemes[i] != NULL; i++) {
+        struct opened opened = open_gutter(server_schemes[i], NAMESPACE, 10000);
         assert_status(LARDER_OK, set(opened.cache, "k", "1"));
-        memcached_server_kill(servers[0]);
+        memcached_server_kill(two_servers[0]);
         set_in_outage(opened.cache, "turned", "yes");
         set_in_outage(opened.cache, "during", "1");
         assert_true(larder_flush(opened.cache) < LARDER_OK);
         assert_missing(opened.cache, "during"); /* on the spare it is done */
-        memcached_server_restart(servers[0]);
+        memcached_server_restart(two_servers[0]);
         close_gutter(&opened);
     }
 }
@@ -326,5 +289,5 @@ int main(void)
         cmocka_unit_test(what_the_spare_was_given_is_gone_after_its_ttl),
         cmocka_unit_test(a_flush_during_an_outage_is_a_failure),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, two_servers_start, two_servers_stop);
 }

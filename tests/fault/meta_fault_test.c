@@ -16,9 +16,11 @@
 #include <larder/meta.h>
 #include <larder/util/deadline.h>
 
+#include "child_dials.h"
 #include "fault_proxy.h"
 #include "memcached_server.h"
 #include "scripted_server.h"
+#include "stats.h"
 
 #define TIMEOUT_MS 60u
 /* On a machine that is busy with other tests. */
@@ -61,18 +63,6 @@ static int stop(void **state)
     larder_close(direct);
     fault_proxy_stop(proxy);
     memcached_server_stop(server);
-    return 0;
-}
-
-static uint64_t stat_of(struct larder_cache *cache, const char *name)
-{
-    struct larder_stat rows[256];
-    size_t count = 0;
-    assert_status(LARDER_OK, larder_stats(cache, rows, 256, &count));
-    for (size_t i = 0; i < count && i < 256; i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return rows[i].value;
-    fail_msg("no figure %s", name);
     return 0;
 }
 
@@ -970,21 +960,7 @@ static void a_child_dials_its_own_connections(void **state)
 {
     (void)state;
     struct larder_cache *cache = open_real("timeout=2s&size=1");
-    char text[8];
-    assert_status(LARDER_OK, larder_set(cache, larder_text("f"), larder_text("parent"), 60000));
-    pid_t child = fork();
-    if (child == 0) {
-        struct larder_info info = {0};
-        int good = larder_read(cache, larder_text("f"), text, sizeof(text), &info) == LARDER_OK &&
-                   info.length == 6 && stat_of(cache, "connections") == 1;
-        larder_close(cache);
-        _exit(good ? 0 : 1);
-    }
-    int code = 1;
-    assert_int_equal(waitpid(child, &code, 0), child);
-    assert_int_equal(code, 0);
-    assert_status(LARDER_OK, larder_read(cache, larder_text("f"), text, sizeof(text), NULL));
-    assert_int_equal(stat_of(cache, "dials"), 1); /* the child's close said nothing on it */
+    child_must_dial(cache);
     larder_close(cache);
 }
 

@@ -20,6 +20,7 @@
 #include "../../backends/meta/connection.h"
 #include "certificates.h"
 #include "dice.h"
+#include "child_dials.h"
 #include "fault_proxy.h"
 #include "memcached_server.h"
 #include "sanitizer.h"
@@ -782,21 +783,7 @@ static void a_child_dials_its_own_connections(void **state)
 {
     (void)state;
     struct larder_cache *cache = open_wish(&(struct wish){.port = port_of()});
-    char text[8] = "";
-    assert_status(LARDER_OK, larder_set(cache, larder_text("f"), larder_text("parent"), 60000));
-    pid_t child = fork();
-    if (child == 0) {
-        struct larder_info info = {0};
-        int good = larder_read(cache, larder_text("f"), text, sizeof(text), &info) == LARDER_OK &&
-                   info.length == 6 && stat_of(cache, "connections") == 1;
-        larder_close(cache);
-        _exit(good ? 0 : 1);
-    }
-    int code = 1;
-    assert_int_equal(waitpid(child, &code, 0), child);
-    assert_int_equal(code, 0);
-    assert_status(LARDER_OK, larder_read(cache, larder_text("f"), text, sizeof(text), NULL));
-    assert_int_equal(stat_of(cache, "dials"), 1);
+    child_must_dial(cache);
     larder_close(cache);
 }
 

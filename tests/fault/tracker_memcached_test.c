@@ -20,45 +20,22 @@
 #include <larder/util/deadline.h>
 
 #include "dice.h"
-#include "memcached_server.h"
 #include "self_describing.h"
+#include "two_servers.h"
 
 #define TIMEOUT_MS 300u
 #define SETTLE_MS 1000u
 #define PATIENCE_MS 30000u
 
-static const char *const schemes[] = {
-#ifdef LARDER_WITH_META
-    "meta",
-#endif
-#ifdef LARDER_WITH_MEMCACHED
-    "memcached",
-    "pooled-memcached",
-#endif
-};
-#define SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
-
-static struct memcached_server *servers[2];
 static unsigned long outage_ms = 4000;
 
 /* ---- opening ------------------------------------------------------------------------------- */
-
-static struct larder_cache *open_on(const char *scheme, size_t server)
-{
-    char uri[256], message[256] = "";
-    struct larder_cache *cache = NULL;
-    snprintf(uri, sizeof(uri), "%s://%s?timeout=%ums&exclusive=on", scheme,
-             memcached_server_path(servers[server]), TIMEOUT_MS);
-    if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK)
-        fail_msg("%s: %s", uri, message);
-    return cache;
-}
 
 static struct larder_cache *open_tracker(const char *scheme, uint64_t keys)
 {
     struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
     struct larder_cache *cache = NULL;
-    options.of = open_on(scheme, 0);
+    options.of = two_servers_open(scheme, 0, TIMEOUT_MS, "&exclusive=on");
     options.settle_ms = SETTLE_MS;
     options.keys = keys;
     assert_status(LARDER_OK, larder_tracker_open(&options, NULL, &cache, NULL, 0));
@@ -70,7 +47,7 @@ static struct larder_cache *open_gutter(struct larder_cache *of, const char *sch
     struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
     struct larder_cache *cache = NULL;
     options.of = of;
-    options.spare = open_on(scheme, 1);
+    options.spare = two_servers_open(scheme, 1, TIMEOUT_MS, "&exclusive=on");
     assert_status(LARDER_OK, larder_gutter_open(&options, NULL, &cache, NULL, 0));
     return cache;
 }
@@ -83,22 +60,6 @@ static struct larder_cache *name(struct larder_cache *cache, int in_namespace)
         return cache;
     assert_status(LARDER_OK, larder_client_open(NULL, NULL, &route, 1, &client, NULL, 0));
     return client;
-}
-
-static int start(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < 2; i++)
-        servers[i] = memcached_server_start(NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < 2; i++)
-        memcached_server_stop(servers[i]);
-    return 0;
 }
 
 static void rest(unsigned long milliseconds)
@@ -136,7 +97,7 @@ static enum larder_status look_until_answered(struct larder_cache *cache, const 
 static void lose_while_stopped(struct larder_cache *cache)
 {
     struct larder_row rows[2];
-    memcached_server_pause(servers[0]);
+    memcached_server_pause(two_servers[0]);
     assert_true(set(cache, "set", "new") < LARDER_OK);
     assert_true(larder_delete(cache, larder_text("deleted"), 0) < LARDER_OK);
     assert_true(larder_touch(cache, larder_text("touched"), 1000) < LARDER_OK);
@@ -144,7 +105,7 @@ static void lose_while_stopped(struct larder_cache *cache)
     rows[0].key = larder_text("row 0");
     rows[1].key = larder_text("row 1");
     assert_true(larder_delete_multi(cache, rows, 2) < LARDER_OK);
-    memcached_server_resume(servers[0]);
+    memcached_server_resume(two_servers[0]);
 }
 
 static const char *const lost_keys[] = {"set", "deleted", "touched", "row 0", "row 1"};
@@ -172,10 +133,10 @@ static void plant(struct larder_cache *cache)
 static void what_was_lost_does_not_come_back(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++)
+    for (size_t i = 0; server_schemes[i] != NULL; i++)
         for (int in_namespace = 0; in_namespace <= 1; in_namespace++) {
-            struct larder_cache *cache = name(open_tracker(schemes[i], 100), in_namespace);
-            print_message("%s%s\n", schemes[i], in_namespace ? ", in a namespace" : "");
+            struct larder_cache *cache = name(open_tracker(server_schemes[i], 100), in_namespace);
+            print_message("%s%s\n", server_schemes[i], in_namespace ? ", in a namespace" : "");
             plant(cache);
             lose_while_stopped(cache);
             assert_status(LARDER_OK, look_until_answered(cache, "kept"));
@@ -189,15 +150,16 @@ static void what_was_lost_does_not_come_back(void **state)
 static void without_a_tracker_it_does(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++) {
-        struct larder_cache *cache = open_on(schemes[i], 0);
+    for (size_t i = 0; server_schemes[i] != NULL; i++) {
+        struct larder_cache *cache =
+            two_servers_open(server_schemes[i], 0, TIMEOUT_MS, "&exclusive=on");
         plant(cache);
-        memcached_server_pause(servers[0]);
+        memcached_server_pause(two_servers[0]);
         /* the first ones may have left: they land later */
         for (int round = 0; round < 5; round++)
             assert_true(larder_delete(cache, larder_text("another"), 0) < LARDER_OK);
         assert_status(LARDER_UNAVAILABLE, larder_delete(cache, larder_text("deleted"), 0));
-        memcached_server_resume(servers[0]);
+        memcached_server_resume(two_servers[0]);
         assert_status(LARDER_OK, look_until_answered(cache, "deleted"));
         larder_close(cache);
     }
@@ -206,10 +168,11 @@ static void without_a_tracker_it_does(void **state)
 static void past_the_limit_all_is_flushed(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++)
+    for (size_t i = 0; server_schemes[i] != NULL; i++)
         for (int in_namespace = 0; in_namespace <= 1; in_namespace++)
             for (uint64_t keys = LOST_KEYS - 1; keys <= LOST_KEYS; keys++) {
-                struct larder_cache *cache = name(open_tracker(schemes[i], keys), in_namespace);
+                struct larder_cache *cache =
+                    name(open_tracker(server_schemes[i], keys), in_namespace);
                 plant(cache);
                 lose_while_stopped(cache);
                 assert_status(keys < LOST_KEYS ? LARDER_MISS : LARDER_OK,
@@ -223,12 +186,12 @@ static void past_the_limit_all_is_flushed(void **state)
 static void a_killed_server_is_made_up_for_as_well(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SCHEMES; i++) {
-        struct larder_cache *cache = open_tracker(schemes[i], 100);
+    for (size_t i = 0; server_schemes[i] != NULL; i++) {
+        struct larder_cache *cache = open_tracker(server_schemes[i], 100);
         plant(cache);
-        memcached_server_kill(servers[0]);
+        memcached_server_kill(two_servers[0]);
         assert_true(larder_delete(cache, larder_text("deleted"), 0) < LARDER_OK);
-        memcached_server_restart(servers[0]);
+        memcached_server_restart(two_servers[0]);
         assert_status(LARDER_MISS, look_until_answered(cache, "deleted"));
         plant_one(cache, "deleted");
         assert_status(LARDER_OK, look_until_answered(cache, "deleted"));
@@ -245,7 +208,7 @@ static void write_file(const char *path, const char *scheme, unsigned keys)
     fprintf(file,
             "[pool]\nuri = %s://%s?timeout=%ums\n[tracked]\nuri = tracker:?of=@pool&keys=%u\n"
             "[namespaces]\nmain = @tracked\n",
-            scheme, memcached_server_path(servers[0]), TIMEOUT_MS, keys);
+            scheme, memcached_server_path(two_servers[0]), TIMEOUT_MS, keys);
     fclose(file);
 }
 
@@ -256,18 +219,18 @@ static void a_reload_forgets_nothing(void **state)
     (void)state;
     assert_true(descriptor >= 0);
     close(descriptor);
-    for (size_t i = 0; i < SCHEMES; i++) {
+    for (size_t i = 0; server_schemes[i] != NULL; i++) {
         struct larder_cache *client = NULL;
         char message[256] = "";
-        write_file(path, schemes[i], 100);
+        write_file(path, server_schemes[i], 100);
         if (larder_open_file(path, NULL, &client, message, sizeof(message)) != LARDER_OK)
             fail_msg("%s", message);
         plant(client);
-        memcached_server_pause(servers[0]);
+        memcached_server_pause(two_servers[0]);
         assert_true(larder_delete(client, larder_text("deleted"), 0) < LARDER_OK);
-        write_file(path, schemes[i], 200);
+        write_file(path, server_schemes[i], 200);
         assert_status(LARDER_OK, larder_reload(client, NULL, message, sizeof(message)));
-        memcached_server_resume(servers[0]);
+        memcached_server_resume(two_servers[0]);
         assert_status(LARDER_OK, look_until_answered(client, "kept"));
         assert_status(LARDER_MISS, look_until_answered(client, "deleted"));
         larder_close(client);
@@ -375,13 +338,13 @@ static unsigned live_through_outages(struct dice *dice)
     for (; larder_monotonic_ns() < end_ns; outages++) {
         rest(50 + (unsigned long)roll(dice, 400));
         if (roll(dice, 4) == 0) {
-            memcached_server_kill(servers[0]);
+            memcached_server_kill(two_servers[0]);
             rest((unsigned long)roll(dice, 400));
-            memcached_server_restart(servers[0]);
+            memcached_server_restart(two_servers[0]);
         } else {
-            memcached_server_pause(servers[0]);
+            memcached_server_pause(two_servers[0]);
             rest(50 + (unsigned long)roll(dice, 600));
-            memcached_server_resume(servers[0]);
+            memcached_server_resume(two_servers[0]);
         }
     }
     return outages;
@@ -420,9 +383,9 @@ static void nothing_stale_is_served_in_random_outages(void **state)
     uint64_t seed = chosen_seed();
     (void)state;
     print_message("LARDER_SEED=%llu\n", (unsigned long long)seed);
-    for (size_t i = 0; i < SCHEMES; i++)
+    for (size_t i = 0; server_schemes[i] != NULL; i++)
         for (int in_namespace = 0; in_namespace <= 1; in_namespace++)
-            run_crowd(schemes[i], in_namespace, seed);
+            run_crowd(server_schemes[i], in_namespace, seed);
 }
 
 int main(int count, char **arguments)
@@ -437,5 +400,5 @@ int main(int count, char **arguments)
     };
     if (count > 1)
         outage_ms = strtoul(arguments[1], NULL, 10);
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, two_servers_start, two_servers_stop);
 }

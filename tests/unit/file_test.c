@@ -206,133 +206,129 @@ static void a_file_may_come_from_windows(void **state)
 
 #define MAP "[namespaces]\nmain = @a\n"
 
+static const struct wrong_file {
+    const char *bytes, *message;
+} wrong_files[] = {
+    /* syntax */
+    {"", "1:1: no section [namespaces]; write one that maps names to caches, as in main = "
+         "memory:"},
+    {"[Namespaces]\nmain = null:\n",
+     "1:2: no section [namespaces]; did you mean it by [Namespaces]?"},
+    {"[namespace]\nmain = null:\n",
+     "1:2: no section [namespaces]; did you mean it by [namespace]?"},
+    {"[namespace]\nuri = null:\n",
+     "1:1: no section [namespaces]; write one that maps names to caches, as in main = "
+     "memory:"},
+    {"a = 1\n", "1:1: a value before the first section; write [name] above it"},
+    {"[a]\nnothing\n", "2:1: neither [section] nor name = value"},
+    {"[a]\nuri: null:\n", "2:1: a name ends with '='; write uri = ..."},
+    {"[a]\nu ri = null:\n", "2:1: 'u ri' is no name; names are 1 to 32 letters, digits, _ and -"},
+    {"[a]\n = null:\n", "2:2: an indented line continues a value, and there is none before; "
+                        "begin at the start of the line"},
+    {"[a]\nuri = null:\n max_ttl = 5s\n", "3:2: an indented line continues the value of uri; "
+                                          "begin at the start of the line"},
+    {"[a]\nuri = null:\n [b]\n", "3:2: an indented line continues the value of uri; begin at the "
+                                 "start of the line"},
+    {"[a\n", "1:2: a section's name is made of letters, digits, _ and -, and closed: [name]"},
+    {"[]\n", "1:2: a section's name is made of letters, digits, _ and -, and closed: [name]"},
+    {"[a] b\n", "1:4: ' b' after [a]; a section's line has nothing else on it"},
+    {"[abcdefghijklmnopqrstuvwxyz0123456]\n", "1:2: a section's name of 33 bytes; at most 32"},
+    {"[a]\nuri = null:\n[b]\nuri = null:\n[a]\n",
+     "5:2: [a] is there a second time; the first is in line 1"},
+    {"[a]\nuri = null:\nuri = null:\n", "3:1: uri is there a second time; the first is in line 2"},
+    /* caches */
+    {"[a]\n" MAP, "1:2: [a] has no uri; write one as in uri = memory:?max_bytes=64M"},
+    {"[Client]\nmax_ttl = 5s\n[a]\nuri = null:\n" MAP,
+     "1:2: [Client] has no uri; did you mean [client]?"},
+    {"[name-spaces]\nmain = @a\n[a]\nuri = null:\n" MAP,
+     "1:2: [name-spaces] has no uri; did you mean [namespaces]?"},
+    {"[b]\nuri = a\n[a]\nuri = null:\n[namespaces]\nmain = @b\n",
+     "2:7: no ':' after the scheme; did you mean @a?"},
+    {"[a]\nuri =\n" MAP, "2:6: an empty URI; write one as in memory:?max_bytes=64M"},
+    {"[a]\nuri = null:?error=miss\n" MAP,
+     "2:13: null has no option 'error' (did you mean errors?); it has default_ttl, max_ttl, "
+     "errors"},
+    {"[a]\nuri = null:\n  ?max_ttl=\n  5x\n" MAP,
+     "4:3: max_ttl: 'x' is no unit of time; write ms, s, m, h or d, as in 15s"},
+    {"[a]\nuri = null: # comment\n" MAP,
+     "2:12: a space in a URI; '#' begins no comment within a line, write ' ;'"},
+    {"[a]\nuri = null: x\n" MAP, "2:12: a space in a URI; write %20"},
+    {"[a]\nuri = null:\nmax_ttl = 5s # five\n" MAP,
+     "3:14: max_ttl: '#' begins no comment within a line, write ' ;'"},
+    {"[a]\nuri = null:\nmax_tll = 5s\n" MAP,
+     "3:1: null has no option 'max_tll' (did you mean max_ttl?); it has default_ttl, max_ttl, "
+     "errors"},
+    {"[a]\nuri = null:?max_ttl=5s\nmax_ttl = 5s\n" MAP,
+     "3:11: max_ttl is given a second time; once is right"},
+    {"[a]\nuri = null:\nerrors = miss\n" MAP,
+     "3:10: errors=miss on a cache that namespaces go to; write errors = miss in [client]"},
+    {"[namespaces]\nmain = null:?errors=miss\n",
+     "2:21: errors=miss on a cache that namespaces go to; write errors = miss in [client]"},
+    /* references */
+    {"[spool]\nuri = null:\n[namespaces]\nmain = @pool\n",
+     "4:8: there is no section [pool]; did you mean @spool?"},
+    {"[namespaces]\nmain = @pool\n", "2:8: there is no section [pool]; write one with its uri"},
+    {"[a]\nuri = null:\n[b]\nuri = null:\n" MAP,
+     "3:2: nothing refers to [b]; name @b in [namespaces], or remove it"},
+    {"[a]\nuri = @a\n" MAP, "2:7: [a] refers to itself by way of @a; one of them needs a URI"},
+    {"[a]\nuri = @b\n[b]\nuri = @c\n[c]\nuri = @a\n" MAP,
+     "2:7: [a] refers to itself by way of @b; one of them needs a URI"},
+    {"[a]\nuri = @b\nmax_ttl = 5s\n[b]\nuri = null:\n" MAP,
+     "3:1: [a] stands for another section, which has the options; write max_ttl there"},
+    {"[a]\nuri = @namespaces\n" MAP,
+     "2:7: there is no section [namespaces]; write one with its uri"},
+    {"[hot]\nuri = null:\n[namespaces]\nmain = hot\n",
+     "4:8: no ':' after the scheme; did you mean @hot?"},
+    {"[namespaces]\nmain = hot\n",
+     "2:11: no ':' after the scheme; write a URI as in memory:?max_bytes=64M"},
+    {"[namespaces]\nmain = caches.conf\n",
+     "2:19: no ':' after the scheme; write a URI as in memory:?max_bytes=64M"},
+    /* the map */
+    {"[hot]\nuri = null:\n[namespaces]\nmain = @hot, default_ttl=5m\n",
+     "4:12: no comma here; a space stands between words"},
+    {"[hot]\nuri = null:\n[namespaces]\nmain = @hot,default_ttl=5m\n",
+     "4:12: no comma here; a space stands between words"},
+    {"[namespaces]\nmain = null:, default_ttl=5m\n",
+     "2:13: no comma here; a space stands between words"},
+    {"[namespaces]\nmain = null: default_ttl=5m, max_ttl=5m\n",
+     "2:28: no comma here; a space stands between words"},
+    {"[namespaces]\nmain = null: default_ttl=5m,\n",
+     "2:28: no comma here; a space stands between words"},
+    {"[namespaces]\nmain = null: # off\n", "2:14: '#' begins no comment within a line, write ' ;'"},
+    {"[namespaces]\nfunds = null:\n", "1:2: [namespaces] lacks the default namespace main; write "
+                                      "main = ... there, or default_namespace = ... in [client]"},
+    {"[client]\ndefault_namespace = fund\n[namespaces]\nfunds = null:\n",
+     "2:21: [namespaces] lacks the default namespace fund; write fund = ... there, or "
+     "default_namespace = ... in [client]"},
+    {"[namespaces]\nmain =\n", "2:7: main goes nowhere; write @section or a URI"},
+    {"[namespaces]\nmain = null: default_tll=5m\n",
+     "2:14: a namespace has no option 'default_tll' (did you mean default_ttl?); it has "
+     "default_ttl, max_ttl"},
+    {"[namespaces]\nmain = null: errors=miss\n",
+     "2:14: a namespace has no option 'errors'; it has default_ttl, max_ttl"},
+    {"[namespaces]\nmain = null: max_ttl=5\n", "2:22: max_ttl: '5' has no unit; write 5s or 5ms"},
+    {"[namespaces]\nmain = null: max_ttl=5s max_ttl=5s\n",
+     "2:33: max_ttl is given a second time; once is right"},
+    {"[client]\nnamespace_pol = 1s\n[namespaces]\nmain = null:\n",
+     "2:1: [client] has no option 'namespace_pol' (did you mean namespace_poll?); it has "
+     "default_namespace, namespace_poll, generation, default_ttl, max_ttl, errors"},
+    {"[client]\nnamespace_poll = 0\n[namespaces]\nmain = null:\n",
+     "2:18: namespace_poll: 0 is too small; write 1ms to 1h"},
+};
+
 static void a_wrong_file_is_told_where_and_what_would_be_right(void **state)
 {
-    const struct {
-        const char *bytes, *message;
-    } rows[] = {
-        /* syntax */
-        {"", "1:1: no section [namespaces]; write one that maps names to caches, as in main = "
-             "memory:"},
-        {"[Namespaces]\nmain = null:\n",
-         "1:2: no section [namespaces]; did you mean it by [Namespaces]?"},
-        {"[namespace]\nmain = null:\n",
-         "1:2: no section [namespaces]; did you mean it by [namespace]?"},
-        {"[namespace]\nuri = null:\n",
-         "1:1: no section [namespaces]; write one that maps names to caches, as in main = "
-         "memory:"},
-        {"a = 1\n", "1:1: a value before the first section; write [name] above it"},
-        {"[a]\nnothing\n", "2:1: neither [section] nor name = value"},
-        {"[a]\nuri: null:\n", "2:1: a name ends with '='; write uri = ..."},
-        {"[a]\nu ri = null:\n",
-         "2:1: 'u ri' is no name; names are 1 to 32 letters, digits, _ and -"},
-        {"[a]\n = null:\n", "2:2: an indented line continues a value, and there is none before; "
-                            "begin at the start of the line"},
-        {"[a]\nuri = null:\n max_ttl = 5s\n", "3:2: an indented line continues the value of uri; "
-                                              "begin at the start of the line"},
-        {"[a]\nuri = null:\n [b]\n",
-         "3:2: an indented line continues the value of uri; begin at the "
-         "start of the line"},
-        {"[a\n", "1:2: a section's name is made of letters, digits, _ and -, and closed: [name]"},
-        {"[]\n", "1:2: a section's name is made of letters, digits, _ and -, and closed: [name]"},
-        {"[a] b\n", "1:4: ' b' after [a]; a section's line has nothing else on it"},
-        {"[abcdefghijklmnopqrstuvwxyz0123456]\n", "1:2: a section's name of 33 bytes; at most 32"},
-        {"[a]\nuri = null:\n[b]\nuri = null:\n[a]\n",
-         "5:2: [a] is there a second time; the first is in line 1"},
-        {"[a]\nuri = null:\nuri = null:\n",
-         "3:1: uri is there a second time; the first is in line 2"},
-        /* caches */
-        {"[a]\n" MAP, "1:2: [a] has no uri; write one as in uri = memory:?max_bytes=64M"},
-        {"[Client]\nmax_ttl = 5s\n[a]\nuri = null:\n" MAP,
-         "1:2: [Client] has no uri; did you mean [client]?"},
-        {"[name-spaces]\nmain = @a\n[a]\nuri = null:\n" MAP,
-         "1:2: [name-spaces] has no uri; did you mean [namespaces]?"},
-        {"[b]\nuri = a\n[a]\nuri = null:\n[namespaces]\nmain = @b\n",
-         "2:7: no ':' after the scheme; did you mean @a?"},
-        {"[a]\nuri =\n" MAP, "2:6: an empty URI; write one as in memory:?max_bytes=64M"},
-        {"[a]\nuri = null:?error=miss\n" MAP,
-         "2:13: null has no option 'error' (did you mean errors?); it has default_ttl, max_ttl, "
-         "errors"},
-        {"[a]\nuri = null:\n  ?max_ttl=\n  5x\n" MAP,
-         "4:3: max_ttl: 'x' is no unit of time; write ms, s, m, h or d, as in 15s"},
-        {"[a]\nuri = null: # comment\n" MAP,
-         "2:12: a space in a URI; '#' begins no comment within a line, write ' ;'"},
-        {"[a]\nuri = null: x\n" MAP, "2:12: a space in a URI; write %20"},
-        {"[a]\nuri = null:\nmax_ttl = 5s # five\n" MAP,
-         "3:14: max_ttl: '#' begins no comment within a line, write ' ;'"},
-        {"[a]\nuri = null:\nmax_tll = 5s\n" MAP,
-         "3:1: null has no option 'max_tll' (did you mean max_ttl?); it has default_ttl, max_ttl, "
-         "errors"},
-        {"[a]\nuri = null:?max_ttl=5s\nmax_ttl = 5s\n" MAP,
-         "3:11: max_ttl is given a second time; once is right"},
-        {"[a]\nuri = null:\nerrors = miss\n" MAP,
-         "3:10: errors=miss on a cache that namespaces go to; write errors = miss in [client]"},
-        {"[namespaces]\nmain = null:?errors=miss\n",
-         "2:21: errors=miss on a cache that namespaces go to; write errors = miss in [client]"},
-        /* references */
-        {"[spool]\nuri = null:\n[namespaces]\nmain = @pool\n",
-         "4:8: there is no section [pool]; did you mean @spool?"},
-        {"[namespaces]\nmain = @pool\n", "2:8: there is no section [pool]; write one with its uri"},
-        {"[a]\nuri = null:\n[b]\nuri = null:\n" MAP,
-         "3:2: nothing refers to [b]; name @b in [namespaces], or remove it"},
-        {"[a]\nuri = @a\n" MAP, "2:7: [a] refers to itself by way of @a; one of them needs a URI"},
-        {"[a]\nuri = @b\n[b]\nuri = @c\n[c]\nuri = @a\n" MAP,
-         "2:7: [a] refers to itself by way of @b; one of them needs a URI"},
-        {"[a]\nuri = @b\nmax_ttl = 5s\n[b]\nuri = null:\n" MAP,
-         "3:1: [a] stands for another section, which has the options; write max_ttl there"},
-        {"[a]\nuri = @namespaces\n" MAP,
-         "2:7: there is no section [namespaces]; write one with its uri"},
-        {"[hot]\nuri = null:\n[namespaces]\nmain = hot\n",
-         "4:8: no ':' after the scheme; did you mean @hot?"},
-        {"[namespaces]\nmain = hot\n",
-         "2:11: no ':' after the scheme; write a URI as in memory:?max_bytes=64M"},
-        {"[namespaces]\nmain = caches.conf\n",
-         "2:19: no ':' after the scheme; write a URI as in memory:?max_bytes=64M"},
-        /* the map */
-        {"[hot]\nuri = null:\n[namespaces]\nmain = @hot, default_ttl=5m\n",
-         "4:12: no comma here; a space stands between words"},
-        {"[hot]\nuri = null:\n[namespaces]\nmain = @hot,default_ttl=5m\n",
-         "4:12: no comma here; a space stands between words"},
-        {"[namespaces]\nmain = null:, default_ttl=5m\n",
-         "2:13: no comma here; a space stands between words"},
-        {"[namespaces]\nmain = null: default_ttl=5m, max_ttl=5m\n",
-         "2:28: no comma here; a space stands between words"},
-        {"[namespaces]\nmain = null: default_ttl=5m,\n",
-         "2:28: no comma here; a space stands between words"},
-        {"[namespaces]\nmain = null: # off\n",
-         "2:14: '#' begins no comment within a line, write ' ;'"},
-        {"[namespaces]\nfunds = null:\n",
-         "1:2: [namespaces] lacks the default namespace main; write "
-         "main = ... there, or default_namespace = ... in [client]"},
-        {"[client]\ndefault_namespace = fund\n[namespaces]\nfunds = null:\n",
-         "2:21: [namespaces] lacks the default namespace fund; write fund = ... there, or "
-         "default_namespace = ... in [client]"},
-        {"[namespaces]\nmain =\n", "2:7: main goes nowhere; write @section or a URI"},
-        {"[namespaces]\nmain = null: default_tll=5m\n",
-         "2:14: a namespace has no option 'default_tll' (did you mean default_ttl?); it has "
-         "default_ttl, max_ttl"},
-        {"[namespaces]\nmain = null: errors=miss\n",
-         "2:14: a namespace has no option 'errors'; it has default_ttl, max_ttl"},
-        {"[namespaces]\nmain = null: max_ttl=5\n",
-         "2:22: max_ttl: '5' has no unit; write 5s or 5ms"},
-        {"[namespaces]\nmain = null: max_ttl=5s max_ttl=5s\n",
-         "2:33: max_ttl is given a second time; once is right"},
-        {"[client]\nnamespace_pol = 1s\n[namespaces]\nmain = null:\n",
-         "2:1: [client] has no option 'namespace_pol' (did you mean namespace_poll?); it has "
-         "default_namespace, namespace_poll, generation, default_ttl, max_ttl, errors"},
-        {"[client]\nnamespace_poll = 0\n[namespaces]\nmain = null:\n",
-         "2:18: namespace_poll: 0 is too small; write 1ms to 1h"},
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < sizeof(wrong_files) / sizeof(wrong_files[0]); i++) {
         struct larder_cache *client = NULL;
-        enum larder_status status = open_bytes(rows[i].bytes, strlen(rows[i].bytes), &client);
+        enum larder_status status =
+            open_bytes(wrong_files[i].bytes, strlen(wrong_files[i].bytes), &client);
         if (status != LARDER_BAD_ARGUMENT)
-            print_error("%s\n", rows[i].bytes);
+            print_error("%s\n", wrong_files[i].bytes);
         assert_int_equal(status, LARDER_BAD_ARGUMENT);
         assert_null(client);
         assert_memory_equal(text, "f.conf:", 7);
-        assert_string_equal(text + 7, rows[i].message);
+        assert_string_equal(text + 7, wrong_files[i].message);
     }
 }
 

@@ -1,5 +1,6 @@
 /* gutter: the table of docs/gutter.md cell by cell, and what the page says beside it. */
 #include "support.h"
+#include "stats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,18 +90,6 @@ static size_t asked(struct larder_recording *log, uint32_t operations, const cha
 {
     const struct larder_match match = larder_match_of(operations, key, LARDER_ANY_STATUS);
     return larder_recording_count(log, &match);
-}
-
-static uint64_t stat_of(struct larder_cache *cache, const char *name)
-{
-    struct larder_stat rows[256];
-    size_t count = 0;
-    assert_status(LARDER_OK, larder_stats(cache, rows, 256, &count));
-    for (size_t i = 0; i < count && i < 256; i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return rows[i].value;
-    fail_msg("no figure %s", name);
-    return 0;
 }
 
 /* ---- the calls of the table ---------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 
 #include "memcached_server.h"
 #include "scripted_server.h"
+#include "stats.h"
 
 #define LEASE_MS 60000u
 #define STALE_S 30
@@ -136,18 +137,6 @@ static void must_miss(void)
 {
     char byte;
     assert_status(LARDER_MISS, larder_read(cache, KEY, &byte, 1, NULL));
-}
-
-static uint64_t stat_of(struct larder_cache *of, const char *name)
-{
-    struct larder_stat rows[256];
-    size_t count = 0;
-    assert_status(LARDER_OK, larder_stats(of, rows, 256, &count));
-    for (size_t i = 0; i < count && i < 256; i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return rows[i].value;
-    fail_msg("no figure %s", name);
-    return 0;
 }
 
 /* ---- placeholders -------------------------------------------------------------------------- */
