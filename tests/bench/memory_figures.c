@@ -2,7 +2,7 @@
  * Figures of a memory cache that no rate tells, each a line "what TAB value":
  *
  * load_1m, load_10m    resident bytes per item beyond key and value after loading so many items
- * over_5m              resident bytes after 5,000,000 random overwrites of 1,000,000 items, as a
+ * over_5m_to_…         resident bytes after 5,000,000 random overwrites of 1,000,000 items, as a
  *                      ratio to what was resident after the load, and to key and value bytes
  * expiry_p99, _p99.9, _max   nanoseconds of one read, while 1,000,000 other items expire within a
  *                      second and a writer goes on
@@ -36,9 +36,8 @@ static struct larder_cache *open_cache(void)
 {
     char uri[256], message[256];
     struct larder_cache *cache;
-    snprintf(uri, sizeof(uri), "memory:?max_bytes=8G&%s", more_options);
-    if (more_options[0] == '\0')
-        uri[strlen(uri) - 1] = '\0';
+    snprintf(uri, sizeof(uri), "memory:?max_bytes=8G&bucket_interval=1s%s%s",
+             more_options[0] != '\0' ? "&" : "", more_options);
     if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK)
         give_up(message);
     return cache;
@@ -152,7 +151,6 @@ int main(int argc, char **argv)
         more_options = argv[1];
     figures_of_load(MILLION, "load_1m");
     figures_of_load(10 * MILLION, "load_10m");
-    more_options = argc > 1 ? argv[1] : "bucket_interval=1s";
     figures_of_expiry();
     return 0;
 }
