@@ -27,7 +27,7 @@ struct leaf {
     const struct larder_backend *backend; /* whose object that is */
     struct fork_hook fork;
     atomic_int owned; /* acq_rel and acquire on itself: one client takes it */
-    int retired;      /* touched by its client's reload and close */
+    uint32_t holders; /* touched by whoever opens, reloads or closes its client, alone */
 };
 
 static struct leaf *leaf_of(struct larder_cache *handle)
@@ -125,15 +125,25 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     return LARDER_OK;
 }
 
-static int can_succeed(const struct larder_backend *backend)
+/* How a leaf follows its predecessor. @return NULL: it doesn't */
+static larder_succeed_fn *succession(const struct larder_backend *backend,
+                                     struct predecessor predecessor)
 {
-    return backend->size >= LARDER_SIZE_UP_TO(struct larder_backend, succeed) &&
-           backend->succeed != NULL;
+    larder_succeed_fn *succeed = NULL;
+    if (predecessor.leaf == NULL)
+        return NULL;
+    if (backend->size >= LARDER_SIZE_UP_TO(struct larder_backend, succeed))
+        succeed = backend->succeed;
+    if (predecessor.differs_in_servers &&
+        backend->size >= LARDER_SIZE_UP_TO(struct larder_backend, relist) &&
+        backend->relist != NULL)
+        succeed = backend->relist;
+    return succeed;
 }
 
 /* Opens the backend, and says what metadata its options declare. */
 static enum larder_status open_self(struct leaf *leaf, const struct larder_backend *backend,
-                                    const void *options, const struct leaf *predecessor,
+                                    const void *options, struct predecessor predecessor,
                                     uint32_t *metadata, const struct larder_message *message)
 {
     struct larder_message own = *message;
@@ -141,9 +151,10 @@ static enum larder_status open_self(struct leaf *leaf, const struct larder_backe
     if (complete == NULL)
         return LARDER_NO_MEMORY;
     enum larder_status status = larder__options_complete(backend, options, complete, message);
-    if (status == LARDER_OK && predecessor != NULL && can_succeed(backend))
-        status =
-            backend->succeed(&leaf->host, complete, predecessor->backend_self, &own, &leaf->self);
+    larder_succeed_fn *succeed = succession(backend, predecessor);
+    const struct leaf *before = (const struct leaf *)(const void *)predecessor.leaf;
+    if (status == LARDER_OK && succeed != NULL)
+        status = succeed(&leaf->host, complete, before->backend_self, &own, &leaf->self);
     else if (status == LARDER_OK)
         status = backend->open(&leaf->host, complete, &own, &leaf->self);
     if (status == LARDER_OK) {
@@ -175,7 +186,7 @@ static enum larder_status leaf_wrap(struct leaf *leaf, uint32_t metadata,
 static enum larder_status leaf_open(struct leaf *leaf, const struct larder_backend *backend,
                                     const void *options,
                                     const struct larder_open_options *open_options,
-                                    const struct leaf *predecessor,
+                                    struct predecessor predecessor,
                                     const struct larder_message *message)
 {
     uint32_t metadata = 0;
@@ -242,8 +253,8 @@ static enum larder_status leaf_begin(const struct larder_open_options *given,
 
 enum larder_status larder__leaf_open(const struct larder_backend *backend, const void *options,
                                      const struct larder_open_options *given,
-                                     const struct larder_cache *predecessor,
-                                     struct larder_cache **cache, char *text, size_t text_size)
+                                     struct predecessor predecessor, struct larder_cache **cache,
+                                     char *text, size_t text_size)
 {
     struct larder_message message = {text, text_size};
     struct larder_open_options open_options;
@@ -251,8 +262,7 @@ enum larder_status larder__leaf_open(const struct larder_backend *backend, const
     enum larder_status status = leaf_begin(given, &open_options, cache, &leaf, &message);
     if (status != LARDER_OK)
         return status;
-    status = leaf_open(leaf, backend, options, &open_options,
-                       (const struct leaf *)(const void *)predecessor, &message);
+    status = leaf_open(leaf, backend, options, &open_options, predecessor, &message);
     return leaf_finish(leaf, status, cache, &message);
 }
 
@@ -260,7 +270,7 @@ enum larder_status larder_open_backend(const struct larder_backend *backend, con
                                        const struct larder_open_options *given,
                                        struct larder_cache **cache, char *text, size_t text_size)
 {
-    return larder__leaf_open(backend, options, given, NULL, cache, text, text_size);
+    return larder__leaf_open(backend, options, given, NOTHING_BEFORE, cache, text, text_size);
 }
 
 enum larder_status larder_attach(const struct larder_ops *ops, void *self,
@@ -315,6 +325,16 @@ void larder__leaf_disown(struct larder_cache *leaf)
     atomic_store_explicit(&leaf_of(leaf)->owned, 0, memory_order_release);
 }
 
+void larder__leaf_hold(struct larder_cache *leaf)
+{
+    leaf_of(leaf)->holders++;
+}
+
+int larder__leaf_let_go(struct larder_cache *leaf)
+{
+    return --leaf_of(leaf)->holders == 0;
+}
+
 void larder__leaf_shutdown(struct larder_cache *handle)
 {
     struct leaf *leaf = leaf_of(handle);
@@ -325,16 +345,14 @@ void larder__leaf_shutdown(struct larder_cache *handle)
 void larder__leaf_retire(struct larder_cache *handle)
 {
     struct leaf *leaf = leaf_of(handle);
-    larder__leaf_shutdown(handle);
-    leaf->retired = 1;
-    larder__root_clean_up(handle);
+    if (larder__root_close(handle))
+        leaf->ops.retire(leaf->self);
 }
 
 void larder__leaf_close(struct larder_cache *handle)
 {
     struct leaf *leaf = leaf_of(handle);
-    if (!leaf->retired)
-        larder__leaf_shutdown(handle);
+    larder__leaf_shutdown(handle);
     larder__fork_hook_remove(&leaf->fork);
     leaf->ops.close(leaf->self);
     larder__root_clean_up(handle);

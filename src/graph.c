@@ -52,6 +52,15 @@ int larder__graph_has_backing(const struct graph *graph, const struct backing *b
     return part != NULL && part->backing == backing;
 }
 
+/* @return 1: its leaf has no other */
+static int backing_free(struct backing *backing)
+{
+    int is_last = larder__leaf_let_go(backing->leaf);
+    larder__namespaced_free(backing->namespaced);
+    free(backing);
+    return is_last;
+}
+
 static struct backing *backing_new(struct larder_cache *leaf,
                                    const struct larder_client_options *options)
 {
@@ -60,18 +69,18 @@ static struct backing *backing_new(struct larder_cache *leaf,
     if (backing == NULL)
         return NULL;
     backing->leaf = leaf;
-    backing->closes_leaf = 1;
     backing->poll_ms = options->namespace_poll_ms;
     backing->generation = options->generation;
     backing->scope = target->scope;
     backing->traits = target->traits;
+    larder__leaf_hold(leaf);
     if (larder_can(target->traits, LARDER_CAN_NAMESPACES))
         return backing;
     backing->namespaced =
         larder__namespaced_new(&target->scope, target->traits, larder__leaf_clock(leaf),
                                options->namespace_poll_ms, options->generation != 0);
     if (backing->namespaced == NULL) {
-        free(backing);
+        (void)backing_free(backing);
         return NULL;
     }
     backing->scope = larder__namespaced_scope(backing->namespaced);
@@ -79,25 +88,17 @@ static struct backing *backing_new(struct larder_cache *leaf,
     return backing;
 }
 
-void larder__backing_retire(struct backing *backing, const struct graph *graph)
+void larder__backing_shut(struct backing *backing, const struct graph *graph)
 {
-    backing->closes_leaf = !larder__graph_has_leaf(graph, backing->leaf);
-    if (backing->closes_leaf)
+    if (!larder__graph_has_leaf(graph, backing->leaf))
         larder__leaf_retire(backing->leaf);
-    larder__namespaced_retire(backing->namespaced);
-}
-
-static void backing_free(struct backing *backing)
-{
-    larder__namespaced_free(backing->namespaced);
-    free(backing);
 }
 
 void larder__backing_close(struct backing *backing)
 {
-    if (backing->closes_leaf)
-        larder__leaf_close(backing->leaf);
-    backing_free(backing);
+    struct larder_cache *leaf = backing->leaf;
+    if (backing_free(backing))
+        larder__leaf_close(leaf);
 }
 
 /* The backing of a leaf that the graph before had as well, if it would be made the same. */
@@ -116,10 +117,10 @@ static struct backing *backing_kept(const struct part *before,
 /* What a part has of its own goes back: the leaf is the caller's. */
 static void part_drop(struct part *part)
 {
+    if (part->has_new_backing)
+        (void)backing_free(part->backing);
     if (part->has_new_leaf)
         larder__leaf_disown(part->leaf);
-    if (part->has_new_backing)
-        backing_free(part->backing);
 }
 
 static enum larder_status part_fill(struct part *part, const struct graph *graph,

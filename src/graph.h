@@ -3,9 +3,8 @@
  * and then only read, so that a reload can build a new one beside it and let everything as it is
  * when that fails.
  *
- * Caches that both have are shared. What only the old one has is retired: its cache is shut down,
- * which frees what it holds, and the empty rest stays until the client is closed, since calls that
- * began before may still be on their way to it.
+ * Caches that both have are shared. What only the old one has is retired: its cache lets no call in
+ * any more, which frees the most of it, and is closed when those that began before are over.
  */
 #ifndef LARDER_GRAPH_H
 #define LARDER_GRAPH_H
@@ -13,20 +12,19 @@
 #include <larder/client.h>
 #include <larder/util/uthash.h>
 
+#include "grace.h"
 #include "handle.h"
 
 struct namespaced;
 
-/** One distinct cache. Set while opening, then only read but for what says otherwise; its client
- * frees it last. */
+/** One distinct cache. Set while opening, then only read. Its leads hold it. */
 struct backing {
+    struct retiree retiree; /* first */
     struct larder_cache *leaf;
     struct namespaced *namespaced; /* NULL: the leaf keeps namespaces apart itself */
     uint64_t poll_ms, generation;  /* what `namespaced` was made with */
     struct larder_scope scope;     /* what its namespaces' scopes are made of */
     const struct larder_traits *traits;
-    int closes_leaf;      /* else another one does; touched by whoever reloads or closes, alone */
-    struct backing *next; /* among the retired ones; guarded by the client's mutex */
 };
 
 /** A cache as one graph knows it. */
@@ -49,6 +47,7 @@ struct route {
 };
 
 struct graph {
+    struct retiree retiree; /* first */
     struct larder_open_options open_options;
     struct larder_client_options options;
     char default_namespace[LARDER_NAMESPACE_BYTES_MAX + 1];
@@ -56,8 +55,6 @@ struct graph {
     size_t part_count;
     struct part *by_leaf;
     struct route *routes; /* by name, "*" included */
-    unsigned users;       /* guarded by the client's mutex: calls on the whole client, and whether
-                             it is the client's graph */
 };
 
 /**
@@ -85,9 +82,9 @@ int larder__namespace_is_valid(const char *name);
 int larder__graph_has_leaf(const struct graph *graph, const struct larder_cache *leaf);
 int larder__graph_has_backing(const struct graph *graph, const struct backing *backing);
 
-/** Shuts down what a backing has that `graph`, which is in force now, has not. */
-void larder__backing_retire(struct backing *backing, const struct graph *graph);
-/** Closes and frees it. */
+/** Lets no call into a backing's cache any more unless `graph`, which is in force now, has it. */
+void larder__backing_shut(struct backing *backing, const struct graph *graph);
+/** Closes and frees it; a cache that another backing has as well is closed with the last. */
 void larder__backing_close(struct backing *backing);
 
 #endif

@@ -115,7 +115,7 @@ static enum larder_status cache_open(const struct larder__planned_cache *planned
                                      struct larder_cache **cache,
                                      const struct larder_message *message)
 {
-    struct larder_cache *predecessor = NULL;
+    struct predecessor predecessor = NOTHING_BEFORE;
     size_t at = counterpart(planned, number, before);
     if (before != NULL && at < before->config.cache_count) {
         const struct larder__spec *old = &before->config.caches[at].spec;
@@ -123,8 +123,10 @@ static enum larder_status cache_open(const struct larder__planned_cache *planned
             *cache = before->caches[at];
             return LARDER_OK;
         }
-        if (planned->spec.backend == old->backend)
-            predecessor = before->caches[at];
+        if (planned->spec.backend == old->backend) {
+            predecessor.leaf = before->caches[at];
+            predecessor.differs_in_servers = larder__spec_equals_but_servers(&planned->spec, old);
+        }
     }
     struct larder__spec spec = planned->spec;
     spec.common_given = 0;

@@ -232,7 +232,8 @@ enum larder_status larder_open(const char *uri, const struct larder_open_options
     struct larder__text text = {uri, strnlen(uri, LARDER__URI_BYTES_MAX + 1), 0, &place};
     enum larder_status status = larder__uri_read(text, &spec, &to);
     if (status == LARDER_OK)
-        status = larder__spec_open(&spec, options, larder__text_of("", NULL), NULL, cache, &to);
+        status = larder__spec_open(&spec, options, larder__text_of("", NULL), NOTHING_BEFORE, cache,
+                                   &to);
     larder__spec_clean_up(&spec);
     return status;
 }

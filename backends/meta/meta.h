@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <larder/meta.h>
 #include <larder/pool.h>
@@ -41,10 +42,21 @@ struct meta_counters {
 #undef META_COUNTER_FIELD
 };
 
-#define META_COUNT(meta, name) \
-    atomic_fetch_add_explicit(&(meta)->counters.name, 1, memory_order_relaxed)
-#define META_UNCOUNT(meta, name) \
-    atomic_fetch_sub_explicit(&(meta)->counters.name, 1, memory_order_relaxed)
+/* What a meta and those that follow it with other servers have in common. The last one frees it. */
+struct common {
+    _Atomic uint32_t holders; /* metas and sites; acq_rel: what others did comes before the end */
+    struct meta_counters counters;
+    int nodelay; /* these: set in open, then only read */
+    int keepalive;
+    larder_meta_connect_fn *connect;
+    void *connect_context;
+};
+
+/* Of a meta or a site. */
+#define META_COUNT(of, name) \
+    atomic_fetch_add_explicit(&(of)->common->counters.name, 1, memory_order_relaxed)
+#define META_UNCOUNT(of, name) \
+    atomic_fetch_sub_explicit(&(of)->common->counters.name, 1, memory_order_relaxed)
 
 /* A connection in the pool of its site. */
 struct member {
@@ -54,9 +66,9 @@ struct member {
     uint64_t epoch;               /* of the site when it was dialled */
 };
 
-/* A server. */
+/* A server. Metas of which one followed the other with another list share those in both. */
 struct site {
-    struct meta *meta;
+    struct common *common;
     struct larder_server server;
     struct larder_name *name;           /* NULL: the address needs no resolving */
     char address[LARDER_ADDRESS_BYTES]; /* then this is it; "" for a Unix socket */
@@ -68,36 +80,47 @@ struct site {
     _Atomic uint64_t item_max; /* relaxed; the server's largest item in bytes; 0: to be asked for */
     pthread_mutex_t mutex;     /* a leaf */
     struct member *members;    /* guarded by mutex: all there are, for shutdown and fork */
-    int closed;                /* guarded by mutex: nothing is dialled any more */
+    uint32_t users;   /* guarded by mutex: metas that are open to calls; of 0 nothing is dialled */
+    uint32_t holders; /* metas that are not yet closed: touched by who opens or closes, one at a
+                         time */
+    uint32_t forking; /* metas whose step around fork() is under way: touched by that thread */
 };
 
 struct meta {
-    struct site *sites; /* this down to traits: set in open, then only read */
+    struct common *common; /* this down to traits: set in open, then only read */
+    struct site **sites;
     uint32_t site_count;
     struct larder_placement *placement;
     uint64_t timeout_ms;
     uint64_t connect_timeout_ms;
-    int nodelay;
-    int keepalive;
     int tags;
     int classic;
-    larder_meta_connect_fn *connect;
-    void *connect_context;
     struct larder_traits traits;
-    struct meta_counters counters;
+    /* No call begins any more. Relaxed: one that misses it is one that began before. */
+    atomic_bool shut;
 };
 
 /* ---- site.c -------------------------------------------------------------------------------- */
 
-/** @return OK, closed with meta_site_close(); NO_MEMORY */
-enum larder_status meta_site_open(struct site *site, struct meta *meta,
-                                  const struct larder_server *server,
-                                  const struct larder_meta_options *options);
-/** Last and alone. */
+/** @return NULL: no memory */
+struct common *meta_common_new(const struct larder_meta_options *options);
+struct common *meta_common_hold(struct common *common);
+void meta_common_let_go(struct common *common);
+
+/** Opens a site for one meta. @return OK, given back with meta_site_close(); NO_MEMORY */
+enum larder_status meta_site_open(struct common *common, const struct larder_server *server,
+                                  const struct larder_meta_options *options, struct site **site);
+/** Opens one that another meta has for one more. @return 0: that was shut down, nothing is done */
+int meta_site_share(struct site *site);
+/** One meta lets no call in any more. The last one ends what waits for a member. */
+void meta_site_shut(struct site *site);
+/** Whether nothing is under way that meta_site_cut() would end. */
+int meta_site_is_quiet(struct site *site);
+/** Ends what is under way, where the last meta was shut. */
+void meta_site_cut(struct site *site);
+/** One meta is closed, after it was shut; the last one frees it. */
 void meta_site_close(struct site *site);
-/** Ends what is under way. */
-void meta_site_shutdown(struct site *site);
-/** 1 after that, and to whoever sees his connection end by it. */
+/** 1 after the last one was shut, and to whoever sees his connection end by it. */
 int meta_site_is_shut(struct site *site);
 void meta_site_fork(struct site *site, enum larder_fork_step step);
 /** Begins to connect a member. @return OVER, WAIT, LATER, CLOSED, MEMORY: as meta_connection_dial()
@@ -116,12 +139,13 @@ struct call {
     uint64_t deadline_ns;
 };
 
-/** @return OK, or WOULD_BLOCK: every call waits for the network */
+/** @return OK; CLOSED; WOULD_BLOCK: every call waits for the network */
 enum larder_status meta_call_begin(struct call *call, const struct larder_scope *scope);
 
 /** A key on its way. */
 struct target {
     struct larder_wire_key wire;
+    uint32_t number; /* of the site */
     struct site *site;
 };
 
