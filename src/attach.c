@@ -30,9 +30,8 @@ struct leaf {
     struct larder_traits space_traits; /* of a composition: in a namespace */
     atomic_int owned;                  /* acq_rel and release on itself: one client takes it */
     /* acq_rel: whoever comes last sees all that the others did */
-    atomic_int holders; /* clients and compositions that have not let go */
+    atomic_int holders; /* that have not let go */
     atomic_int users;   /* of them, those that have not left */
-    int retired;        /* touched by its client's reload, and by who closes it */
 };
 
 static struct leaf *leaf_of(struct larder_cache *handle)
@@ -131,15 +130,25 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     return LARDER_OK;
 }
 
-static int can_succeed(const struct larder_backend *backend)
+/* How a leaf follows its predecessor. @return NULL: it doesn't */
+static larder_succeed_fn *succession(const struct larder_backend *backend,
+                                     struct predecessor predecessor)
 {
-    return backend->size >= LARDER_SIZE_UP_TO(struct larder_backend, succeed) &&
-           backend->succeed != NULL;
+    larder_succeed_fn *succeed = NULL;
+    if (predecessor.leaf == NULL)
+        return NULL;
+    if (backend->size >= LARDER_SIZE_UP_TO(struct larder_backend, succeed))
+        succeed = backend->succeed;
+    if (predecessor.differs_in_servers &&
+        backend->size >= LARDER_SIZE_UP_TO(struct larder_backend, relist) &&
+        backend->relist != NULL)
+        succeed = backend->relist;
+    return succeed;
 }
 
 /* Opens the backend, and says what metadata its options declare. */
 static enum larder_status open_self(struct leaf *leaf, const struct larder_backend *backend,
-                                    const void *options, const struct leaf *predecessor,
+                                    const void *options, struct predecessor predecessor,
                                     uint32_t *metadata, const struct larder_message *message)
 {
     struct larder_message own = *message;
@@ -151,9 +160,10 @@ static enum larder_status open_self(struct leaf *leaf, const struct larder_backe
         status = larder__parts_take(&leaf->parts, backend, complete, message);
     leaf->host.parts = leaf->parts.list;
     leaf->host.part_count = leaf->parts.count;
-    if (status == LARDER_OK && predecessor != NULL && can_succeed(backend))
-        status =
-            backend->succeed(&leaf->host, complete, predecessor->backend_self, &own, &leaf->self);
+    larder_succeed_fn *succeed = succession(backend, predecessor);
+    const struct leaf *before = (const struct leaf *)(const void *)predecessor.leaf;
+    if (status == LARDER_OK && succeed != NULL)
+        status = succeed(&leaf->host, complete, before->backend_self, &own, &leaf->self);
     else if (status == LARDER_OK)
         status = backend->open(&leaf->host, complete, &own, &leaf->self);
     if (status == LARDER_OK) {
@@ -187,7 +197,7 @@ static enum larder_status leaf_wrap(struct leaf *leaf, uint32_t metadata,
 static enum larder_status leaf_open(struct leaf *leaf, const struct larder_backend *backend,
                                     const void *options,
                                     const struct larder_open_options *open_options,
-                                    const struct leaf *predecessor,
+                                    struct predecessor predecessor,
                                     const struct larder_message *message)
 {
     uint32_t metadata = 0;
@@ -258,8 +268,8 @@ static enum larder_status leaf_begin(const struct larder_open_options *given,
 
 enum larder_status larder__leaf_open(const struct larder_backend *backend, const void *options,
                                      const struct larder_open_options *given,
-                                     const struct larder_cache *predecessor,
-                                     struct larder_cache **cache, char *text, size_t text_size)
+                                     struct predecessor predecessor, struct larder_cache **cache,
+                                     char *text, size_t text_size)
 {
     struct larder_message message = {text, text_size};
     struct larder_open_options open_options;
@@ -267,8 +277,7 @@ enum larder_status larder__leaf_open(const struct larder_backend *backend, const
     enum larder_status status = leaf_begin(given, &open_options, cache, &leaf, &message);
     if (status != LARDER_OK)
         return status;
-    status = leaf_open(leaf, backend, options, &open_options,
-                       (const struct leaf *)(const void *)predecessor, &message);
+    status = leaf_open(leaf, backend, options, &open_options, predecessor, &message);
     return leaf_finish(leaf, status, cache, &message);
 }
 
@@ -276,7 +285,7 @@ enum larder_status larder_open_backend(const struct larder_backend *backend, con
                                        const struct larder_open_options *given,
                                        struct larder_cache **cache, char *text, size_t text_size)
 {
-    return larder__leaf_open(backend, options, given, NULL, cache, text, text_size);
+    return larder__leaf_open(backend, options, given, NOTHING_BEFORE, cache, text, text_size);
 }
 
 enum larder_status larder_attach(const struct larder_ops *ops, void *self,
@@ -364,7 +373,10 @@ static void leaf_end(struct leaf *leaf, int retires)
 {
     if (!larder__root_close(&leaf->handle))
         return;
-    leaf->ops.shutdown(leaf->self);
+    if (retires)
+        leaf->ops.retire(leaf->self);
+    else
+        leaf->ops.shutdown(leaf->self);
     larder__parts_leave(&leaf->parts, retires);
 }
 
@@ -376,8 +388,7 @@ void larder__leaf_shutdown(struct larder_cache *handle)
 void larder__leaf_close(struct larder_cache *handle)
 {
     struct leaf *leaf = leaf_of(handle);
-    if (!leaf->retired)
-        larder__leaf_shutdown(handle);
+    larder__leaf_shutdown(handle);
     larder__fork_hook_remove(&leaf->fork);
     leaf->ops.close(leaf->self);
     larder__parts_close(&leaf->parts);
@@ -399,16 +410,10 @@ void larder__leaf_give_back(struct larder_cache *leaf)
     atomic_fetch_sub_explicit(&leaf_of(leaf)->holders, 1, memory_order_acq_rel);
 }
 
-void larder__leaf_leave(struct larder_cache *handle, int retires)
+void larder__leaf_leave(struct larder_cache *leaf, int retires)
 {
-    struct leaf *leaf = leaf_of(handle);
-    if (atomic_fetch_sub_explicit(&leaf->users, 1, memory_order_acq_rel) > 1)
-        return;
-    leaf_end(leaf, retires);
-    if (retires) {
-        leaf->retired = 1;
-        larder__root_clean_up(handle);
-    }
+    if (atomic_fetch_sub_explicit(&leaf_of(leaf)->users, 1, memory_order_acq_rel) == 1)
+        leaf_end(leaf_of(leaf), retires);
 }
 
 void larder__leaf_let_go(struct larder_cache *leaf)
@@ -425,20 +430,10 @@ int larder__leaf_is_held(const struct larder_cache *leaf)
 
 int larder__leaf_own(struct larder_cache *leaf)
 {
-    if (atomic_exchange_explicit(&leaf_of(leaf)->owned, 1, memory_order_acq_rel) != 0)
-        return 0;
-    larder__leaf_hold(leaf);
-    return 1;
+    return atomic_exchange_explicit(&leaf_of(leaf)->owned, 1, memory_order_acq_rel) == 0;
 }
 
 void larder__leaf_disown(struct larder_cache *leaf)
 {
-    larder__leaf_give_back(leaf);
     atomic_store_explicit(&leaf_of(leaf)->owned, 0, memory_order_release);
-}
-
-void larder__leaf_retire(struct larder_cache *handle)
-{
-    larder__leaf_leave(handle, 1);
-    atomic_store_explicit(&leaf_of(handle)->owned, 0, memory_order_release);
 }

@@ -12,16 +12,21 @@
 enum larder_status larder__ops_check(const struct larder_ops *ops, const char *name,
                                      const struct larder_message *message);
 
+/** What a leaf follows; it stays as it is. */
+struct predecessor {
+    const struct larder_cache *leaf; /* of the same backend; NULL: none */
+    int differs_in_servers;          /* and in nothing else */
+};
+#define NOTHING_BEFORE ((struct predecessor){NULL, 0})
+
 /**
  * Opens a leaf.
- * @param predecessor  a leaf of the same backend that this one follows; it stays as it is. NULL:
- *                     none
  * @return as larder_open_backend()
  */
 enum larder_status larder__leaf_open(const struct larder_backend *backend, const void *options,
                                      const struct larder_open_options *open_options,
-                                     const struct larder_cache *predecessor,
-                                     struct larder_cache **cache, char *text, size_t text_size);
+                                     struct predecessor predecessor, struct larder_cache **cache,
+                                     char *text, size_t text_size);
 
 /** The clock that a leaf was opened with. */
 struct larder_clock larder__leaf_clock(const struct larder_cache *leaf);
@@ -37,30 +42,28 @@ const struct larder_traits *larder__leaf_space_traits(const struct larder_cache 
 int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cache *other);
 
 /*
- * Holding. A leaf may be held by one client and by any number of compositions; from then on it is
- * not the application's to end. Each holder leaves once, when it is shut down or retired, and lets
- * go once, when it is closed: the last that leaves shuts the leaf down, the last that lets go
- * closes it. Threads: any.
+ * Holding. A leaf may be held by what a client has of it and by any number of compositions; from
+ * then on it is not the application's to end. Each holder leaves once, when it is shut down or
+ * retired, and lets go once, when nobody can be inside any more: the last that leaves ends the
+ * leaf, the last that lets go closes it. Threads: any.
  */
 void larder__leaf_hold(struct larder_cache *leaf);
 /** Undoes a hold, as if it had not been: the holder was not opened. */
 void larder__leaf_give_back(struct larder_cache *leaf);
-/** @param retires  nobody has a handle of the leaf: frees all of it that calls which are still on
- *                 their way to it don't touch */
+/** @param retires  the holder was replaced: unlike at a shutdown, calls under way end as they would
+ *                 have */
 void larder__leaf_leave(struct larder_cache *leaf, int retires);
 void larder__leaf_let_go(struct larder_cache *leaf);
 int larder__leaf_is_held(const struct larder_cache *leaf);
 
-/** Holds the leaf for a client. @return 1, or 0 when it has one already */
+/** Makes the leaf a client's, which alone may route to it. @return 1, or 0 when it is one's already
+ */
 int larder__leaf_own(struct larder_cache *leaf);
-/** Undoes that. */
+/** No name of that client leads to it any more: another one may own it. */
 void larder__leaf_disown(struct larder_cache *leaf);
 
 /** What the application does to a leaf that nobody holds. */
 void larder__leaf_shutdown(struct larder_cache *leaf);
 void larder__leaf_close(struct larder_cache *leaf);
-
-/** Its client leaves a leaf to which no name leads any more, for good, and may own it again. */
-void larder__leaf_retire(struct larder_cache *leaf);
 
 #endif

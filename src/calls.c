@@ -232,6 +232,7 @@ enum larder_status larder_read_with(struct larder_cache *cache, const struct lar
                                     struct larder_slice key, void *buffer, size_t size,
                                     struct larder_info *info)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     larder_info_clear(info);
     enum larder_status status = buffer == NULL && size > 0 ? LARDER_BAD_ARGUMENT : LARDER_OK;
@@ -251,10 +252,10 @@ enum larder_status larder_read_with(struct larder_cache *cache, const struct lar
 /* What a read was called with, for when it ends otherwise than nearly all do. It lies in memory, so
  * that no register has to be saved for it. */
 struct read_arguments {
-    const struct target *target;
     struct larder_slice key;
     void *buffer;
     size_t size;
+    const struct target *target;
 };
 #define KEEP_IN_MEMORY(thing) __asm__ volatile("" : : "r"(&(thing)) : "memory")
 
@@ -275,6 +276,28 @@ read_finish(struct larder_cache *cache, const struct read_arguments *arguments,
 #define NO_CANARY
 #endif
 
+static inline enum larder_status read_plainly(struct larder_cache *cache, struct larder_slice key,
+                                              void *buffer, size_t size)
+{
+    const struct target *target = larder__target(cache);
+    if (__builtin_expect(target->refusal != LARDER_OK, 0))
+        return larder_read_with(cache, NULL, key, buffer, size, NULL);
+    struct read_arguments arguments = {key, buffer, size, target};
+    KEEP_IN_MEMORY(arguments);
+    enum larder_status status = target->scope.ops->read(&target->scope, key, buffer, size, NULL);
+    if (__builtin_expect(status != LARDER_OK, 0))
+        return read_finish(cache, &arguments, status);
+    larder__count_reads(cache->counters, 1);
+    return LARDER_OK;
+}
+
+NO_CANARY __attribute__((noinline)) static enum larder_status
+read_on_visit(struct larder_cache *cache, struct larder_slice key, void *buffer, size_t size)
+{
+    LARDER_VISIT(cache);
+    return read_plainly(cache, key, buffer, size);
+}
+
 /* The way of nearly all calls: nothing is wrong, nothing is asked for but the value. Anything else
  * goes the way above, from the start, or from the answer of the backend on. */
 NO_CANARY enum larder_status larder_read(struct larder_cache *cache, struct larder_slice key,
@@ -284,21 +307,15 @@ NO_CANARY enum larder_status larder_read(struct larder_cache *cache, struct lard
                              info != NULL,
                          0))
         return larder_read_with(cache, NULL, key, buffer, size, info);
-    const struct target *target = larder__target(cache);
-    if (__builtin_expect(target->refusal != LARDER_OK, 0))
-        return larder_read_with(cache, NULL, key, buffer, size, info);
-    struct read_arguments arguments = {target, key, buffer, size};
-    KEEP_IN_MEMORY(arguments);
-    enum larder_status status = target->scope.ops->read(&target->scope, key, buffer, size, NULL);
-    if (__builtin_expect(status != LARDER_OK, 0))
-        return read_finish(cache, &arguments, status);
-    larder__count_reads(cache->counters, 1);
-    return LARDER_OK;
+    if (cache->kind != HANDLE_LEAF)
+        return read_on_visit(cache, key, buffer, size);
+    return read_plainly(cache, key, buffer, size);
 }
 
 enum larder_status larder_get_with(struct larder_cache *cache, const struct larder_call *call,
                                    struct larder_slice key, struct larder_value *value)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     if (value == NULL)
         return larder__finish(cache, LARDER_OPERATION_GET, key, LARDER_BAD_ARGUMENT);
@@ -335,6 +352,7 @@ enum larder_status larder_store_with(struct larder_cache *cache, const struct la
                                      enum larder_mode mode, struct larder_slice key,
                                      const struct larder_write *write, uint64_t *version)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     struct larder_write complete;
     uint64_t unwanted;
@@ -362,6 +380,7 @@ enum larder_status larder_store(struct larder_cache *cache, enum larder_mode mod
 enum larder_status larder_delete_with(struct larder_cache *cache, const struct larder_call *call,
                                       struct larder_slice key, uint64_t version)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     enum larder_status status = enter_key(cache, LARDER_OPERATION_DELETE, call, key, &entry);
     if (status == LARDER_OK)
@@ -382,6 +401,7 @@ enum larder_status larder_delete(struct larder_cache *cache, struct larder_slice
 enum larder_status larder_touch_with(struct larder_cache *cache, const struct larder_call *call,
                                      struct larder_slice key, int64_t ttl_ms)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     int64_t resolved_ms = ttl_ms;
     enum larder_status status = enter_key(cache, LARDER_OPERATION_TOUCH, call, key, &entry);
@@ -404,6 +424,7 @@ enum larder_status larder_get_and_touch_with(struct larder_cache *cache,
                                              struct larder_slice key, int64_t ttl_ms,
                                              struct larder_value *value)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     int64_t resolved_ms = ttl_ms;
     if (value == NULL)
@@ -454,6 +475,7 @@ enum larder_status larder_count_with(struct larder_cache *cache, const struct la
                                      uint64_t delta, const struct larder_initial *initial,
                                      uint64_t *result)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     struct larder_initial complete;
     uint64_t unwanted;

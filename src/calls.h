@@ -2,6 +2,7 @@
 #ifndef LARDER_CALLS_H
 #define LARDER_CALLS_H
 
+#include "grace.h"
 #include "handle.h"
 
 /** One call under way. */

@@ -28,86 +28,103 @@ static void fork_client(void *self, enum larder_fork_step step)
     larder__fork_mutex(&client->mutex, step);
 }
 
-/* ---- graphs in use ------------------------------------------------------------------------- */
-
-/* For a call on the whole client. Given back with graph_release(). */
-static struct graph *graph_hold(struct larder_client *client)
+/* For a call on the whole client: its visit keeps the graph, also when a reload replaces it. */
+static struct graph *graph_of(struct larder_client *client)
 {
     pthread_mutex_lock(&client->mutex);
     struct graph *graph = client->guarded.graph;
-    graph->users++;
     pthread_mutex_unlock(&client->mutex);
     return graph;
 }
 
-void larder__graph_release(struct larder_client *client, struct graph *graph)
-{
-    pthread_mutex_lock(&client->mutex);
-    int is_last = --graph->users == 0;
-    pthread_mutex_unlock(&client->mutex);
-    if (is_last)
-        larder__graph_free(graph);
-}
-
-static int graph_is_current(struct larder_client *client, const struct graph *graph)
-{
-    pthread_mutex_lock(&client->mutex);
-    int is_current = client->guarded.graph == graph;
-    pthread_mutex_unlock(&client->mutex);
-    return is_current;
-}
-
 /* ---- leads --------------------------------------------------------------------------------- */
 
-void larder__lead_init(struct lead *lead, const struct graph *graph, const struct route *route,
-                       const struct larder_space *space)
+void larder__target_of(const struct graph *graph, const struct route *route,
+                       const struct larder_space *space, struct target *target,
+                       struct larder_traits *traits)
 {
     const struct backing *backing = route->part->backing;
     const struct larder_open_options *options = &graph->open_options;
     const struct target *leaf = larder__last_target(backing->leaf);
-    struct target *target = &lead->target;
-    memset(lead, 0, sizeof(*lead));
-    lead->backing = backing;
+    memset(target, 0, sizeof(*target));
     target->scope = backing->scope;
     target->scope.space = space;
     int64_t common_default =
         options->default_ttl_ms != 0 ? options->default_ttl_ms : LARDER_TTL_DEFAULT;
     target->ttl = larder__ttl_narrow(leaf->ttl, common_default, options->max_ttl_ms);
     target->ttl = larder__ttl_narrow(target->ttl, route->default_ttl_ms, route->max_ttl_ms);
-    lead->traits = *backing->traits;
-    lead->traits.ttl_max_ms = target->ttl.max_ms;
-    target->traits = &lead->traits;
+    *traits = *backing->traits;
+    traits->ttl_max_ms = target->ttl.max_ms;
     target->errors_as_miss = options->errors_as_miss;
     int own_listener = options->listener != NULL;
     target->listener = own_listener ? options->listener : leaf->listener;
     target->listener_context = own_listener ? options->listener_context : leaf->listener_context;
 }
 
+struct lead *larder__lead_new_locked(struct larder_client *client, const struct graph *graph,
+                                     const struct route *route, const struct larder_space *space)
+{
+    struct larder_traits traits;
+    struct lead *lead = calloc(1, sizeof(*lead));
+    if (lead == NULL)
+        return NULL;
+    larder__target_of(graph, route, space, &lead->target, &traits);
+    lead->description = larder__description_find(&client->guarded.descriptions, &traits);
+    if (lead->description == NULL) {
+        free(lead);
+        return NULL;
+    }
+    lead->target.traits = &lead->description->traits;
+    lead->target.retiree = &lead->retiree;
+    lead->client = client;
+    lead->backing = route->part->backing;
+    larder__hold(&lead->backing->retiree);
+    return lead;
+}
+
+void larder__lead_free_locked(struct lead *lead)
+{
+    if (lead == NULL)
+        return;
+    larder__description_leave(&lead->client->guarded.descriptions, lead->description);
+    larder__let_go(&lead->backing->retiree);
+    free(lead);
+}
+
+void larder__lead_reclaim(struct retiree *retiree)
+{
+    struct lead *lead = (struct lead *)(void *)retiree;
+    struct larder_client *client = lead->client;
+    pthread_mutex_lock(&client->mutex);
+    larder__lead_free_locked(lead);
+    pthread_mutex_unlock(&client->mutex);
+}
+
 /* ---- views --------------------------------------------------------------------------------- */
 
-void larder__view_free(struct view *view)
+void larder__view_free_locked(struct view *view)
 {
     larder__counters_free(view->handle.counters);
-    free(view->lead);
+    larder__lead_free_locked(view->lead);
     free(view);
 }
 
-static struct view *view_new(const struct graph *graph, const struct route *route, const char *name)
+static struct view *view_new_locked(struct larder_client *client, const struct graph *graph,
+                                    const struct route *route, const char *name)
 {
     struct view *view = calloc(1, sizeof(*view));
     if (view == NULL)
         return NULL;
-    view->handle.counters = larder__counters_new();
-    view->lead = malloc(sizeof(*view->lead));
-    if (view->handle.counters == NULL || view->lead == NULL) {
-        larder__view_free(view);
-        return NULL;
-    }
     memcpy(view->name, name, strlen(name) + 1);
     view->space.size = sizeof(view->space);
     view->space.name = larder_bytes(view->name, strlen(view->name));
     view->handle.kind = HANDLE_NAMESPACE;
-    larder__lead_init(view->lead, graph, route, &view->space);
+    view->handle.counters = larder__counters_new();
+    view->lead = larder__lead_new_locked(client, graph, route, &view->space);
+    if (view->handle.counters == NULL || view->lead == NULL) {
+        larder__view_free_locked(view);
+        return NULL;
+    }
     larder__lead_first(&view->handle, &view->lead->target);
     return view;
 }
@@ -141,12 +158,12 @@ enum larder_status larder__view_find_locked(struct larder_client *client, const 
         return LARDER_OK;
     if (HASH_COUNT(client->guarded.views) >= LARDER_NAMESPACES_MAX)
         return LARDER_TOO_LARGE;
-    struct view *view = view_new(graph, route, name);
+    struct view *view = view_new_locked(client, graph, route, name);
     if (view == NULL)
         return LARDER_NO_MEMORY;
     enum larder_status status = view_add_locked(client, view);
     if (status != LARDER_OK)
-        larder__view_free(view);
+        larder__view_free_locked(view);
     else
         *found = view;
     return status;
@@ -167,6 +184,7 @@ enum larder_status larder_bind(struct larder_cache *cache, const char *name,
     int is_default = name == NULL || name[0] == '\0';
     if (!is_default && !larder__namespace_is_valid(name))
         return LARDER_BAD_ARGUMENT;
+    LARDER_VISIT(cache);
     pthread_mutex_lock(&client->mutex);
     const struct graph *graph = client->guarded.graph;
     enum larder_status status = larder__view_find_locked(
@@ -196,16 +214,7 @@ static void views_free(struct larder_client *client)
     HASH_ITER(hh, client->guarded.views, view, next)
     {
         HASH_DEL(client->guarded.views, view);
-        larder__view_free(view);
-    }
-}
-
-static void leads_free(struct lead *lead)
-{
-    while (lead != NULL) {
-        struct lead *next = lead->next;
-        free(lead);
-        lead = next;
+        larder__view_free_locked(view);
     }
 }
 
@@ -213,7 +222,7 @@ static void leads_free(struct lead *lead)
 static void client_free(struct larder_client *client)
 {
     views_free(client);
-    leads_free(client->guarded.retired_leads);
+    larder__descriptions_free(&client->guarded.descriptions);
     pthread_cond_destroy(&client->idle);
     pthread_mutex_destroy(&client->mutex);
     free(client);
@@ -224,19 +233,19 @@ static enum larder_status default_bind(struct larder_client *client)
 {
     const struct graph *graph = client->guarded.graph;
     const char *name = graph->default_namespace;
-    struct view *view = view_new(graph, larder__graph_route(graph, name), name);
+    struct view *view = view_new_locked(client, graph, larder__graph_route(graph, name), name);
     if (view == NULL)
         return LARDER_NO_MEMORY;
     enum larder_status status =
         larder__root_init(&client->handle, HANDLE_CLIENT, &view->lead->target);
     if (status != LARDER_OK) {
-        larder__view_free(view);
+        larder__view_free_locked(view);
         return status;
     }
     client->handle.client = client;
     status = view_add_locked(client, view);
     if (status != LARDER_OK) {
-        larder__view_free(view);
+        larder__view_free_locked(view);
         larder__root_clean_up(&client->handle);
     }
     return status;
@@ -249,10 +258,10 @@ static struct larder_client *client_new(struct graph *graph)
         return NULL;
     pthread_mutex_init(&client->mutex, NULL);
     pthread_cond_init(&client->idle, NULL);
+    larder__grace_prepare();
     client->guarded.graph = graph;
-    client->guarded.lead_limit = LARDER__RETIRED_LEADS_MAX;
-    client->guarded.backing_limit = LARDER_RETIRED_CACHES_MAX;
-    graph->users = 1;
+    client->guarded.maps.limit = LARDER__RETIRED_MAPS_MAX;
+    client->guarded.backings.limit = LARDER_RETIRED_CACHES_MAX;
     return client;
 }
 
@@ -286,12 +295,12 @@ enum larder_status larder_client_open(const struct larder_client_options *option
 
 void larder__client_shutdown(struct larder_client *client)
 {
+    LARDER_VISIT(&client->handle);
     larder__root_close(&client->handle);
     /* from here on no reload changes the graph any more */
-    struct graph *graph = graph_hold(client);
+    struct graph *graph = graph_of(client);
     for (size_t i = 0; i < graph->part_count; i++)
         larder__backing_leave(graph->parts[i].backing);
-    larder__graph_release(client, graph);
 }
 
 static void backings_close(struct larder_client *client)
@@ -299,11 +308,6 @@ static void backings_close(struct larder_client *client)
     struct graph *graph = client->guarded.graph;
     for (size_t i = 0; i < graph->part_count; i++)
         larder__backing_close(graph->parts[i].backing);
-    while (client->guarded.retired_backings != NULL) {
-        struct backing *backing = client->guarded.retired_backings;
-        client->guarded.retired_backings = backing->next;
-        larder__backing_close(backing);
-    }
     larder__graph_free(graph);
 }
 
@@ -311,6 +315,9 @@ void larder__client_close(struct larder_client *client)
 {
     larder__client_shutdown(client);
     larder__fork_hook_remove(&client->fork);
+    larder__retirees_free(client->guarded.maps.first);
+    views_free(client);
+    larder__retirees_free(client->guarded.backings.first);
     backings_close(client);
     larder__source_free(client->guarded.source);
     larder__root_clean_up(&client->handle);
@@ -390,12 +397,11 @@ enum larder_status larder__client_flush(struct larder_client *client,
                                         const struct larder_scope *scope)
 {
     enum larder_status lowest = LARDER_OK;
-    struct graph *graph = graph_hold(client);
+    struct graph *graph = graph_of(client);
     for (size_t i = 0; i < graph->part_count; i++)
         lowest = lower(lowest, flush_backing(client, graph, graph->parts[i].backing, scope));
     /* a reload may have shut one down meanwhile */
-    int is_over = lowest != LARDER_CLOSED || graph_is_current(client, graph);
-    larder__graph_release(client, graph);
+    int is_over = lowest != LARDER_CLOSED || graph == graph_of(client);
     return is_over ? lowest : larder__client_flush(client, scope);
 }
 
@@ -408,7 +414,7 @@ void larder__client_totals(struct larder_client *client, struct larder_totals *t
 
 void larder__client_stats(struct larder_client *client, struct larder_stats_out *out)
 {
-    struct graph *graph = graph_hold(client);
+    struct graph *graph = graph_of(client);
     for (size_t i = 0; i < graph->part_count; i++) {
         const struct larder_scope *scope =
             &larder__last_target(graph->parts[i].backing->leaf)->scope;
@@ -416,7 +422,6 @@ void larder__client_stats(struct larder_client *client, struct larder_stats_out 
         scope->ops->stats(scope, out);
     }
     out->prefix = NULL;
-    larder__graph_release(client, graph);
 }
 
 enum larder_status larder__client_purge(struct larder_client *client, uint32_t budget_ms,
@@ -424,7 +429,7 @@ enum larder_status larder__client_purge(struct larder_client *client, uint32_t b
 {
     enum larder_status lowest = LARDER_OK;
     uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), budget_ms);
-    struct graph *graph = graph_hold(client);
+    struct graph *graph = graph_of(client);
     for (size_t i = 0; i < graph->part_count; i++) {
         const struct larder_scope *scope =
             &larder__last_target(graph->parts[i].backing->leaf)->scope;
@@ -434,6 +439,5 @@ enum larder_status larder__client_purge(struct larder_client *client, uint32_t b
         if (due_ms < *next_due_ms)
             *next_due_ms = due_ms;
     }
-    larder__graph_release(client, graph);
     return lowest;
 }

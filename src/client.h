@@ -9,9 +9,8 @@
 /** What a client was opened from; see source.h. */
 struct larder_source;
 
-/** The most handles of namespaces that reloads may have led elsewhere: what each led to stays until
- * the client is closed, 240 bytes. */
-#define LARDER__RETIRED_LEADS_MAX 1048576u
+/** The most leads and graphs that reloads have replaced and calls or sessions are still on. */
+#define LARDER__RETIRED_MAPS_MAX 1048576u
 
 void larder__client_shutdown(struct larder_client *client);
 void larder__client_close(struct larder_client *client);
@@ -54,6 +53,6 @@ enum larder_status larder__client_reload(struct larder_client *client,
                                          const struct larder_message *message);
 
 /** For tests of the limits: as if they were these. */
-void larder__client_limit_retired(struct larder_client *client, uint32_t caches, uint32_t leads);
+void larder__client_limit_retired(struct larder_client *client, uint32_t caches, uint32_t maps);
 
 #endif

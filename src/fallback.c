@@ -326,6 +326,7 @@ void larder__ops_complete(const struct larder_ops *given, struct larder_ops *ops
     STAND_IN(place, first_server);
     STAND_IN(shutdown, nothing_to_wake);
     STAND_IN(fork, nothing_at_fork);
+    STAND_IN(retire, ops->shutdown);
 #undef STAND_IN
 }
 

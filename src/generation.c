@@ -44,12 +44,9 @@ struct state {
 struct generations {
     struct larder_clock clock;
     uint64_t poll_ns;
-    pthread_mutex_t mutex; /* order: taken alone, never held over a call to the backend */
-    struct {               /* touched only while holding mutex */
-        struct state
-            *states;     /* a state stays until the end, or until nobody asks after retirement */
-        uint32_t asking; /* calls that are asking a server, and hold what is known of it */
-        int retired;
+    pthread_mutex_t mutex;    /* order: taken alone, never held over a call to the backend */
+    struct {                  /* touched only while holding mutex */
+        struct state *states; /* a state stays until the end */
     } guarded;
     struct fork_hook fork;
 };
@@ -78,43 +75,17 @@ struct generations *larder__generations_new(struct larder_clock clock, uint64_t 
     return generations;
 }
 
-static void states_free_locked(struct generations *generations)
+void larder__generations_free(struct generations *generations)
 {
+    if (generations == NULL)
+        return;
     struct state *state, *next;
+    larder__fork_hook_remove(&generations->fork);
     HASH_ITER(hh, generations->guarded.states, state, next)
     {
         HASH_DEL(generations->guarded.states, state);
         free(state);
     }
-}
-
-static void forget_if_over_locked(struct generations *generations)
-{
-    if (generations->guarded.retired && generations->guarded.asking == 0)
-        states_free_locked(generations);
-}
-
-/* A call that held what is known is done with it. */
-static void asked_locked(struct generations *generations)
-{
-    generations->guarded.asking--;
-    forget_if_over_locked(generations);
-}
-
-void larder__generations_retire(struct generations *generations)
-{
-    pthread_mutex_lock(&generations->mutex);
-    generations->guarded.retired = 1;
-    forget_if_over_locked(generations);
-    pthread_mutex_unlock(&generations->mutex);
-}
-
-void larder__generations_free(struct generations *generations)
-{
-    if (generations == NULL)
-        return;
-    larder__fork_hook_remove(&generations->fork);
-    states_free_locked(generations);
     pthread_mutex_destroy(&generations->mutex);
     free(generations);
 }
@@ -279,7 +250,6 @@ static uint64_t known_after_read(struct generations *generations, const struct s
         known_set_locked(known, seen, generation);
     else if (known->is_known)
         generation = known->generation;
-    asked_locked(generations);
     pthread_mutex_unlock(&generations->mutex);
     return generation;
 }
@@ -297,7 +267,6 @@ static void known_after_raise(struct generations *generations, const struct seen
         known->is_known = 0;
     else if (status == LARDER_OK)
         known_set_locked(known, seen, generation);
-    asked_locked(generations);
     pthread_mutex_unlock(&generations->mutex);
 }
 
@@ -310,7 +279,6 @@ static int known_after_failure(struct generations *generations, struct known *kn
     known->reading = 0;
     int counts = is_younger(known, now_ns, PERIODS_WITHOUT_READING * generations->poll_ns);
     *generation = known->generation;
-    asked_locked(generations);
     pthread_mutex_unlock(&generations->mutex);
     return counts;
 }
@@ -326,7 +294,6 @@ static struct seen known_find(struct generations *generations, const struct lard
         seen.will_do = is_reader && known_will_do_locked(generations, seen.known, seen.now_ns);
         seen.generation = seen.known->generation;
         seen.raises = seen.known->raises;
-        generations->guarded.asking += !seen.will_do;
     }
     pthread_mutex_unlock(&generations->mutex);
     return seen;

@@ -18,9 +18,6 @@ struct generations;
 
 /** @param poll_ms  how long a generation counts without being read again */
 struct generations *larder__generations_new(struct larder_clock clock, uint64_t poll_ms);
-/** No call begins any more that could make use of what is known: it goes with the last that does.
- */
-void larder__generations_retire(struct generations *generations);
 /** Last and alone. NULL does nothing. */
 void larder__generations_free(struct generations *generations);
 

@@ -52,71 +52,75 @@ int larder__graph_has_backing(const struct graph *graph, const struct backing *b
     return part != NULL && part->backing == backing;
 }
 
+static enum larder_status backing_name(struct backing *backing)
+{
+    const struct target *target = larder__last_target(backing->leaf);
+    int generation = backing->generation != 0;
+    if (larder_can(target->traits, LARDER_CAN_NAMESPACES)) {
+        enum larder_status status = larder__leaf_name(backing->leaf, backing->poll_ms, generation);
+        backing->traits = larder__leaf_space_traits(backing->leaf);
+        return status;
+    }
+    backing->namespaced =
+        larder__namespaced_new(&target->scope, target->traits, larder__leaf_clock(backing->leaf),
+                               backing->poll_ms, generation);
+    if (backing->namespaced == NULL)
+        return LARDER_NO_MEMORY;
+    backing->scope = larder__namespaced_scope(backing->namespaced);
+    backing->traits = larder__namespaced_traits(backing->namespaced);
+    return LARDER_OK;
+}
+
 static struct backing *backing_new(struct larder_cache *leaf,
                                    const struct larder_client_options *options)
 {
-    const struct target *target = larder__last_target(leaf);
     struct backing *backing = calloc(1, sizeof(*backing));
     if (backing == NULL)
         return NULL;
     backing->leaf = leaf;
-    backing->closes_leaf = 1;
     atomic_init(&backing->left, 0);
     backing->poll_ms = options->namespace_poll_ms;
     backing->generation = options->generation;
-    backing->scope = target->scope;
-    backing->traits = target->traits;
-    if (larder_can(target->traits, LARDER_CAN_NAMESPACES)) {
-        enum larder_status status =
-            larder__leaf_name(leaf, options->namespace_poll_ms, options->generation != 0);
-        backing->traits = larder__leaf_space_traits(leaf);
-        if (status == LARDER_OK)
-            return backing;
+    backing->scope = larder__last_target(leaf)->scope;
+    if (backing_name(backing) != LARDER_OK) {
         free(backing);
         return NULL;
     }
-    backing->namespaced =
-        larder__namespaced_new(&target->scope, target->traits, larder__leaf_clock(leaf),
-                               options->namespace_poll_ms, options->generation != 0);
-    if (backing->namespaced == NULL) {
-        free(backing);
-        return NULL;
-    }
-    backing->scope = larder__namespaced_scope(backing->namespaced);
-    backing->traits = larder__namespaced_traits(backing->namespaced);
+    larder__leaf_hold(leaf);
     return backing;
 }
 
-static int leaves(struct backing *backing)
+/* It was never in force. */
+static void backing_drop(struct backing *backing)
 {
-    return atomic_exchange_explicit(&backing->left, 1, memory_order_acq_rel) == 0;
+    larder__namespaced_free(backing->namespaced);
+    larder__leaf_give_back(backing->leaf);
+    free(backing);
+}
+
+static void leave(struct backing *backing, int retires)
+{
+    if (atomic_exchange_explicit(&backing->left, 1, memory_order_acq_rel) == 0)
+        larder__leaf_leave(backing->leaf, retires);
 }
 
 void larder__backing_leave(struct backing *backing)
 {
-    if (leaves(backing))
-        larder__leaf_leave(backing->leaf, 0);
+    leave(backing, 0);
 }
 
 void larder__backing_retire(struct backing *backing, const struct graph *graph)
 {
-    backing->closes_leaf = !larder__graph_has_leaf(graph, backing->leaf);
-    if (backing->closes_leaf && leaves(backing))
-        larder__leaf_retire(backing->leaf);
-    larder__namespaced_retire(backing->namespaced);
-}
-
-static void backing_free(struct backing *backing)
-{
-    larder__namespaced_free(backing->namespaced);
-    free(backing);
+    leave(backing, 1);
+    if (!larder__graph_has_leaf(graph, backing->leaf))
+        larder__leaf_disown(backing->leaf);
 }
 
 void larder__backing_close(struct backing *backing)
 {
-    if (backing->closes_leaf)
-        larder__leaf_let_go(backing->leaf);
-    backing_free(backing);
+    larder__namespaced_free(backing->namespaced);
+    larder__leaf_let_go(backing->leaf);
+    free(backing);
 }
 
 /* The backing of a leaf that the graph before had as well, if it would be made the same. */
@@ -135,10 +139,10 @@ static struct backing *backing_kept(const struct part *before,
 /* What a part has of its own goes back: the leaf is the caller's. */
 static void part_drop(struct part *part)
 {
+    if (part->has_new_backing)
+        backing_drop(part->backing);
     if (part->has_new_leaf)
         larder__leaf_disown(part->leaf);
-    if (part->has_new_backing)
-        backing_free(part->backing);
 }
 
 static enum larder_status part_fill(struct part *part, const struct graph *graph,

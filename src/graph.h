@@ -3,9 +3,8 @@
  * and then only read, so that a reload can build a new one beside it and let everything as it is
  * when that fails.
  *
- * Caches that both have are shared. What only the old one has is retired: its cache is shut down,
- * which frees what it holds, and the empty rest stays until the client is closed, since calls that
- * began before may still be on their way to it.
+ * Caches that both have are shared. What only the old one has is retired: its cache lets no call in
+ * any more, which frees the most of it, and is closed when those that began before are over.
  */
 #ifndef LARDER_GRAPH_H
 #define LARDER_GRAPH_H
@@ -13,21 +12,21 @@
 #include <larder/client.h>
 #include <larder/util/uthash.h>
 
+#include "grace.h"
 #include "handle.h"
 
 struct namespaced;
 
-/** One distinct cache. Set while opening, then only read but for what says otherwise; its client
- * frees it last. */
+/** One distinct cache, which it holds. Set while opening, then only read but for what says
+ * otherwise. Its leads hold it. */
 struct backing {
+    struct retiree retiree; /* first */
     struct larder_cache *leaf;
     struct namespaced *namespaced; /* NULL: the leaf keeps namespaces apart itself */
     uint64_t poll_ms, generation;  /* what `namespaced` was made with */
     struct larder_scope scope;     /* what its namespaces' scopes are made of */
     const struct larder_traits *traits;
-    int closes_leaf;      /* else another one does; touched by whoever reloads or closes, alone */
-    atomic_int left;      /* acq_rel on itself: the client leaves the leaf once */
-    struct backing *next; /* among the retired ones; guarded by the client's mutex */
+    atomic_int left; /* acq_rel on itself: it leaves its leaf once */
 };
 
 /** A cache as one graph knows it. */
@@ -51,6 +50,7 @@ struct route {
 };
 
 struct graph {
+    struct retiree retiree; /* first */
     struct larder_open_options open_options;
     struct larder_client_options options;
     char default_namespace[LARDER_NAMESPACE_BYTES_MAX + 1];
@@ -58,8 +58,6 @@ struct graph {
     size_t part_count;
     struct part *by_leaf;
     struct route *routes; /* by name, "*" included */
-    unsigned users;       /* guarded by the client's mutex: calls on the whole client, and whether
-                             it is the client's graph */
 };
 
 /**
@@ -90,9 +88,9 @@ int larder__graph_has_backing(const struct graph *graph, const struct backing *b
 /** Leaves the backing's cache, which shuts it down where nobody else uses it. A second time does
  * nothing. */
 void larder__backing_leave(struct backing *backing);
-/** Shuts down what a backing has that `graph`, which is in force now, has not. */
+/** Leaves what was replaced by `graph`, which is in force now: no call comes to it any more. */
 void larder__backing_retire(struct backing *backing, const struct graph *graph);
-/** Closes and frees it. */
+/** Frees it; its cache is closed with the last that holds it. */
 void larder__backing_close(struct backing *backing);
 
 #endif

@@ -3,8 +3,8 @@
  * with the same calls; they differ in the target that they lead to.
  *
  * A target is immutable, and a call loads it once: whoever loaded one goes on with it, also when a
- * reload or a shutdown has led the handle elsewhere meanwhile. So a target stays until its root is
- * closed, and no call counts itself in or out.
+ * reload or a shutdown has led the handle elsewhere meanwhile. A leaf's stays until it is closed; a
+ * client's are replaced by reloads, and freed when no call can be on them any more: see grace.h.
  *
  * A root (a leaf or a client) owns everything; derived handles (a client's namespaces, a root's or
  * a namespace's sessions) hang in its list, so that shutdown reaches them.
@@ -30,6 +30,7 @@ enum handle_kind {
 };
 
 struct larder_client;
+struct retiree;
 
 /** What a call needs to know of its handle. */
 struct target {
@@ -40,6 +41,7 @@ struct target {
     struct ttl_policy ttl;
     larder_listener_fn *listener;
     void *listener_context;
+    struct retiree *retiree; /* what a session holds of a client's cache; NULL: never replaced */
 };
 
 struct larder_cache {

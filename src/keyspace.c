@@ -512,6 +512,12 @@ static void keyspace_shutdown(void *self)
     keyspace->inner_ops.shutdown(keyspace->inner_self);
 }
 
+static void keyspace_retire(void *self)
+{
+    struct keyspace *keyspace = self;
+    keyspace->inner_ops.retire(keyspace->inner_self);
+}
+
 static void keyspace_fork(void *self, enum larder_fork_step step)
 {
     struct keyspace *keyspace = self;
@@ -556,6 +562,7 @@ static struct larder_ops keyspace_ops(const char *name)
         .place = keyspace_place,
         .traits = keyspace_traits,
         .shutdown = keyspace_shutdown,
+        .retire = keyspace_retire,
         .fork = keyspace_fork,
         .close = keyspace_close,
     };

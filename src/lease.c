@@ -17,6 +17,7 @@ enum larder_status larder_lease_get_with(struct larder_cache *cache, const struc
                                          struct larder_slice key, uint32_t lease_ms,
                                          struct larder_value *value, struct larder_lease *lease)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     enum larder_status status = LARDER_BAD_ARGUMENT;
     if (value != NULL)
@@ -48,6 +49,7 @@ enum larder_status larder_lease_fill_with(struct larder_cache *cache,
                                           struct larder_lease lease,
                                           const struct larder_write *write)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     struct larder_write complete;
     enum larder_status status =
@@ -72,6 +74,7 @@ enum larder_status larder_lease_return_with(struct larder_cache *cache,
                                             const struct larder_call *call, struct larder_slice key,
                                             struct larder_lease lease)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     enum larder_status status =
         lease.token == 0 ? LARDER_BAD_ARGUMENT

@@ -152,6 +152,7 @@ enum larder_status larder_many(struct larder_cache *cache, const struct larder_c
                                enum larder_many_kind many, enum larder_mode mode,
                                struct larder_row *rows, size_t count, size_t row_size)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     struct larder_rows all = {rows, count, row_size};
     if ((rows == NULL && count > 0) || row_size < LARDER_SIZE_UP_TO(struct larder_row, value) ||

@@ -486,12 +486,6 @@ struct namespaced *larder__namespaced_new(const struct larder_scope *inner,
     return namespaced;
 }
 
-void larder__namespaced_retire(struct namespaced *namespaced)
-{
-    if (namespaced != NULL && namespaced->generations != NULL)
-        larder__generations_retire(namespaced->generations);
-}
-
 void larder__namespaced_free(struct namespaced *namespaced)
 {
     if (namespaced == NULL)

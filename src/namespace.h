@@ -20,8 +20,6 @@ struct namespaced *larder__namespaced_new(const struct larder_scope *inner,
                                           const struct larder_traits *traits,
                                           struct larder_clock clock, uint64_t poll_ms,
                                           int generation);
-/** Frees what calls that are still on their way don't touch. NULL does nothing. */
-void larder__namespaced_retire(struct namespaced *namespaced);
 /** Last and alone. NULL does nothing. */
 void larder__namespaced_free(struct namespaced *namespaced);
 

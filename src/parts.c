@@ -112,11 +112,9 @@ void larder__parts_give_back(struct parts *parts)
 
 void larder__parts_leave(struct parts *parts, int retires)
 {
-    for (size_t i = 0; i < parts->count; i++) {
+    for (size_t i = 0; i < parts->count; i++)
         if (parts->caches[i] != NULL)
             larder__leaf_leave(parts->caches[i], retires);
-        larder__namespaced_retire(parts->named[i]);
-    }
 }
 
 void larder__parts_close(struct parts *parts)

@@ -1,7 +1,7 @@
 /*
  * Reloading a client: everything that can fail is done beside what is in force, a lead is prepared
- * for every handle, and then graph and handles change in one step. What they led to before stays,
- * for calls under way, until the client is closed.
+ * for every handle, and then graph and handles change in one step. What they led to before is freed
+ * when the calls under way are over, by this reload or a later one.
  *
  * Opening a cache registers a hook for fork(), which holds the hooks' mutex while it takes every
  * other. So whoever reloads holds no mutex meanwhile, but is marked under the client's.
@@ -76,41 +76,40 @@ static enum larder_status flush_entering(struct larder_client *client, const str
 /* ---- preparing ----------------------------------------------------------------------------- */
 
 /* Whether calls would find the same. */
-static int lead_equals(const struct lead *lead, const struct lead *other)
+static int leads_there(const struct lead *lead, const struct backing *backing,
+                       const struct target *target)
 {
-    return lead->backing == other->backing &&
-           lead->target.ttl.default_ms == other->target.ttl.default_ms &&
-           lead->target.ttl.max_ms == other->target.ttl.max_ms &&
-           lead->target.errors_as_miss == other->target.errors_as_miss &&
-           lead->target.listener == other->target.listener &&
-           lead->target.listener_context == other->target.listener_context;
+    return lead->backing == backing && lead->target.ttl.default_ms == target->ttl.default_ms &&
+           lead->target.ttl.max_ms == target->ttl.max_ms &&
+           lead->target.errors_as_miss == target->errors_as_miss &&
+           lead->target.listener == target->listener &&
+           lead->target.listener_context == target->listener_context;
 }
 
 static void unprepare_locked(struct larder_client *client)
 {
     for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next) {
         if (view->prepared != view->lead)
-            free(view->prepared);
+            larder__lead_free_locked(view->prepared);
         view->prepared = NULL;
     }
 }
 
-static enum larder_status view_prepare_locked(struct view *view, const struct graph *graph)
+static enum larder_status view_prepare_locked(struct larder_client *client, struct view *view,
+                                              const struct graph *graph)
 {
-    struct lead lead;
+    struct target target;
+    struct larder_traits traits;
     const struct route *route = larder__graph_route(graph, view->name);
     view->prepared = NULL;
     if (route == NULL)
         return LARDER_OK;
-    larder__lead_init(&lead, graph, route, &view->space);
-    view->prepared = view->lead;
-    if (lead_equals(&lead, view->lead))
-        return LARDER_OK;
-    view->prepared = malloc(sizeof(*view->prepared));
-    if (view->prepared == NULL)
-        return LARDER_NO_MEMORY;
-    larder__lead_init(view->prepared, graph, route, &view->space);
-    return LARDER_OK;
+    larder__target_of(graph, route, &view->space, &target, &traits);
+    if (leads_there(view->lead, route->part->backing, &target))
+        view->prepared = view->lead;
+    else
+        view->prepared = larder__lead_new_locked(client, graph, route, &view->space);
+    return view->prepared != NULL ? LARDER_OK : LARDER_NO_MEMORY;
 }
 
 static uint32_t prepared_count_locked(const struct larder_client *client)
@@ -133,15 +132,17 @@ static enum larder_status limits_check_locked(const struct larder_client *client
                                               const struct graph *graph,
                                               const struct larder_message *message)
 {
-    uint32_t backings =
-        client->guarded.retired_backing_count + leaving_count(client->guarded.graph, graph);
-    uint32_t leads = client->guarded.retired_lead_count + prepared_count_locked(client);
-    if (backings <= client->guarded.backing_limit && leads <= client->guarded.lead_limit)
+    const struct retired *backings = &client->guarded.backings, *maps = &client->guarded.maps;
+    uint32_t more_backings = leaving_count(client->guarded.graph, graph);
+    uint32_t more_maps = prepared_count_locked(client) + 1; /* and the graph */
+    if (backings->count + more_backings <= backings->limit &&
+        maps->count + more_maps <= maps->limit)
         return LARDER_OK;
-    return larder_fail(message, LARDER_TOO_LARGE,
-                       "reloads have replaced as many caches as a client can keep track of (%u, or "
-                       "%u of its namespaces' handles); close it and open it anew",
-                       client->guarded.backing_limit, client->guarded.lead_limit);
+    return larder_fail(
+        message, LARDER_TOO_LARGE,
+        "calls or sessions are still on as many replaced caches as a client can keep "
+        "track of (%u, or %u of its namespaces' handles): let them end",
+        backings->limit, maps->limit);
 }
 
 static enum larder_status prepare_locked(struct larder_client *client, const struct graph *graph,
@@ -150,35 +151,34 @@ static enum larder_status prepare_locked(struct larder_client *client, const str
     enum larder_status status = LARDER_OK;
     for (struct view *view = client->guarded.views; view != NULL && status == LARDER_OK;
          view = view->hh.next)
-        status = view_prepare_locked(view, graph);
+        status = view_prepare_locked(client, view, graph);
     if (status != LARDER_OK)
         return larder_fail(message, status, "no memory");
     return limits_check_locked(client, graph, message);
 }
 
-static void retire_lead_locked(struct larder_client *client, struct lead *lead)
-{
-    lead->next = client->guarded.retired_leads;
-    client->guarded.retired_leads = lead;
-    client->guarded.retired_lead_count++;
-}
-
-static void lead_view_locked(struct larder_client *client, struct view *view)
-{
-    struct lead *lead = view->prepared;
-    view->prepared = NULL;
-    if (lead == NULL) { /* it stays the view's: the name may come back */
-        larder__lead_locked(&view->handle, &larder__unmapped_target);
-        return;
-    }
-    larder__lead_locked(&view->handle, &lead->target);
-    if (lead == view->lead)
-        return;
-    retire_lead_locked(client, view->lead);
-    view->lead = lead;
-}
-
 /* ---- the step ------------------------------------------------------------------------------ */
+
+/* Where no lead is prepared the view's stays: the name may come back. */
+static void lead_views_locked(struct larder_client *client)
+{
+    for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next)
+        larder__lead_locked(&view->handle, view->prepared != NULL ? &view->prepared->target
+                                                                  : &larder__unmapped_target);
+}
+
+/* After all handles are led elsewhere: the client's own shares the lead of a view. */
+static void retire_leads_locked(struct larder_client *client)
+{
+    for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next) {
+        struct lead *lead = view->prepared;
+        view->prepared = NULL;
+        if (lead == NULL || lead == view->lead)
+            continue;
+        larder__retire_locked(&client->guarded.maps, &view->lead->retiree, larder__lead_reclaim);
+        view->lead = lead;
+    }
+}
 
 /* The one step: before it nothing has changed, after it everything has. */
 static enum larder_status lead_all_locked(struct larder_client *client, struct graph *graph,
@@ -189,12 +189,11 @@ static enum larder_status lead_all_locked(struct larder_client *client, struct g
     pthread_mutex_lock(&root->derived.mutex);
     int is_closed = root->derived.closed;
     if (!is_closed) {
-        for (struct view *view = client->guarded.views; view != NULL; view = view->hh.next)
-            lead_view_locked(client, view);
-        larder__lead_locked(root, &main_view->lead->target);
+        lead_views_locked(client);
+        larder__lead_locked(root, &main_view->prepared->target);
         client->guarded.graph = graph;
         client->guarded.source = source;
-        graph->users = 1;
+        retire_leads_locked(client);
     }
     pthread_mutex_unlock(&root->derived.mutex);
     return is_closed ? LARDER_CLOSED : LARDER_OK;
@@ -204,7 +203,7 @@ static void view_forget_locked(struct larder_client *client, struct view *view)
 {
     larder__underive(&view->handle);
     HASH_DEL(client->guarded.views, view);
-    larder__view_free(view);
+    larder__view_free_locked(view);
 }
 
 static enum larder_status enforce_locked(struct larder_client *client, struct graph *graph,
@@ -228,6 +227,18 @@ static enum larder_status enforce_locked(struct larder_client *client, struct gr
     return status;
 }
 
+/* ---- what was replaced --------------------------------------------------------------------- */
+
+static void graph_reclaim(struct retiree *graph)
+{
+    larder__graph_free((struct graph *)(void *)graph);
+}
+
+static void backing_reclaim(struct retiree *backing)
+{
+    larder__backing_close((struct backing *)(void *)backing);
+}
+
 /* Calls under way may be in it still; those that come to it from now on are led to `graph`. */
 static void retire(struct larder_client *client, struct graph *before, const struct graph *graph)
 {
@@ -237,12 +248,27 @@ static void retire(struct larder_client *client, struct graph *before, const str
             continue;
         larder__backing_retire(backing, graph);
         pthread_mutex_lock(&client->mutex);
-        backing->next = client->guarded.retired_backings;
-        client->guarded.retired_backings = backing;
-        client->guarded.retired_backing_count++;
+        larder__retire_locked(&client->guarded.backings, &backing->retiree, backing_reclaim);
         pthread_mutex_unlock(&client->mutex);
     }
-    larder__graph_release(client, before);
+    pthread_mutex_lock(&client->mutex);
+    larder__retire_locked(&client->guarded.maps, &before->retiree, graph_reclaim);
+    pthread_mutex_unlock(&client->mutex);
+}
+
+static void reclaim(struct larder_client *client, struct retired *retired)
+{
+    pthread_mutex_lock(&client->mutex);
+    struct retiree *over = larder__reclaim_locked(retired);
+    pthread_mutex_unlock(&client->mutex);
+    larder__retirees_free(over);
+}
+
+/* Frees what calls are over on; leads before the backings that they hold. */
+static void tidy(struct larder_client *client)
+{
+    reclaim(client, &client->guarded.maps);
+    reclaim(client, &client->guarded.backings);
 }
 
 struct larder_source *larder__client_source(struct larder_client *client)
@@ -266,6 +292,7 @@ enum larder_status larder__client_reload(struct larder_client *client,
                                          const struct larder_message *message)
 {
     struct graph *before = client->guarded.graph, *graph;
+    tidy(client);
     enum larder_status status =
         larder__graph_open(before, options, open_options, routes, route_count, &graph, message);
     if (status != LARDER_OK)
@@ -281,13 +308,14 @@ enum larder_status larder__client_reload(struct larder_client *client,
         return status;
     }
     retire(client, before, graph);
+    tidy(client);
     return LARDER_OK;
 }
 
-void larder__client_limit_retired(struct larder_client *client, uint32_t caches, uint32_t leads)
+void larder__client_limit_retired(struct larder_client *client, uint32_t caches, uint32_t maps)
 {
     pthread_mutex_lock(&client->mutex);
-    client->guarded.backing_limit = caches;
-    client->guarded.lead_limit = leads;
+    client->guarded.backings.limit = caches;
+    client->guarded.maps.limit = maps;
     pthread_mutex_unlock(&client->mutex);
 }

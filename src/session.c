@@ -3,13 +3,14 @@
 
 #include <larder/util/deadline.h>
 
+#include "grace.h"
 #include "handle.h"
 
 /* A handle that sees another one through a session: with its deadline and its member. */
 struct through {
     struct larder_cache handle; /* first */
     const struct larder_cache *of;
-    struct target target; /* touched by the session's thread alone */
+    struct target target; /* touched by the session's thread alone; its retiree is held */
 };
 
 /* A namespace that was bound through a session. */
@@ -21,9 +22,8 @@ struct bound {
 struct session {
     struct through through; /* first: a handle of kind HANDLE_SESSION is a session */
     struct larder_session held;
-    struct larder_scope
-        acquired;        /* how: what is held goes back by it, wherever the session leads */
-    struct bound *bound; /* touched by the session's thread alone */
+    struct target acquired; /* how: what is held goes back by it, wherever the session leads */
+    struct bound *bound;    /* touched by the session's thread alone */
 };
 
 static struct through *through_of(struct larder_cache *handle)
@@ -43,6 +43,7 @@ static void look_through(struct through *through, enum handle_kind kind, struct 
 {
     through->handle.kind = kind;
     through->handle.counters = cache->counters;
+    larder__hold(target->retiree);
     through->of = is_through(cache) ? through_of(cache)->of : cache;
     through->target = *target;
     through->target.scope.session = held;
@@ -63,6 +64,8 @@ int larder__session_follow(struct larder_cache *cache)
         through->target.refusal = now->refusal;
         return 1;
     }
+    larder__hold(now->retiree);
+    larder__let_go(through->target.retiree);
     through->target = *now;
     through->target.scope.session = held;
     return 1;
@@ -77,7 +80,15 @@ static void session_init(struct session *session, struct larder_cache *cache,
         session->held.deadline_ns = larder_deadline_after(larder_monotonic_ns(), budget_ms);
     look_through(&session->through, HANDLE_SESSION, cache, target, &session->held);
     session->through.handle.client = cache->client;
-    session->acquired = session->through.target.scope;
+    session->acquired = session->through.target;
+    larder__hold(session->acquired.retiree);
+}
+
+static void session_free(struct session *session)
+{
+    larder__let_go(session->through.target.retiree);
+    larder__let_go(session->acquired.retiree);
+    free(session);
 }
 
 static enum larder_status session_open(struct session *session, struct larder_cache *root)
@@ -85,7 +96,7 @@ static enum larder_status session_open(struct session *session, struct larder_ca
     enum larder_status status = larder__derive(root, &session->through.handle);
     if (status != LARDER_OK)
         return status;
-    status = session->acquired.ops->acquire(&session->acquired, &session->held);
+    status = session->acquired.scope.ops->acquire(&session->acquired.scope, &session->held);
     if (status != LARDER_OK)
         larder__underive(&session->through.handle);
     return status;
@@ -99,6 +110,7 @@ enum larder_status larder_acquire(struct larder_cache *cache, uint32_t budget_ms
     if (cache == NULL || session == NULL || cache->kind == HANDLE_SESSION ||
         (flags & ~LARDER_NO_WAIT) != 0)
         return LARDER_BAD_ARGUMENT;
+    LARDER_VISIT(cache);
     const struct target *target = larder__target(cache);
     if (target->refusal != LARDER_OK)
         return target->refusal;
@@ -110,7 +122,7 @@ enum larder_status larder_acquire(struct larder_cache *cache, uint32_t budget_ms
     session_init(opened, cache, target, budget_ms, flags);
     enum larder_status status = session_open(opened, cache->root);
     if (status != LARDER_OK)
-        free(opened);
+        session_free(opened);
     if (status == LARDER_CLOSED && larder__moved(cache, target))
         return larder_acquire(cache, budget_ms, flags, session);
     if (status == LARDER_OK)
@@ -126,6 +138,12 @@ static struct bound *bound_find(const struct session *session, const struct lard
     return bound;
 }
 
+static void bound_free(struct bound *bound)
+{
+    larder__let_go(bound->through.target.retiree);
+    free(bound);
+}
+
 static enum larder_status bound_new(struct session *session, struct larder_cache *view,
                                     struct bound **made)
 {
@@ -139,7 +157,7 @@ static enum larder_status bound_new(struct session *session, struct larder_cache
     enum larder_status status =
         larder__derive(session->through.handle.root, &bound->through.handle);
     if (status != LARDER_OK) {
-        free(bound);
+        bound_free(bound);
         return status;
     }
     bound->next = session->bound;
@@ -167,7 +185,7 @@ static void bound_free_all(struct session *session)
         struct bound *bound = session->bound;
         session->bound = bound->next;
         larder__underive(&bound->through.handle);
-        free(bound);
+        bound_free(bound);
     }
 }
 
@@ -176,8 +194,8 @@ void larder_release(struct larder_cache *handle)
     if (handle == NULL || handle->kind != HANDLE_SESSION)
         return;
     struct session *session = (struct session *)(void *)handle;
-    session->acquired.ops->release(&session->acquired, &session->held);
+    session->acquired.scope.ops->release(&session->acquired.scope, &session->held);
     bound_free_all(session);
     larder__underive(handle);
-    free(session);
+    session_free(session);
 }

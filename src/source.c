@@ -145,7 +145,7 @@ static enum larder_status cache_open(const struct opening *opening,
                                      const struct larder__planned_cache *planned, size_t number)
 {
     const struct larder_source *before = opening->before;
-    struct larder_cache *predecessor = NULL;
+    struct predecessor predecessor = NOTHING_BEFORE;
     size_t at = counterpart(planned, number, before);
     if (before != NULL && at < before->config.cache_count) {
         const struct larder__planned_cache *old = &before->config.caches[at];
@@ -153,8 +153,11 @@ static enum larder_status cache_open(const struct opening *opening,
             opening->caches[number] = before->caches[at];
             return LARDER_OK;
         }
-        if (planned->spec.backend == old->spec.backend)
-            predecessor = before->caches[at];
+        if (planned->spec.backend == old->spec.backend) {
+            predecessor.leaf = before->caches[at];
+            predecessor.differs_in_servers =
+                larder__spec_equals_but_servers(&planned->spec, &old->spec);
+        }
     }
     struct larder__spec spec = planned->spec;
     spec.common_given = 0;

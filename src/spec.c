@@ -314,23 +314,38 @@ void larder__spec_set_cache(struct larder__spec *spec, size_t row, struct larder
     larder__option_set_cache(&spec->backend->options[row], spec->options, cache);
 }
 
-int larder__spec_equals(const struct larder__spec *spec, const struct larder__spec *other)
+static int equals_in(const struct larder__spec *spec, const struct larder__spec *other,
+                     const struct larder_option *option)
 {
+    uint64_t row = (uint64_t)(option - spec->backend->options);
+    if (option->type == LARDER_OPTION_SECRET && (spec->options_given >> row & 1) != 0)
+        return 0;
+    return larder__option_equals(option, spec->options, other->options);
+}
+
+int larder__spec_equals_but_servers(const struct larder__spec *spec,
+                                    const struct larder__spec *other)
+{
+    struct larder__options own = own_options(spec);
     if (spec->backend != other->backend)
         return 0;
-    struct larder__options own = own_options(spec);
-    for (size_t i = 0; i < own.count; i++) {
-        int is_secret = own.rows[i].type == LARDER_OPTION_SECRET;
-        if ((is_secret && (spec->options_given >> i & 1) != 0) ||
-            !larder__option_equals(&own.rows[i], spec->options, other->options))
+    for (size_t i = 0; i < own.count; i++)
+        if (own.rows[i].type != LARDER_OPTION_SERVERS && !equals_in(spec, other, &own.rows[i]))
             return 0;
-    }
     return 1;
+}
+
+int larder__spec_equals(const struct larder__spec *spec, const struct larder__spec *other)
+{
+    if (!larder__spec_equals_but_servers(spec, other))
+        return 0;
+    const struct larder_option *servers = servers_option(own_options(spec));
+    return servers == NULL || equals_in(spec, other, servers);
 }
 
 enum larder_status larder__spec_open(const struct larder__spec *spec,
                                      const struct larder_open_options *base,
-                                     struct larder__text where, struct larder_cache *predecessor,
+                                     struct larder__text where, struct predecessor predecessor,
                                      struct larder_cache **cache,
                                      const struct larder_message *message)
 {

@@ -5,6 +5,7 @@
 
 #include <larder/backend.h>
 
+#include "attach.h"
 #include "options.h"
 #include "place.h"
 
@@ -66,16 +67,18 @@ void larder__spec_set_cache(struct larder__spec *spec, size_t row, struct larder
 /** Whether both ask for the same cache: backend and own options, whatever the common ones. One
  * with a secret is equal to none, since what it refers to may be another by now. */
 int larder__spec_equals(const struct larder__spec *spec, const struct larder__spec *other);
+/** Likewise, whatever the servers. */
+int larder__spec_equals_but_servers(const struct larder__spec *spec,
+                                    const struct larder__spec *other);
 
 /**
  * Opens the cache.
  * @param base         what holds where the spec says nothing; may be NULL
  * @param where        the place of the whole, for messages
- * @param predecessor  a cache of the same backend that this one follows; may be NULL
  */
 enum larder_status larder__spec_open(const struct larder__spec *spec,
                                      const struct larder_open_options *base,
-                                     struct larder__text where, struct larder_cache *predecessor,
+                                     struct larder__text where, struct predecessor predecessor,
                                      struct larder_cache **cache,
                                      const struct larder_message *message);
 

@@ -247,7 +247,8 @@ enum larder_status larder_open(const char *uri, const struct larder_open_options
     if (status == LARDER_OK)
         status = refuse_references(&spec, &to);
     if (status == LARDER_OK)
-        status = larder__spec_open(&spec, options, larder__text_of("", NULL), NULL, cache, &to);
+        status = larder__spec_open(&spec, options, larder__text_of("", NULL), NOTHING_BEFORE, cache,
+                                   &to);
     larder__spec_clean_up(&spec);
     return status;
 }

@@ -6,14 +6,16 @@
 #define LARDER_VIEWS_H
 
 #include "client.h"
+#include "description.h"
 #include "graph.h"
 
-/* Where a namespace leads. Immutable once a handle leads there. */
+/* Where a namespace leads. Immutable once a handle leads there; sessions hold it. */
 struct lead {
-    struct target target;        /* first */
-    struct larder_traits traits; /* the cache's, with this namespace's TTLs */
-    const struct backing *backing;
-    struct lead *next; /* among the retired ones; guarded by the client's mutex */
+    struct retiree retiree; /* first */
+    struct target target;
+    struct larder_client *client;
+    struct description *description; /* the cache's traits, with this namespace's TTLs */
+    struct backing *backing;         /* held */
 };
 
 /* One namespace that was bound. */
@@ -34,21 +36,26 @@ struct larder_client {
         struct graph *graph;
         struct larder_source *source; /* what the graph was made from; NULL: no file */
         struct view *views;           /* a view stays until the client is closed */
-        int reloading; /* somebody is; only that thread changes graph, source and leads */
-        struct lead *retired_leads;
-        struct backing *retired_backings;
-        uint32_t retired_lead_count, retired_backing_count;
-        uint32_t lead_limit, backing_limit;
+        struct description *descriptions;
+        int reloading;           /* somebody is; only that thread changes graph, source and leads */
+        struct retired maps;     /* what reloads have replaced: leads and graphs */
+        struct retired backings; /* likewise; leads hold them */
     } guarded;
     struct fork_hook fork;
 };
 
-/** Gives back a graph that was held for a call on the whole client, or that was the client's. */
-void larder__graph_release(struct larder_client *client, struct graph *graph);
-
-/** Where a namespace leads in a graph. */
-void larder__lead_init(struct lead *lead, const struct graph *graph, const struct route *route,
-                       const struct larder_space *space);
+/** What a namespace's handle would lead to in a graph, but for its traits.
+ * @param traits  those */
+void larder__target_of(const struct graph *graph, const struct route *route,
+                       const struct larder_space *space, struct target *target,
+                       struct larder_traits *traits);
+/** Where a namespace leads in a graph. Holding the client's mutex. @return NULL: no memory */
+struct lead *larder__lead_new_locked(struct larder_client *client, const struct graph *graph,
+                                     const struct route *route, const struct larder_space *space);
+/** NULL does nothing. */
+void larder__lead_free_locked(struct lead *lead);
+/** Holding no lock, of one that handles led to. */
+void larder__lead_reclaim(struct retiree *lead);
 
 /** The view of that name, or NULL. */
 struct view *larder__view_known_locked(const struct larder_client *client, const char *name);
@@ -56,7 +63,7 @@ struct view *larder__view_known_locked(const struct larder_client *client, const
  * TOO_LARGE; NO_MEMORY; CLOSED */
 enum larder_status larder__view_find_locked(struct larder_client *client, const struct graph *graph,
                                             const char *name, struct view **found);
-void larder__view_free(struct view *view);
+void larder__view_free_locked(struct view *view);
 /** The one after `view`; the first for NULL. Takes the client's mutex. */
 struct view *larder__next_view(struct larder_client *client, struct view *view);
 

@@ -5,6 +5,7 @@
 #include "attach.h"
 #include "calls.h"
 #include "client.h"
+#include "description.h"
 
 void larder_shutdown(struct larder_cache *cache)
 {
@@ -30,6 +31,7 @@ static const struct larder_slice no_key = {NULL, 0};
 
 enum larder_status larder_flush(struct larder_cache *cache)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     enum larder_status status = larder__enter(cache, LARDER_OPERATION_FLUSH, NULL, &entry);
     if (status == LARDER_OK && cache->client != NULL)
@@ -47,6 +49,7 @@ enum larder_status larder_keys(struct larder_cache *cache, struct larder_cursor 
                                void *buffer, size_t size, struct larder_slice *keys,
                                size_t capacity, size_t *count)
 {
+    LARDER_VISIT(cache);
     struct entry entry;
     enum larder_status status = LARDER_BAD_ARGUMENT;
     if (count != NULL)
@@ -65,6 +68,7 @@ enum larder_status larder_keys(struct larder_cache *cache, struct larder_cursor 
 enum larder_status larder_stats(struct larder_cache *cache, struct larder_stat *rows,
                                 size_t capacity, size_t *count)
 {
+    LARDER_VISIT(cache);
     if (count != NULL)
         *count = 0;
     if (cache == NULL || count == NULL || (rows == NULL && capacity > 0))
@@ -89,6 +93,7 @@ enum larder_status larder_stats(struct larder_cache *cache, struct larder_stat *
 enum larder_status larder_purge(struct larder_cache *cache, uint32_t budget_ms,
                                 uint64_t *next_due_ms)
 {
+    LARDER_VISIT(cache);
     uint64_t unwanted;
     next_due_ms = next_due_ms != NULL ? next_due_ms : &unwanted;
     *next_due_ms = UINT64_MAX;
@@ -104,12 +109,19 @@ enum larder_status larder_purge(struct larder_cache *cache, uint32_t budget_ms,
 
 const struct larder_traits *larder_describe(const struct larder_cache *cache)
 {
-    return cache != NULL ? larder__last_target(cache)->traits : NULL;
+    if (cache == NULL)
+        return NULL;
+    LARDER_VISIT(cache);
+    const struct target *target = larder__last_target(cache);
+    if (target->retiree != NULL)
+        larder__description_show(target->traits);
+    return target->traits;
 }
 
 enum larder_status larder_wire_key(struct larder_cache *cache, struct larder_slice key,
                                    void *buffer, size_t size, size_t *length)
 {
+    LARDER_VISIT(cache);
     if (length != NULL)
         *length = 0;
     if (cache == NULL || length == NULL || (buffer == NULL && size > 0))

@@ -173,6 +173,23 @@ const struct larder_traits *edge_traits(const void *edge)
     return &((const struct edge *)edge)->traits;
 }
 
+/* ---- counters ------------------------------------------------------------------------------ */
+
+static void counters_let_go(struct edge_counters *counters)
+{
+    if (counters != NULL &&
+        atomic_fetch_sub_explicit(&counters->holders, 1, memory_order_acq_rel) == 1)
+        free(counters);
+}
+
+static struct edge_counters *counters_new(void)
+{
+    struct edge_counters *counters = calloc(1, sizeof(*counters));
+    if (counters != NULL)
+        atomic_init(&counters->holders, 1);
+    return counters;
+}
+
 /* ---- open and close ------------------------------------------------------------------------ */
 
 /* Older ones read a miss out of a timeout, and loop on a response counter that ran under 0. */
@@ -225,13 +242,18 @@ enum larder_status edge_open(const struct common_options *options, uint64_t prom
     if (status != LARDER_OK)
         return status;
     struct edge *opened = calloc(1, sizeof(*opened));
-    if (opened == NULL || pthread_mutex_init(&opened->mutex, NULL) != 0) {
+    if (opened == NULL)
+        return LARDER_NO_MEMORY;
+    opened->counters = counters_new();
+    if (opened->counters == NULL || pthread_mutex_init(&opened->mutex, NULL) != 0) {
+        counters_let_go(opened->counters);
         free(opened);
         return LARDER_NO_MEMORY;
     }
     status = edge_build(opened, options, message);
     if (status != LARDER_OK) {
         pthread_mutex_destroy(&opened->mutex);
+        counters_let_go(opened->counters);
         free(opened);
         return status;
     }
@@ -308,6 +330,7 @@ void edge_close(struct edge *edge)
         return;
     bulk_free(bulk_take_locked(edge));
     pthread_mutex_destroy(&edge->mutex);
+    counters_let_go(edge->counters);
     free(edge);
 }
 
@@ -336,6 +359,14 @@ void edge_follow(struct edge *edge, struct edge *older)
     edge_leave(older);
 }
 
+void edge_relist(struct edge *edge, struct edge *older)
+{
+    edge_follow(edge, older);
+    counters_let_go(edge->counters);
+    atomic_fetch_add_explicit(&older->counters->holders, 1, memory_order_relaxed);
+    edge->counters = older->counters;
+}
+
 /* Nobody empties the edge between the steps: the mutex is held, and its sites' under it. */
 void edge_fork(struct edge *edge, enum larder_fork_step step)
 {
@@ -345,7 +376,7 @@ void edge_fork(struct edge *edge, enum larder_fork_step step)
         larder_markdown_fork(&edge->sites[i].markdown, step);
     if (step == LARDER_FORK_CHILD) {
         edge->generation++;
-        atomic_store_explicit(&edge->counters.links_open, 0, memory_order_relaxed);
+        atomic_store_explicit(&edge->counters->links_open, 0, memory_order_relaxed);
     }
     if (step != LARDER_FORK_PREPARE)
         pthread_mutex_unlock(&edge->mutex);
@@ -364,7 +395,7 @@ static void stat_add_site(struct larder_stats_out *out, uint32_t index, const ch
 void edge_stats(struct edge *edge, struct larder_stats_out *out)
 {
 #define EDGE_COUNTER_STAT(name) \
-    larder_stat_add(out, #name, atomic_load_explicit(&edge->counters.name, memory_order_relaxed));
+    larder_stat_add(out, #name, atomic_load_explicit(&edge->counters->name, memory_order_relaxed));
     EDGE_COUNTER_TABLE(EDGE_COUNTER_STAT)
 #undef EDGE_COUNTER_STAT
     if (!edge_enter(edge))

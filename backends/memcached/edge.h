@@ -42,16 +42,18 @@
     ROW(reads_repeated) /* on a new connection, after the idle one turned out to be closed */    \
     ROW(refused_down)   /* calls answered UNAVAILABLE because the server was marked down */
 
+/* Of an edge and those that follow it with other servers. The last one frees it. */
 struct edge_counters {
+    _Atomic uint32_t holders; /* acq_rel: what others counted comes before the end */
 #define EDGE_COUNTER_FIELD(name) _Atomic uint64_t name;
     EDGE_COUNTER_TABLE(EDGE_COUNTER_FIELD)
 #undef EDGE_COUNTER_FIELD
 };
 
 #define EDGE_COUNT(edge, name) \
-    atomic_fetch_add_explicit(&(edge)->counters.name, 1, memory_order_relaxed)
+    atomic_fetch_add_explicit(&(edge)->counters->name, 1, memory_order_relaxed)
 #define EDGE_UNCOUNT(edge, name) \
-    atomic_fetch_sub_explicit(&(edge)->counters.name, 1, memory_order_relaxed)
+    atomic_fetch_sub_explicit(&(edge)->counters->name, 1, memory_order_relaxed)
 
 /* A server. */
 struct site {
@@ -107,10 +109,10 @@ struct edge {
     /* Steps in a forked child, before it has a second thread: connections of an older generation
      * are the parent's. */
     uint64_t generation;
-    struct edge_counters counters;
-    pthread_mutex_t mutex; /* order: before a mark-down's, and that around fork() alone */
-    struct {               /* touched only while holding mutex */
-        uint32_t inside;   /* calls, and sessions that hold a client */
+    struct edge_counters *counters; /* held */
+    pthread_mutex_t mutex;          /* order: before a mark-down's, and that around fork() alone */
+    struct {                        /* touched only while holding mutex */
+        uint32_t inside;            /* calls, and sessions that hold a client */
         int shut;
     } guarded;
 };
@@ -123,6 +125,9 @@ enum larder_status edge_open(const struct common_options *options, uint64_t prom
 /** Goes on from what `older`, which is open, knows of the servers that both have. Before the first
  * call. */
 void edge_follow(struct edge *edge, struct edge *older);
+/** Likewise, of an edge that differs in its servers alone: it goes on counting, too. Clients are
+ * its own, since each has connections to the servers of a list. */
+void edge_relist(struct edge *edge, struct edge *older);
 /** @return 0: it was shut down; 1: it stays as it is until edge_leave() */
 int edge_enter(struct edge *edge);
 void edge_leave(struct edge *edge);

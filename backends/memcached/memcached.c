@@ -177,6 +177,16 @@ static enum larder_status memcached_backend_succeed(const struct larder_host *ho
     return status;
 }
 
+static enum larder_status memcached_backend_relist(const struct larder_host *host,
+                                                   const void *options, void *predecessor,
+                                                   struct larder_message *message, void **self)
+{
+    enum larder_status status = memcached_backend_open(host, options, message, self);
+    if (status == LARDER_OK)
+        edge_relist(*self, predecessor);
+    return status;
+}
+
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
 static const struct larder_ops memcached_ops = {
@@ -218,4 +228,5 @@ const struct larder_backend larder_memcached_backend = {
     .option_count = sizeof(memcached_options) / sizeof(memcached_options[0]),
     .options_size = sizeof(struct larder_memcached_options),
     .succeed = memcached_backend_succeed,
+    .relist = memcached_backend_relist,
 };

@@ -15,6 +15,8 @@ enum larder_status meta_call_begin(struct call *call, const struct larder_scope 
 {
     struct meta *meta = scope->self;
     *call = (struct call){.meta = meta, .scope = scope};
+    if (atomic_load_explicit(&meta->shut, memory_order_relaxed))
+        return LARDER_CLOSED;
     if (larder_scope_no_wait(scope))
         return LARDER_WOULD_BLOCK;
     call->deadline_ns = larder_scope_deadline(scope, meta->timeout_ms);
@@ -45,9 +47,11 @@ enum larder_status meta_call_target(const struct call *call, struct larder_slice
     if (scope->server > call->meta->site_count)
         return LARDER_BAD_ARGUMENT;
     enum larder_status status = larder_key_encode(key, scope->flags, &target->wire);
-    if (status == LARDER_OK)
-        target->site = &call->meta->sites[meta_place(call->meta, scope, key, target->wire.bytes)];
-    return status;
+    if (status != LARDER_OK)
+        return status;
+    target->number = meta_place(call->meta, scope, key, target->wire.bytes);
+    target->site = call->meta->sites[target->number];
+    return LARDER_OK;
 }
 
 enum larder_status meta_call_begin_on(struct call *call, const struct larder_scope *scope,

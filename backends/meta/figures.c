@@ -18,9 +18,8 @@ static void add_site_figure(struct larder_stats_out *out, uint32_t index, const 
 
 static void add_failures(struct larder_stats_out *out, const struct site *site, uint32_t index)
 {
-#define ADD_FAILURE(name, text, sentence)        \
-    add_site_figure(out, index, "failed." #text, \
-                    load(&site->counters.failed[LARDER_META_FAILURE_##name]));
+#define ADD_FAILURE(name, text, sentence) \
+    add_site_figure(out, index, "failed." #text, load(&site->failed[LARDER_META_FAILURE_##name]));
     LARDER_META_FAILURE_TABLE(ADD_FAILURE)
 #undef ADD_FAILURE
 }
@@ -30,7 +29,7 @@ static void add_latencies(struct larder_stats_out *out, const struct site *site,
 {
     for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
         char what[32];
-        uint64_t exchanges = load(&site->counters.latency[i]);
+        uint64_t exchanges = load(&site->latency[i]);
         snprintf(what, sizeof(what), "latency_us.%u", i == 0 ? 0 : 1u << (i - 1));
         if (exchanges > 0)
             add_site_figure(out, index, what, exchanges);
@@ -56,25 +55,15 @@ static void add_site_figures(struct larder_stats_out *out, struct site *site, ui
     add_latencies(out, site, index);
 }
 
-static void add_sums(struct larder_stats_out *out, const struct meta *meta)
-{
-    uint64_t sum;
-#define ADD_SUM(name)                               \
-    sum = 0;                                        \
-    for (uint32_t i = 0; i < meta->site_count; i++) \
-        sum += load(&meta->sites[i].counters.name); \
-    larder_stat_add(out, #name, sum);
-    SITE_COUNTER_TABLE(ADD_SUM)
-#undef ADD_SUM
-}
-
 void meta_stats(const struct larder_scope *scope, struct larder_stats_out *out)
 {
     struct meta *meta = scope->self;
-#define ADD_COUNTER(name) larder_stat_add(out, #name, load(&meta->counters.name));
+#define ADD_COUNTER(name) larder_stat_add(out, #name, load(&meta->common->counters.name));
     META_COUNTER_TABLE(ADD_COUNTER)
 #undef ADD_COUNTER
-    add_sums(out, meta);
+#define ADD_TOTAL(name) larder_stat_add(out, #name, load(&meta->common->totals.name));
+    SITE_COUNTER_TABLE(ADD_TOTAL)
+#undef ADD_TOTAL
     for (uint32_t i = 0; i < meta->site_count; i++)
-        add_site_figures(out, &meta->sites[i], i);
+        add_site_figures(out, meta->sites[i], i);
 }

@@ -104,7 +104,7 @@ static enum larder_status want_row(struct batch *batch, struct larder_row *row)
         return status;
     struct larder_slice wire = target.wire.bytes;
     *want = (struct want){.row = row, .key = wire.data, .length = (uint32_t)wire.length};
-    want->site = (uint32_t)(target.site - batch->call->meta->sites);
+    want->site = target.number;
     if (wire.data == target.wire.buffer) {
         memcpy(batch->encoded + batch->encoded_used, wire.data, wire.length);
         want->key = batch->encoded + batch->encoded_used;
@@ -135,7 +135,7 @@ static void arrange(struct batch *batch)
     for (size_t i = 0; i < batch->group_count; i++) {
         struct group *group = &batch->groups[i];
         group->batch = batch;
-        group->site = &batch->call->meta->sites[i];
+        group->site = batch->call->meta->sites[i];
         group->wants = batch->order + at;
         group->vectors = batch->vectors + VECTORS_PER_ROW * at + i;
         group->state = group->count > 0 ? GROUP_ASKING : GROUP_DONE;
@@ -570,7 +570,7 @@ static void think_again(struct batch *batch)
     for (size_t i = 0; i < batch->want_count; i++) {
         struct want *want = &batch->wants[i];
         struct larder_row *row = want->row;
-        struct target target = {.site = &batch->call->meta->sites[want->site]};
+        struct target target = {.site = batch->call->meta->sites[want->site]};
         target.wire.bytes = larder_bytes(want->key, want->length);
         meta_make_amends(batch->call, &target, &want->amends);
         if (batch->many == LARDER_MANY_STORE)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <larder/util/deadline.h>
 #include <larder/util/message.h>
@@ -10,6 +11,8 @@
 
 /* How long open waits for names; its callers must not wait for a network. */
 #define RESOLVE_MS 100u
+/* How long a shutdown waits for calls under way before it cuts their connections. */
+#define SHUTDOWN_GRACE_MS 200u
 
 /* ---- traits -------------------------------------------------------------------------------- */
 
@@ -60,22 +63,51 @@ static const struct larder_traits *meta_traits(const void *self)
 
 /* ---- open and close ------------------------------------------------------------------------ */
 
+/* @return 0: they were shut before */
+static int sites_shut(struct meta *meta)
+{
+    if (atomic_exchange_explicit(&meta->shut, true, memory_order_relaxed))
+        return 0;
+    for (uint32_t i = 0; i < meta->site_count; i++)
+        meta_site_shut(meta->sites[i]);
+    return 1;
+}
+
 static void sites_close(struct meta *meta)
 {
+    (void)sites_shut(meta);
     while (meta->site_count > 0)
-        meta_site_close(&meta->sites[--meta->site_count]);
+        meta_site_close(meta->sites[--meta->site_count]);
     free(meta->sites);
 }
 
+static int is_same_server(const struct larder_server *server, const struct larder_server *other)
+{
+    return server->port == other->port && strcmp(server->host, other->host) == 0;
+}
+
+/* @return the site of that server, or NULL */
+static struct site *site_of(const struct meta *meta, const struct larder_server *server)
+{
+    for (uint32_t i = 0; meta != NULL && i < meta->site_count; i++)
+        if (is_same_server(&meta->sites[i]->server, server))
+            return meta->sites[i];
+    return NULL;
+}
+
+/* @param older  whose sites are shared; NULL: nobody's */
 static enum larder_status sites_open(struct meta *meta, const struct larder_server *servers,
-                                     size_t count, const struct larder_meta_options *options)
+                                     size_t count, const struct larder_meta_options *options,
+                                     const struct meta *older)
 {
     enum larder_status status = LARDER_OK;
-    meta->sites = calloc(count, sizeof(*meta->sites));
+    meta->sites = calloc(count, sizeof(struct site *));
     if (meta->sites == NULL)
         return LARDER_NO_MEMORY;
     for (size_t i = 0; i < count && status == LARDER_OK; i++) {
-        status = meta_site_open(&meta->sites[i], meta, &servers[i], options);
+        meta->sites[i] = site_of(older, &servers[i]);
+        if (meta->sites[i] == NULL || !meta_site_share(meta->sites[i]))
+            status = meta_site_open(meta->common, &servers[i], options, &meta->sites[i]);
         meta->site_count += status == LARDER_OK;
     }
     if (status != LARDER_OK)
@@ -88,8 +120,8 @@ static void wait_for_names(struct meta *meta)
     char address[LARDER_ADDRESS_BYTES];
     uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), RESOLVE_MS);
     for (uint32_t i = 0; i < meta->site_count; i++)
-        if (meta->sites[i].name != NULL)
-            larder_name_wait(meta->sites[i].name, deadline_ns, address);
+        if (meta->sites[i]->name != NULL)
+            larder_name_wait(meta->sites[i]->name, deadline_ns, address);
 }
 
 static enum larder_placement_method method_of(const char *distribution)
@@ -129,12 +161,8 @@ static void take_options(struct meta *meta, const struct larder_meta_options *op
 {
     meta->timeout_ms = options->timeout_ms;
     meta->connect_timeout_ms = options->connect_timeout_ms;
-    meta->nodelay = options->nodelay != 0;
-    meta->keepalive = options->keepalive != 0;
     meta->tags = options->tags != 0;
     meta->classic = options->classic_reads != 0;
-    meta->connect = options->connect;
-    meta->connect_context = options->connect_context;
     meta->in_order = options->size == 1;
     meta->stale_ms = options->stale_ms;
     meta->leases = !meta->classic && options->metadata == NULL;
@@ -171,16 +199,19 @@ static enum larder_status check_names(const struct larder_server *servers, size_
     return LARDER_OK;
 }
 
-static enum larder_status security_open(struct meta *meta,
-                                        const struct larder_meta_options *options,
-                                        const struct larder_message *message)
+/* What is the older one's goes on: nothing differs but the servers. */
+static enum larder_status common_open(struct meta *meta, const struct larder_meta_options *options,
+                                      const struct meta *older,
+                                      const struct larder_message *message)
 {
-    enum larder_status status = meta_login_open(options->login, message, &meta->login);
-    return status == LARDER_OK ? meta_tls_open(options, message, &meta->tls) : status;
+    if (older == NULL)
+        return meta_common_open(options, message, &meta->common);
+    meta->common = meta_common_hold(older->common);
+    return LARDER_OK;
 }
 
 static enum larder_status meta_build(struct meta *meta, const struct larder_meta_options *options,
-                                     const struct larder_message *message)
+                                     const struct meta *older, const struct larder_message *message)
 {
     struct larder_server servers[LARDER_SERVERS_MAX];
     size_t count;
@@ -192,12 +223,12 @@ static enum larder_status meta_build(struct meta *meta, const struct larder_meta
     take_options(meta, options);
     status = check_names(servers, count, options, message);
     if (status == LARDER_OK)
-        status = security_open(meta, options, message);
+        status = common_open(meta, options, older, message);
     if (status == LARDER_OK)
         status = placement_open(meta, servers, count, options, message);
     if (status != LARDER_OK)
         return status;
-    status = sites_open(meta, servers, count, options);
+    status = sites_open(meta, servers, count, options, older);
     if (status != LARDER_OK)
         larder_placement_release(meta->placement);
     else
@@ -205,25 +236,33 @@ static enum larder_status meta_build(struct meta *meta, const struct larder_meta
     return status;
 }
 
-static enum larder_status meta_open(const struct larder_host *host, const void *given,
-                                    struct larder_message *message, void **self)
+/* @param older  what it has in common with that; NULL: nothing */
+static enum larder_status meta_new(const struct larder_meta_options *options,
+                                   const struct meta *older, const struct larder_message *message,
+                                   void **self)
 {
-    (void)host; /* expiry is the server's, and waits are real */
     enum larder_status status = larder_key_codec_prepare();
     if (status != LARDER_OK)
         return status;
     struct meta *meta = calloc(1, sizeof(*meta));
     if (meta == NULL)
         return LARDER_NO_MEMORY;
-    status = meta_build(meta, given, message);
-    if (status != LARDER_OK) {
-        meta_tls_close(meta->tls);
-        meta_login_close(meta->login);
-        free(meta);
-        return status;
+    status = meta_build(meta, options, older, message);
+    if (status == LARDER_OK) {
+        *self = meta;
+        return LARDER_OK;
     }
-    *self = meta;
-    return LARDER_OK;
+    if (meta->common != NULL)
+        meta_common_let_go(meta->common);
+    free(meta);
+    return status;
+}
+
+static enum larder_status meta_open(const struct larder_host *host, const void *given,
+                                    struct larder_message *message, void **self)
+{
+    (void)host; /* expiry is the server's, and waits are real */
+    return meta_new(given, NULL, message, self);
 }
 
 static void site_follow(struct site *site, struct site *older)
@@ -234,33 +273,57 @@ static void site_follow(struct site *site, struct site *older)
                           memory_order_relaxed);
 }
 
-static int is_same_server(const struct larder_server *server, const struct larder_server *other)
-{
-    return server->port == other->port && strcmp(server->host, other->host) == 0;
-}
-
-/* What is known of the servers that both have stays known. */
+/* With other options: what is known of the servers that both have stays known. */
 static enum larder_status meta_succeed(const struct larder_host *host, const void *given,
                                        void *predecessor, struct larder_message *message,
                                        void **self)
 {
-    struct meta *older = predecessor;
     enum larder_status status = meta_open(host, given, message, self);
     if (status != LARDER_OK)
         return status;
     struct meta *meta = *self;
-    for (uint32_t i = 0; i < meta->site_count; i++)
-        for (uint32_t j = 0; j < older->site_count; j++)
-            if (is_same_server(&meta->sites[i].server, &older->sites[j].server))
-                site_follow(&meta->sites[i], &older->sites[j]);
+    for (uint32_t i = 0; i < meta->site_count; i++) {
+        struct site *older = site_of(predecessor, &meta->sites[i]->server);
+        if (older != NULL)
+            site_follow(meta->sites[i], older);
+    }
     return LARDER_OK;
 }
 
+/* With other servers alone: those that both have are the same, connections and all. */
+static enum larder_status meta_relist(const struct larder_host *host, const void *given,
+                                      void *predecessor, struct larder_message *message,
+                                      void **self)
+{
+    (void)host;
+    return meta_new(given, predecessor, message, self);
+}
+
+static int sites_are_quiet(const struct meta *meta)
+{
+    for (uint32_t i = 0; i < meta->site_count; i++)
+        if (!meta_site_is_quiet(meta->sites[i]))
+            return 0;
+    return 1;
+}
+
+/* What is under way ends by itself, or is cut: a write that was sent is UNKNOWN then. */
 static void meta_shutdown(void *self)
 {
+    const struct timespec moment = {0, 1000000};
     struct meta *meta = self;
+    uint64_t until_ns = larder_deadline_after(larder_monotonic_ns(), SHUTDOWN_GRACE_MS);
+    if (!sites_shut(meta))
+        return;
+    while (!sites_are_quiet(meta) && larder_monotonic_ns() < until_ns)
+        nanosleep(&moment, NULL);
     for (uint32_t i = 0; i < meta->site_count; i++)
-        meta_site_shutdown(&meta->sites[i]);
+        meta_site_cut(meta->sites[i]);
+}
+
+static void meta_retire(void *self)
+{
+    (void)sites_shut(self);
 }
 
 static void meta_close(void *self)
@@ -268,8 +331,7 @@ static void meta_close(void *self)
     struct meta *meta = self;
     sites_close(meta);
     larder_placement_release(meta->placement);
-    meta_tls_close(meta->tls);
-    meta_login_close(meta->login);
+    meta_common_let_go(meta->common);
     free(meta);
 }
 
@@ -277,7 +339,7 @@ static void meta_fork(void *self, enum larder_fork_step step)
 {
     struct meta *meta = self;
     for (uint32_t i = 0; i < meta->site_count; i++)
-        meta_site_fork(&meta->sites[i], step);
+        meta_site_fork(meta->sites[i], step);
 }
 
 /* ---- keys and servers ---------------------------------------------------------------------- */
@@ -332,6 +394,7 @@ static const struct larder_ops meta_ops = {
     .place = meta_placed,
     .shutdown = meta_shutdown,
     .fork = meta_fork,
+    .retire = meta_retire,
 };
 
 #define LARDER_OPTIONS_STRUCT struct larder_meta_options
@@ -350,4 +413,5 @@ const struct larder_backend larder_meta_backend = {
     .option_count = sizeof(meta_options) / sizeof(meta_options[0]),
     .options_size = sizeof(struct larder_meta_options),
     .succeed = meta_succeed,
+    .relist = meta_relist,
 };

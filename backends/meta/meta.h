@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <larder/meta.h>
 #include <larder/pool.h>
@@ -24,12 +25,17 @@
 
 /* Counters: relaxed, they order nothing. */
 #define META_COUNT(meta, name) \
-    atomic_fetch_add_explicit(&(meta)->counters.name, 1, memory_order_relaxed)
-#define SITE_COUNT(site, name) META_COUNT(site, name)
-#define SITE_UNCOUNT(site, name) \
-    atomic_fetch_sub_explicit(&(site)->counters.name, 1, memory_order_relaxed)
+    atomic_fetch_add_explicit(&(meta)->common->counters.name, 1, memory_order_relaxed)
+/* Of a server, and of all that there were. */
+#define SITE_COUNT(site, name) SITE_ADD(site, name, 1)
+#define SITE_UNCOUNT(site, name) SITE_ADD(site, name, UINT64_MAX)
+#define SITE_ADD(site, name, number)                                                           \
+    do {                                                                                       \
+        atomic_fetch_add_explicit(&(site)->counters.name, number, memory_order_relaxed);       \
+        atomic_fetch_add_explicit(&(site)->common->totals.name, number, memory_order_relaxed); \
+    } while (0)
 
-/* Of the whole cache. ROW(name) */
+/* Of the whole cache, and of those that follow it. ROW(name) */
 #define META_COUNTER_TABLE(ROW)                                                        \
     ROW(wins_returned) /* rights to renew a stale entry that a plain read was given */ \
     ROW(quiet_lost)    /* writes without a reply that were refused, or whose fate is not known */
@@ -54,10 +60,21 @@ struct meta_counters {
 };
 struct site_counters {
     SITE_COUNTER_TABLE(META_COUNTER_FIELD)
-    _Atomic uint64_t failed[LARDER_META_FAILURES];
-    _Atomic uint64_t latency[LATENCY_BUCKETS];
 };
 #undef META_COUNTER_FIELD
+
+/* What a meta and those that follow it with other servers have in common. The last one frees it. */
+struct common {
+    _Atomic uint32_t holders; /* metas and sites; acq_rel: what others did comes before the end */
+    struct meta_counters counters;
+    struct site_counters totals; /* of all servers, also those that left */
+    int nodelay;                 /* these: set in open, then only read */
+    int keepalive;
+    larder_meta_connect_fn *connect;
+    void *connect_context;
+    struct tls_context *tls;   /* NULL: cleartext */
+    struct larder_slice login; /* empty: none */
+};
 
 /* A connection in the pool of its site. */
 struct member {
@@ -67,9 +84,9 @@ struct member {
     uint64_t epoch;               /* of the site when it was dialled */
 };
 
-/* A server. */
+/* A server. Metas of which one followed the other with another list share those in both. */
 struct site {
-    struct meta *meta;
+    struct common *common;
     struct larder_server server;
     struct larder_name *name;           /* NULL: the address needs no resolving */
     char address[LARDER_ADDRESS_BYTES]; /* then this is it; "" for a Unix socket */
@@ -82,44 +99,56 @@ struct site {
     _Atomic uint64_t item_max; /* relaxed; the server's largest item in bytes; 0: to be asked for */
     pthread_mutex_t mutex;     /* a leaf */
     struct member *members;    /* guarded by mutex: all there are, for shutdown and fork */
-    int closed;                /* guarded by mutex: nothing is dialled any more */
-    struct site_counters counters;
+    uint32_t users;   /* guarded by mutex: metas that are open to calls; of 0 nothing is dialled */
+    uint32_t holders; /* metas that are not yet closed: touched by who opens or closes, one at a
+                         time */
+    uint32_t forking; /* metas whose step around fork() is under way: touched by that thread */
+    struct site_counters counters; /* these three are relaxed, and go with the server */
+    _Atomic uint64_t failed[LARDER_META_FAILURES];
+    _Atomic uint64_t latency[LATENCY_BUCKETS];
 };
 
 struct meta {
-    struct site *sites; /* this down to traits: set in open, then only read */
+    struct common *common; /* this down to traits: set in open, then only read */
+    struct site **sites;
     uint32_t site_count;
     struct larder_placement *placement;
     uint64_t timeout_ms;
     uint64_t connect_timeout_ms;
-    int nodelay;
-    int keepalive;
     int tags;
     int classic;
     int in_order; /* there is one connection to each server */
     int leases;   /* 0: no entry is leased or stale, so none is looked at before it is changed */
     uint64_t stale_ms; /* so long a deleted entry stays as a stale one; 0: it goes at once */
-    larder_meta_connect_fn *connect;
-    void *connect_context;
     larder_meta_trace_fn *trace;
     void *trace_context;
-    struct tls_context *tls;   /* NULL: cleartext */
-    struct larder_slice login; /* empty: none */
     struct larder_traits traits;
-    struct meta_counters counters;
+    /* No call begins any more. Relaxed: one that misses it is one that began before. */
+    atomic_bool shut;
 };
 
 /* ---- site.c -------------------------------------------------------------------------------- */
 
-/** @return OK, closed with meta_site_close(); NO_MEMORY */
-enum larder_status meta_site_open(struct site *site, struct meta *meta,
-                                  const struct larder_server *server,
-                                  const struct larder_meta_options *options);
-/** Last and alone. */
+/** @return OK, given back with meta_common_let_go(); BAD_ARGUMENT with a message; NO_MEMORY */
+enum larder_status meta_common_open(const struct larder_meta_options *options,
+                                    const struct larder_message *message, struct common **common);
+struct common *meta_common_hold(struct common *common);
+void meta_common_let_go(struct common *common);
+
+/** Opens a site for one meta. @return OK, given back with meta_site_close(); NO_MEMORY */
+enum larder_status meta_site_open(struct common *common, const struct larder_server *server,
+                                  const struct larder_meta_options *options, struct site **site);
+/** Opens one that another meta has for one more. @return 0: that was shut down, nothing is done */
+int meta_site_share(struct site *site);
+/** One meta lets no call in any more. The last one ends what waits for a member. */
+void meta_site_shut(struct site *site);
+/** Whether nothing is under way that meta_site_cut() would end. */
+int meta_site_is_quiet(struct site *site);
+/** Ends what is under way, where the last meta was shut. */
+void meta_site_cut(struct site *site);
+/** One meta is closed, after it was shut; the last one frees it. */
 void meta_site_close(struct site *site);
-/** Ends what is under way. */
-void meta_site_shutdown(struct site *site);
-/** 1 after that, and to whoever sees his connection end by it. */
+/** 1 after the last one was shut, and to whoever sees his connection end by it. */
 int meta_site_is_shut(struct site *site);
 void meta_site_fork(struct site *site, enum larder_fork_step step);
 /** Begins to connect a member. @return OVER, WAIT, LATER, CLOSED, MEMORY: as meta_connection_dial()
@@ -138,12 +167,13 @@ struct call {
     uint64_t deadline_ns;
 };
 
-/** @return OK, or WOULD_BLOCK: every call waits for the network */
+/** @return OK; CLOSED; WOULD_BLOCK: every call waits for the network */
 enum larder_status meta_call_begin(struct call *call, const struct larder_scope *scope);
 
 /** A key on its way. */
 struct target {
     struct larder_wire_key wire;
+    uint32_t number; /* of the site */
     struct site *site;
 };
 

@@ -73,10 +73,9 @@ static void count(const struct line *line, const struct outcome *outcome)
     struct site *site = line->site;
     if (outcome->quiet)
         return;
-    if (outcome->answered)
-        SITE_COUNT(site, latency[bucket_of(outcome->took_ns)]);
-    else
-        SITE_COUNT(site, failed[outcome->failure]);
+    _Atomic uint64_t *exchanges = outcome->answered ? &site->latency[bucket_of(outcome->took_ns)]
+                                                    : &site->failed[outcome->failure];
+    atomic_fetch_add_explicit(exchanges, 1, memory_order_relaxed);
     if (!outcome->answered && (connection->descriptor < 0 || connection->connecting != STAGE_READY))
         SITE_COUNT(site, dials_failed);
     if ((outcome->flags & LARDER_META_RESUMED) != 0)

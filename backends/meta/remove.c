@@ -152,7 +152,7 @@ enum larder_status meta_flush(const struct larder_scope *scope)
         struct question flush = {.answer = take_flushed, .text = "flush_all\r\n"};
         if (scope->server != 0 && scope->server - 1 != i)
             continue;
-        enum larder_status status = meta_ask(&call, &call.meta->sites[i], &flush);
+        enum larder_status status = meta_ask(&call, call.meta->sites[i], &flush);
         if (status < lowest)
             lowest = status;
     }

@@ -7,6 +7,49 @@
 
 #include <larder/util/pool_fork.h>
 
+/* ---- what metas have in common -------------------------------------------------------------- */
+
+static void common_free(struct common *common)
+{
+    meta_tls_close(common->tls);
+    meta_login_close(common->login);
+    free(common);
+}
+
+enum larder_status meta_common_open(const struct larder_meta_options *options,
+                                    const struct larder_message *message, struct common **opened)
+{
+    struct common *common = calloc(1, sizeof(*common));
+    if (common == NULL)
+        return LARDER_NO_MEMORY;
+    atomic_init(&common->holders, 1);
+    common->nodelay = options->nodelay != 0;
+    common->keepalive = options->keepalive != 0;
+    common->connect = options->connect;
+    common->connect_context = options->connect_context;
+    enum larder_status status = meta_login_open(options->login, message, &common->login);
+    if (status == LARDER_OK)
+        status = meta_tls_open(options, message, &common->tls);
+    if (status != LARDER_OK) {
+        common_free(common);
+        return status;
+    }
+    *opened = common;
+    return LARDER_OK;
+}
+
+struct common *meta_common_hold(struct common *common)
+{
+    atomic_fetch_add_explicit(&common->holders, 1, memory_order_relaxed);
+    return common;
+}
+
+void meta_common_let_go(struct common *common)
+{
+    if (atomic_fetch_sub_explicit(&common->holders, 1, memory_order_acq_rel) == 1)
+        common_free(common);
+}
+
 /* ---- members ------------------------------------------------------------------------------- */
 
 /* Connects when it is first used: never waits. */
@@ -51,7 +94,7 @@ static void destroy_member(void *context, void *object)
 static int publish(struct site *site, struct member *member)
 {
     pthread_mutex_lock(&site->mutex);
-    int open = !site->closed;
+    int open = site->users > 0;
     if (open)
         member->published = member->connection.descriptor;
     pthread_mutex_unlock(&site->mutex);
@@ -75,15 +118,15 @@ static int find_address(const struct site *site, char address[LARDER_ADDRESS_BYT
 
 enum connection_step meta_site_dial(struct site *site, struct member *member)
 {
-    struct meta *meta = site->meta;
+    const struct common *common = site->common;
     char address[LARDER_ADDRESS_BYTES];
     struct endpoint endpoint = {.port = site->server.port,
-                                .nodelay = meta->nodelay,
-                                .keepalive = meta->keepalive,
-                                .connect = meta->connect,
-                                .connect_context = meta->connect_context,
+                                .nodelay = common->nodelay,
+                                .keepalive = common->keepalive,
+                                .connect = common->connect,
+                                .connect_context = common->connect_context,
                                 .tls = site->tls,
-                                .login = meta->login};
+                                .login = common->login};
     if (!find_address(site, address, &endpoint))
         return STEP_CLOSED;
     member->epoch = atomic_load_explicit(&site->epoch, memory_order_relaxed);
@@ -127,7 +170,7 @@ static uint64_t claim_ms(const struct larder_meta_options *options)
 
 static enum larder_status open_name(struct site *site)
 {
-    if (larder_server_is_unix(&site->server) || site->meta->connect != NULL ||
+    if (larder_server_is_unix(&site->server) || site->common->connect != NULL ||
         larder_address_numeric(site->server.host, site->address))
         return LARDER_OK;
     site->name = larder_name_resolve(site->server.host);
@@ -138,17 +181,15 @@ static enum larder_status open_name(struct site *site)
 static enum larder_status open_tls(struct site *site, const struct larder_meta_options *options)
 {
     const char *name = larder_server_is_unix(&site->server) ? "" : site->server.host;
-    if (site->meta->tls == NULL)
+    if (site->common->tls == NULL)
         return LARDER_OK;
-    return meta_tls_peer_open(site->meta->tls, options->tls_name != NULL ? options->tls_name : name,
-                              &site->tls);
+    return meta_tls_peer_open(site->common->tls,
+                              options->tls_name != NULL ? options->tls_name : name, &site->tls);
 }
 
-enum larder_status meta_site_open(struct site *site, struct meta *meta,
-                                  const struct larder_server *server,
-                                  const struct larder_meta_options *options)
+/* Fills in what needs room of its own. */
+static enum larder_status equip(struct site *site, const struct larder_meta_options *options)
 {
-    *site = (struct site){.meta = meta, .server = *server};
     const struct larder_pool_options pool = {sizeof(pool), options->size, create_member,
                                              destroy_member, site};
     enum larder_status status = open_name(site);
@@ -176,6 +217,35 @@ release_name:
     return status;
 }
 
+enum larder_status meta_site_open(struct common *common, const struct larder_server *server,
+                                  const struct larder_meta_options *options, struct site **opened)
+{
+    struct site *site = calloc(1, sizeof(*site));
+    if (site == NULL)
+        return LARDER_NO_MEMORY;
+    site->common = common;
+    site->server = *server;
+    site->users = site->holders = 1;
+    enum larder_status status = equip(site, options);
+    if (status != LARDER_OK) {
+        free(site);
+        return status;
+    }
+    (void)meta_common_hold(common);
+    *opened = site;
+    return LARDER_OK;
+}
+
+int meta_site_share(struct site *site)
+{
+    pthread_mutex_lock(&site->mutex);
+    int open = site->users > 0;
+    site->users += (uint32_t)open;
+    pthread_mutex_unlock(&site->mutex);
+    site->holders += (uint32_t)open;
+    return open;
+}
+
 /* What a fork left to the child's pool to forget is freed here. */
 static void free_forgotten(struct site *site)
 {
@@ -189,20 +259,41 @@ static void free_forgotten(struct site *site)
 
 void meta_site_close(struct site *site)
 {
+    if (--site->holders > 0)
+        return;
     larder_pool_close(site->pool);
     free_forgotten(site);
     pthread_mutex_destroy(&site->mutex);
     larder_markdown_clean_up(&site->markdown);
     meta_tls_peer_close(site->tls);
     larder_name_release(site->name);
+    meta_common_let_go(site->common);
+    free(site);
 }
 
-void meta_site_shutdown(struct site *site)
+void meta_site_shut(struct site *site)
 {
-    larder_pool_shutdown(site->pool);
     pthread_mutex_lock(&site->mutex);
-    site->closed = 1;
-    for (struct member *member = site->members; member != NULL; member = member->next)
+    int is_last = --site->users == 0;
+    pthread_mutex_unlock(&site->mutex);
+    if (is_last)
+        larder_pool_shutdown(site->pool);
+}
+
+/* Its pool keeps nothing idle then: what there is is on loan. */
+int meta_site_is_quiet(struct site *site)
+{
+    pthread_mutex_lock(&site->mutex);
+    int is_quiet = site->users > 0 || site->members == NULL;
+    pthread_mutex_unlock(&site->mutex);
+    return is_quiet;
+}
+
+void meta_site_cut(struct site *site)
+{
+    pthread_mutex_lock(&site->mutex);
+    for (struct member *member = site->members; site->users == 0 && member != NULL;
+         member = member->next)
         if (member->published >= 0)
             shutdown(member->published, SHUT_RDWR);
     pthread_mutex_unlock(&site->mutex);
@@ -211,7 +302,7 @@ void meta_site_shutdown(struct site *site)
 int meta_site_is_shut(struct site *site)
 {
     pthread_mutex_lock(&site->mutex);
-    int is_shut = site->closed;
+    int is_shut = site->users == 0;
     pthread_mutex_unlock(&site->mutex);
     return is_shut;
 }
@@ -227,16 +318,23 @@ static void leave_to_parent(struct site *site)
         meta_connection_init(&member->connection);
     }
     atomic_store_explicit(&site->counters.connections, 0, memory_order_relaxed);
+    atomic_store_explicit(&site->common->totals.connections, 0, memory_order_relaxed);
 }
 
+/* Once for all metas that have it: the first that prepares locks, the last one afterwards unlocks.
+ */
 void meta_site_fork(struct site *site, enum larder_fork_step step)
 {
     if (step == LARDER_FORK_PREPARE) {
+        if (site->forking++ > 0)
+            return;
         larder_pool_fork(site->pool, step);
         larder_markdown_fork(&site->markdown, step);
         pthread_mutex_lock(&site->mutex);
         return;
     }
+    if (--site->forking > 0)
+        return;
     if (step == LARDER_FORK_CHILD)
         leave_to_parent(site);
     pthread_mutex_unlock(

@@ -148,6 +148,16 @@ static enum larder_status pooled_succeed(const struct larder_host *host, const v
     return status;
 }
 
+static enum larder_status pooled_relist(const struct larder_host *host, const void *options,
+                                        void *predecessor, struct larder_message *message,
+                                        void **self)
+{
+    enum larder_status status = pooled_open(host, options, message, self);
+    if (status == LARDER_OK)
+        edge_relist(*self, predecessor);
+    return status;
+}
+
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
 static const struct larder_ops pooled_ops = {
@@ -191,4 +201,5 @@ const struct larder_backend larder_pooled_memcached_backend = {
     .option_count = sizeof(pooled_options) / sizeof(pooled_options[0]),
     .options_size = sizeof(struct larder_pooled_memcached_options),
     .succeed = pooled_succeed,
+    .relist = pooled_relist,
 };

@@ -83,11 +83,23 @@ static void run_cache(struct demo *demo, const char *label, const char *uri, con
     caches_close(&caches);
 }
 
+/* Opening waits for no server, so what is refused is the scheme. */
+static bool is_built(const char *uri)
+{
+    char message[512];
+    struct larder_cache *cache;
+    enum larder_status status = larder_open(uri, NULL, &cache, message, sizeof(message));
+    if (status == LARDER_UNSUPPORTED)
+        fprintf(stderr, "%s left out: %s\n", uri, message);
+    larder_close(cache);
+    return status != LARDER_UNSUPPORTED;
+}
+
 static void run_pooled(struct demo *demo)
 {
     struct memcached_child memcached;
     struct text uri = {0};
-    if (demo->interrupted)
+    if (demo->interrupted || !is_built("pooled-memcached:"))
         return;
     if (memcached_start(&memcached, demo->folder.data, CACHE_MEGABYTES) != 0) {
         fputs("pooled-memcached: left out, since there is no memcached to be started here "

@@ -169,10 +169,13 @@ typedef uint32_t larder_servers_fn(const struct larder_scope *scope);
 typedef uint32_t larder_place_fn(const struct larder_scope *scope, struct larder_slice key);
 typedef const struct larder_traits *larder_traits_fn(const void *self);
 /** Wakes running calls, lets new ones answer CLOSED, and frees what it can under the backend's own
- * protection: after a reload the rest stays until the client is closed. Any time, any thread; once.
- * CLOSED says that the call has changed nothing: where a reload led the handle elsewhere, it is
- * made again there. */
+ * protection. Any time, any thread; once. CLOSED says that the call has changed nothing: where a
+ * reload led the handle elsewhere, it is made again there. */
 typedef void larder_shutdown_fn(void *self);
+/** After a reload nothing leads here any more: lets new calls answer CLOSED, and gives back what
+ * nobody uses, while calls that speak with a server end as they would have. Close follows when they
+ * are over; no shutdown. */
+typedef void larder_retire_fn(void *self);
 typedef void larder_close_fn(void *self);
 /** What a composition can do over parts that can do this: a function of its arguments alone. The
  * core asks it about the parts as they are within a namespace of a client.
@@ -219,6 +222,7 @@ struct larder_ops {
     larder_shutdown_fn *shutdown;           /* nothing to wake */
     larder_fork_fn *fork;                   /* nothing to do */
     larder_compose_fn *compose;             /* in a namespace it can what it can outside */
+    larder_retire_fn *retire;               /* shutdown */
 };
 
 /** Collects statistics. */
@@ -384,6 +388,12 @@ typedef enum larder_status larder_open_fn(const struct larder_host *host, const 
 typedef enum larder_status larder_succeed_fn(const struct larder_host *host, const void *options,
                                              void *predecessor, struct larder_message *message,
                                              void **self);
+/*
+ * `relist` is the same where nothing differs but the option of the type SERVERS: what both have of
+ * a server (connections, marks, figures) may then be one object, which the predecessor's retirement
+ * leaves alone. So a list changes in place, but for calls under way, which go on with the one that
+ * they began with.
+ */
 
 /** One backend: static const. Grows at the end. */
 struct larder_backend {
@@ -398,6 +408,7 @@ struct larder_backend {
     size_t options_size; /* of the options struct, whose first member is size_t struct_size */
     /* optional */
     larder_succeed_fn *succeed; /* NULL: open, which knows nothing of the one before */
+    larder_succeed_fn *relist;  /* NULL: succeed */
 };
 
 /**

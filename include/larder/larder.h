@@ -353,18 +353,19 @@ LARDER_API LARDER_MUST_USE enum larder_status
 larder_open_file(const char *path, const struct larder_open_options *options,
                  struct larder_cache **client, char *message, size_t message_size);
 
-/** So many caches may be replaced by reloads of one client (one on a server also counts when
- * namespace_poll or generation change). The empty rest of each stays until the client is closed:
- * about 2 KB, of a memory cache 1.2 KB and 0.3 KB for each of its shards. */
+/** So many replaced caches of one client may still be in use, by calls or sessions that began
+ * before (one on a server counts, too, when namespace_poll or generation change). Each is closed by
+ * the first reload that finds it unused, or with the client. */
 #define LARDER_RETIRED_CACHES_MAX 16384u
 
 /**
  * Reads the file of a client again, or another one, and puts it into force while calls run. Handles
  * stay what they are and lead to their new caches; calls under way end where they began, or are
  * made again where their handle leads now, with the time of that cache: none fails because of the
- * reload. A section that means the same keeps its cache with all entries; one whose servers, or
- * other options, changed keeps what is known of the servers that stay. A cache to which no
- * namespace leads any more is shut down. docs/configuration.md has the cases.
+ * reload. A section that means the same keeps its cache with all entries; one whose servers changed
+ * keeps those that stay, with their marks and its figures; one whose other options changed keeps
+ * what is known of its servers. A cache to which no namespace leads any more lets no call in, and
+ * is closed when those under way have ended. docs/configuration.md has the cases.
  *
  * A namespace that is not in the new map answers BAD_ARGUMENT until a reload brings it back. A
  * session goes on with what it was acquired on, until it is released or that is shut down; one that
@@ -375,7 +376,8 @@ larder_open_file(const char *path, const struct larder_open_options *options,
  * @param message  as for larder_open()
  * @return OK; BAD_ARGUMENT, UNSUPPORTED, UNAVAILABLE and NO_MEMORY as larder_open_file(), and
  *         BAD_ARGUMENT for a client that was not opened from a file; TOO_LARGE past
- *         LARDER_RETIRED_CACHES_MAX; CLOSED. On anything but OK nothing has changed.
+ *         LARDER_RETIRED_CACHES_MAX, until what is in use has ended; CLOSED. On any failure nothing
+ *         has changed.
  *
  * Threads: any, but not within a clock of the client; one reload of a client after the other.
  * Blocks: as larder_open_file(), while another one runs, and while what was replaced is freed.
@@ -388,6 +390,9 @@ larder_reload(struct larder_cache *client, const char *path, char *message, size
  * new ones answer CLOSED. The handle stays valid. Any time, any thread, any number of times. A
  * client shuts down all its caches, and a cache that is made of others those that nobody else
  * uses; on a namespace, a session, or a cache that a client or such a cache holds it does nothing.
+ *
+ * Blocks: for at most 0.2 s a cache, while calls under way end by themselves. A write on `meta`
+ * that takes longer is cut, and UNKNOWN if it was sent.
  */
 LARDER_API void larder_shutdown(struct larder_cache *cache);
 
@@ -751,7 +756,8 @@ LARDER_API enum larder_status larder_purge(struct larder_cache *cache, uint32_t 
                                            uint64_t *next_due_ms);
 
 /** What this cache can do, how strongly, within what limits. Constant until it is closed; after a
- * larder_reload() a handle may have others, and the old ones stay readable. */
+ * larder_reload() a handle may have others, and those that were told before stay readable until the
+ * client is closed (112 bytes for each that differs from all others). */
 LARDER_API const struct larder_traits *larder_describe(const struct larder_cache *cache);
 
 /**

@@ -86,6 +86,19 @@ uint32_t larder_epoch_oldest(const struct larder_epoch *epoch)
     return oldest;
 }
 
+uint32_t larder_visits_oldest(const struct larder_epoch *epoch)
+{
+    uint32_t oldest = (uint32_t)atomic_load_explicit(&epoch->word, memory_order_relaxed);
+    order_readers();
+    for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next) {
+        /* seq_cst: as in larder_epoch_oldest() */
+        uint64_t visit = atomic_load_explicit(&thread->visit, memory_order_seq_cst);
+        if (visit != 0 && larder_epoch_passed((uint32_t)visit, oldest))
+            oldest = (uint32_t)visit;
+    }
+    return oldest;
+}
+
 bool larder_calls_are_over(const struct larder_epoch *epoch)
 {
     uint64_t domain = atomic_load_explicit(&epoch->word, memory_order_relaxed) >> 32;

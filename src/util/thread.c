@@ -21,6 +21,7 @@ static void give(struct larder_thread *thread)
 {
     atomic_store_explicit(&thread->section, 0, memory_order_release);
     atomic_store_explicit(&thread->call, 0, memory_order_release);
+    atomic_store_explicit(&thread->visit, 0, memory_order_release);
     atomic_store_explicit(&thread->taken, 0, memory_order_release);
 }
 

@@ -36,10 +36,10 @@ const struct cache_kind cache_kinds[] = {
     {"pooled namespace", LEAF_POOLED, 1, 0, ""},
     {"memcached records", LEAF_MEMCACHED, 0, 0, "&metadata=leases,negative"},
     {"pooled records namespace", LEAF_POOLED, 1, 0, "&metadata=leases,negative"},
+#endif
 #ifdef LARDER_WITH_META
     {"meta", LEAF_META, 0, 0, ""},
     {"meta namespace session", LEAF_META, 1, 1, ""},
-#endif
 #endif
 };
 /* clang-format on */
@@ -74,7 +74,8 @@ const char *changed_file(void)
     return changed_path;
 }
 
-#ifdef LARDER_WITH_MEMCACHED
+#if defined(LARDER_WITH_MEMCACHED) || defined(LARDER_WITH_META)
+#define CHANGED_OPTION "&connect_timeout=4s" /* of what cache_uri() names */
 static struct memcached_server *servers[2];
 
 static void servers_start(void)
@@ -89,20 +90,27 @@ static void servers_stop(void)
     memcached_server_stop(servers[1]);
 }
 
-/* memcached on one server, the others on two: then the adapter places keys. */
+/* The adapter places keys where there are two servers. Without libmemcached meta stands for all. */
 void cache_uri(enum leaf leaf, const char *options, char *uri, size_t size)
 {
     const char *first = memcached_server_path(servers[0]);
-    if (leaf == LEAF_MEMCACHED)
+    const char *second = memcached_server_path(servers[1]);
+#ifdef LARDER_WITH_MEMCACHED
+    if (leaf == LEAF_MEMCACHED) {
         snprintf(uri, size, "memcached://%s?exclusive=on&timeout=5s%s", first, options);
-    else if (leaf == LEAF_META)
-        snprintf(uri, size, "meta://%s,%s?exclusive=on&timeout=5s&size=2%s", first,
-                 memcached_server_path(servers[1]), options);
-    else
-        snprintf(uri, size, "pooled-memcached://%s,%s?exclusive=on&timeout=5s&size=2%s", first,
-                 memcached_server_path(servers[1]), options);
+        return;
+    }
+    const char *scheme = leaf == LEAF_META ? "meta" : "pooled-memcached";
+#else
+    const char *scheme = "meta";
+    (void)leaf;
+#endif
+    snprintf(uri, size, "%s://%s,%s?exclusive=on&timeout=5s&size=2%s", scheme, first, second,
+             options);
 }
 #else
+#define CHANGED_OPTION "&buckets=7"
+
 static void servers_start(void)
 {
 }
@@ -111,10 +119,11 @@ static void servers_stop(void)
 {
 }
 
+/* Of files alone: no kind of cache is on a server. */
 void cache_uri(enum leaf leaf, const char *options, char *uri, size_t size)
 {
     (void)leaf;
-    snprintf(uri, size, "memory:?%s", options);
+    snprintf(uri, size, "memory:?max_bytes=1M%s", options);
 }
 #endif
 
@@ -142,12 +151,12 @@ static void files_write(void)
                "front = @front\nmain = @hot\none = @one  default_ttl=5m\ntwo = @two\noff = "
                "null:\nkept = @kept\n"
                "* = @hot\n");
-    file_write(changed_path, "&connect_timeout=4s",
+    file_write(changed_path, CHANGED_OPTION,
                "[client]\ndefault_namespace = first\nnamespace_poll = 2s\n"
                "[kept]\nuri = memory:?buckets=7\n"
                "[lost]\nuri = tracker:?of=@two\n[front]\nuri = gutter:?of=@lost&spare=@hot\n",
-               "front = @front\nfirst = @one\none = @two\ntwo = @hot\nmain = null:\nkept = @kept "
-               "max_ttl=1m\n");
+               "front = @front\nfirst = @one max_ttl=2h\none = @two\ntwo = @hot\nmain = null:\n"
+               "kept = @kept max_ttl=1m\n");
 }
 
 void caches_start(void)

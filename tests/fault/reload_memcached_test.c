@@ -3,10 +3,13 @@
 
 #include <dirent.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fault_proxy.h"
 #include "memcached_server.h"
 #include "sanitizer.h"
 
@@ -165,7 +168,7 @@ static void a_server_that_is_down_stays_so_when_the_list_changes(void **state)
         assert_int_equal(figure(fixture, "main.server.2.down"), 1);
         ask_for_many(fixture);
         /* the new one was dialled, once; the known one was not */
-        assert_int_equal(figure(fixture, "main.dials_failed"), 1);
+        assert_int_equal(figure(fixture, "main.dials_failed"), failed + 1);
         reload_uri(fixture, schemes[i], "");
         ask_for_many(fixture);
         assert_int_equal(figure(fixture, "main.server.0.down"), 0);
@@ -174,6 +177,127 @@ static void a_server_that_is_down_stays_so_when_the_list_changes(void **state)
     }
     fixture->client = NULL;
 }
+
+/* Some of these are on each of two servers. */
+static void set_many(struct fixture *fixture)
+{
+    char key[16];
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        set(fixture->client, key, "v");
+    }
+}
+
+static int found_of_many(struct fixture *fixture)
+{
+    char key[16];
+    int found = 0;
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        found += look(fixture->client, key) == LARDER_OK;
+    }
+    return found;
+}
+
+static void a_list_that_changes_keeps_figures_and_lets_connections_go(void **state)
+{
+    struct fixture *fixture = *state;
+    struct memcached_server *second = memcached_server_start(NULL);
+    char more[256];
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
+        int is_meta = strcmp(schemes[i], "meta") == 0;
+        const char *size = strcmp(schemes[i], "memcached") == 0 ? "" : "?size=1";
+        snprintf(more, sizeof(more), ",%s%s", memcached_server_path(second), size);
+        open_uri(fixture, schemes[i], more);
+        set_many(fixture);
+        int both = descriptors();
+        uint64_t dials = figure(fixture, "main.dials");
+        assert_int_equal(dials, 2);
+        reload_uri(fixture, schemes[i], size);
+        set_many(fixture);
+        assert_int_equal(found_of_many(fixture), 40);
+        assert_int_equal(descriptors(), both - 1); /* that to the second is gone */
+        dials += is_meta ? 0 : 1;                  /* a client of libmemcached's is made anew */
+        assert_int_equal(figure(fixture, "main.dials"), dials);
+        reload_uri(fixture, schemes[i], more);
+        assert_in_range(found_of_many(fixture), 1, 40); /* those that stay on the first */
+        dials += is_meta ? 1 : 2;
+        assert_int_equal(figure(fixture, "main.dials"), dials);
+        assert_int_equal(descriptors(), both);
+        larder_close(fixture->client);
+    }
+    fixture->client = NULL;
+    memcached_server_stop(second);
+}
+
+#ifdef LARDER_WITH_META
+/* ---- writes under way ------------------------------------------------------------------------ */
+
+struct writing {
+    struct larder_cache *cache;
+    enum larder_status status;
+};
+
+static void *write_once(void *argument)
+{
+    struct writing *writing = argument;
+    writing->status = larder_set(writing->cache, larder_text("k"), larder_text("w"), 0);
+    return NULL;
+}
+
+static void write_list(struct fixture *fixture, const char *servers, const char *options)
+{
+    char text[512];
+    snprintf(text, sizeof(text),
+             "[pool]\nuri = meta://%s?timeout=60s%s\n[namespaces]\nmain = @pool\n", servers,
+             options);
+    write_file(fixture, text);
+}
+
+/* The server stands still while it is asked, and the section changes meanwhile. */
+static void change_under_a_write(struct fixture *fixture, struct fault_proxy *proxy,
+                                 const char *servers, const char *options)
+{
+    const struct fault none = {.kind = FAULT_NONE};
+    struct writing writing = {fixture->client, LARDER_PROTOCOL};
+    pthread_t thread;
+    set(fixture->client, "k", "v");
+    fault_proxy_set(proxy, &none);
+    memcached_server_pause(fixture->server);
+    assert_int_equal(pthread_create(&thread, NULL, write_once, &writing), 0);
+    while (fault_proxy_passed(proxy, FAULT_REQUEST) == 0)
+        sched_yield();
+    write_list(fixture, servers, options);
+    reload_as_it_is(fixture);
+    memcached_server_resume(fixture->server);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_status(LARDER_OK, writing.status);
+}
+
+static void a_write_under_way_ends_by_its_own_deadline(void **state)
+{
+    struct fixture *fixture = *state;
+    char proxied[64], more[128], message[256];
+    struct fault_proxy *proxy = fault_proxy_start(memcached_server_path(fixture->server));
+    snprintf(proxied, sizeof(proxied), "127.0.0.1:%u", fault_proxy_port(proxy));
+    snprintf(more, sizeof(more), "/nowhere/one.sock,%s", proxied);
+    write_list(fixture, proxied, "");
+    if (larder_open_file(fixture->path, NULL, &fixture->client, message, sizeof(message)) !=
+        LARDER_OK)
+        fail_msg("%s", message);
+    change_under_a_write(fixture, proxy, proxied, "&connect_timeout=3s"); /* another cache */
+    change_under_a_write(fixture, proxy, proxied, "&connect_timeout=4s&size=1");
+    change_under_a_write(fixture, proxy, memcached_server_path(fixture->server),
+                         "&connect_timeout=4s&size=1"); /* the server leaves the list */
+    reload_as_it_is(fixture);
+    write_list(fixture, proxied, "");
+    reload_as_it_is(fixture);
+    change_under_a_write(fixture, proxy, more, ""); /* it stays in it */
+    larder_close(fixture->client);
+    fixture->client = NULL;
+    fault_proxy_stop(proxy);
+}
+#endif
 
 static void a_session_keeps_its_connection_over_a_reload(void **state)
 {
@@ -243,44 +367,53 @@ static void reload_section(struct fixture *fixture, const char *uri)
     larder_release(session);
 }
 
-/* Source of the bounds: what a 64-bit glibc 2.36 needed, and a quarter more. */
-static void a_replaced_cache_leaves_little_behind(void **state)
+/* By `times` replacements, each of which a session looks on at. */
+static size_t bytes_more(struct fixture *fixture, const char *const uris[2], int times)
 {
+    reload_section(fixture, uris[0]);
+    reload_section(fixture, uris[1]);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < times; i++)
+        reload_section(fixture, uris[i % 2]);
+    size_t after = mallinfo2().uordblks;
+    return after > before ? after - before : 0;
+}
+
+/* What is counted once, as a thread's table of counters, is there after the first round. What is
+ * left then is a libc's own: 16 KiB are less than a byte for each 100 that a shell has. */
+static void replaced_caches_leave_nothing_behind(void **state)
+{
+    enum { TIMES = 500, BYTES = 16384 };
     struct fixture *fixture = *state;
-    char pooled[2][128], plain[2][128], meta[2][128];
+    char pooled[2][128], plain[2][128], meta[2][128], listed[2][256];
     for (int i = 0; i < 2; i++) {
         const char *server = memcached_server_path(fixture->server);
         snprintf(pooled[i], sizeof(pooled[i]), "pooled-memcached:%s?timeout=60s&size=%d", server,
                  10 - i);
         snprintf(plain[i], sizeof(plain[i]), "memcached:%s?timeout=6%ds", server, i);
         snprintf(meta[i], sizeof(meta[i]), "meta:%s?timeout=6%ds", server, i);
+        snprintf(listed[i], sizeof(listed[i]), "meta:%s%s?timeout=60s", server, i ? "*2" : "");
     }
     const struct {
         const char *name, *uris[2];
-        size_t most_bytes;
     } kinds[] = {
-        {"a TTL alone", {"null:", "null:?default_ttl=1s"}, 280},
-        {"memory", {"memory:?max_bytes=1M", "memory:?max_bytes=1M&buckets=61"}, 3600},
-        {"memory, 64M", {"memory:?max_bytes=64M", "memory:?max_bytes=64M&buckets=61"}, 3600},
-        {"memcached", {plain[0], plain[1]}, 2400},
-        {"pooled-memcached", {pooled[0], pooled[1]}, 3000},
+        {"a TTL alone", {"null:", "null:?default_ttl=1s"}},
+        {"memory", {"memory:?max_bytes=1M", "memory:?max_bytes=1M&buckets=61"}},
+        {"memory, 64M", {"memory:?max_bytes=64M", "memory:?max_bytes=64M&buckets=61"}},
+        {"memcached", {plain[0], plain[1]}},
+        {"pooled-memcached", {pooled[0], pooled[1]}},
 #ifdef LARDER_WITH_META
-        {"meta", {meta[0], meta[1]}, 6700},
+        {"meta", {meta[0], meta[1]}},
+        {"meta, its list alone", {listed[0], listed[1]}},
 #endif
     };
     open_uri(fixture, "memcached", "");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        enum { TIMES = 200 };
-        reload_section(fixture, kinds[i].uris[0]);
-        reload_section(fixture, kinds[i].uris[1]);
-        size_t before = mallinfo2().uordblks;
-        for (int j = 0; j < TIMES; j++)
-            reload_section(fixture, kinds[i].uris[j % 2]);
-        size_t after = mallinfo2().uordblks;
-        size_t bytes = after > before ? (after - before) / TIMES : 0;
-        print_message("%-18s %6zu bytes left by each reload\n", kinds[i].name, bytes);
+        (void)bytes_more(fixture, kinds[i].uris, 10);
+        size_t bytes = bytes_more(fixture, kinds[i].uris, TIMES);
+        print_message("%-22s %6zu bytes more after %d reloads\n", kinds[i].name, bytes, TIMES);
         if (!HAS_ADDRESS_SANITIZER)
-            assert_in_range(bytes, 0, kinds[i].most_bytes);
+            assert_in_range(bytes, 0, BYTES);
     }
 }
 
@@ -291,10 +424,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RELOAD_TEST(entries_stay_on_the_servers_that_stay),
         RELOAD_TEST(a_server_that_is_down_stays_so_when_the_list_changes),
+        RELOAD_TEST(a_list_that_changes_keeps_figures_and_lets_connections_go),
+#ifdef LARDER_WITH_META
+        RELOAD_TEST(a_write_under_way_ends_by_its_own_deadline),
+#endif
         RELOAD_TEST(a_session_keeps_its_connection_over_a_reload),
         RELOAD_TEST(a_session_keeps_its_connection_until_a_shutdown),
         RELOAD_TEST(connections_of_what_was_replaced_are_closed),
-        RELOAD_TEST(a_replaced_cache_leaves_little_behind),
+        RELOAD_TEST(replaced_caches_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

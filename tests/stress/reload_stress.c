@@ -1,8 +1,8 @@
 /*
  * Reloads, shutdowns and forks under the calls of eight threads. The section that main leads to is
- * memory, null, a pool, and a gutter over a tracker over a pool, in turn; [kept] is never touched,
- * and each thread finds there exactly what it wrote last. No call fails because of a reload;
- * descriptors and memory stay flat.
+ * memory, null, each cache on a server, these also with another list of servers alone, and a gutter
+ * over a tracker over a pool in turn; [kept] is never touched, and each thread finds there exactly
+ * what it wrote last. No call fails because of a reload; descriptors and memory stay flat.
  *
  * LARDER_STRESS_SCALE multiplies the work (default 1), LARDER_STRESS_SEED repeats a run's draws.
  */
@@ -23,7 +23,25 @@
 #include "memcached_server.h"
 #include "sanitizer.h"
 
-enum { THREADS = 8, RELOADS = 10000, KEYS = 16, ENDINGS = 300, FORKS = 60, KINDS = 4 };
+enum { THREADS = 8, RELOADS = 5000, KEYS = 16, ENDINGS = 300, FORKS = 60 };
+
+/* What the section is in turn; "%s" is the server. Of the weights nothing but the list differs.
+ * [kept] is the gutter's spare as well: a part that has names of its own. */
+static const char *const kinds[] = {
+    "memory:?max_bytes=1M",
+    "null:",
+#ifdef LARDER_WITH_MEMCACHED
+    "pooled-memcached:%s?size=4&timeout=60s",
+    "pooled-memcached:%s*2?size=4&timeout=60s",
+    "gutter:?of=@lost&spare=@kept\n[lost]\nuri = tracker:?of=@pool\n"
+    "[pool]\nuri = pooled-memcached:%s?size=4&timeout=60s",
+#endif
+#ifdef LARDER_WITH_META
+    "meta:%s?size=4&timeout=60s",
+    "meta:%s*2?size=4&timeout=60s",
+#endif
+};
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), NULL_KIND = 1 };
 
 struct arena {
     char paths[KINDS][64];
@@ -46,7 +64,7 @@ struct worker {
     int closed;       /* a call answered CLOSED */
 };
 
-static struct memcached_server *server;
+static struct memcached_server *server; /* NULL: no kind needs one */
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
@@ -60,22 +78,21 @@ static void write_file(char path[64], const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
-/* What [moving] is; the name "now-and-then" is there in three of four. [kept] is the gutter's spare
- * as well: a part that has names of its own. */
+/* The name "now-and-then" is in all but one. */
 static void write_files(struct arena *arena)
 {
-    char pool[128];
-    snprintf(pool, sizeof(pool), "pooled-memcached:%s?size=4&timeout=60s\n",
-             memcached_server_path(server));
-    const char *const uris[KINDS] = {"memory:?max_bytes=1M\n", "null:\n", pool,
-                                     "gutter:?of=@lost&spare=@kept\n"
-                                     "[lost]\nuri = tracker:?of=@pool\n[pool]\nuri = "};
     for (int i = 0; i < KINDS; i++) {
-        char text[1024];
+        char uri[512], text[1024];
+        const char *list = strstr(kinds[i], "%s");
+        if (list == NULL)
+            snprintf(uri, sizeof(uri), "%s", kinds[i]);
+        else
+            snprintf(uri, sizeof(uri), "%.*s%s%s", (int)(list - kinds[i]), kinds[i],
+                     memcached_server_path(server), list + 2);
         snprintf(text, sizeof(text),
-                 "[kept]\nuri = memory:?max_bytes=1M\n[moving]\nuri = %s%s"
+                 "[kept]\nuri = memory:?max_bytes=1M\n[moving]\nuri = %s\n"
                  "[namespaces]\nmain = @moving\nmoving = @moving\nkept = @kept\n%s",
-                 uris[i], i == KINDS - 1 ? pool : "", i != 1 ? "now-and-then = @kept\n" : "");
+                 uri, i != NULL_KIND ? "now-and-then = @kept\n" : "");
         write_file(arena->paths[i], text);
     }
 }
@@ -159,6 +176,12 @@ static int is_closed(struct worker *worker, enum larder_status status)
     return 1;
 }
 
+/* A write that was sent when a shutdown's grace was over. */
+static int is_cut(const struct worker *worker, enum larder_status status)
+{
+    return status == LARDER_UNKNOWN && worker->arena->may_close;
+}
+
 static struct larder_slice name_of(char text[32], uint64_t key)
 {
     return larder_bytes(text, (size_t)snprintf(text, 32, "key%llu", (unsigned long long)key));
@@ -179,7 +202,7 @@ static void call_set(struct worker *worker, struct larder_cache *cache)
     struct value value = value_of(key, draw(worker, 1000));
     enum larder_status status =
         larder_set(cache, name_of(text, key), larder_bytes(&value, sizeof(value)), 0);
-    expect(worker, status == LARDER_OK || is_closed(worker, status));
+    expect(worker, status == LARDER_OK || is_cut(worker, status) || is_closed(worker, status));
 }
 
 static void call_read(struct worker *worker, struct larder_cache *cache)
@@ -354,54 +377,67 @@ static int descriptors(void)
 
 static uint64_t heap_bytes(void)
 {
-    return mallinfo2().uordblks;
+    struct mallinfo2 heap = mallinfo2();
+    return heap.uordblks + heap.hblkhd;
 }
 
 /* At any instant: what was there at first, and for each thread one connection to the pool, one to
  * the pool before, and a file being read. */
 #define DESCRIPTORS_MORE (2 * THREADS + 1)
 
-/* What four reloads leave behind: the shells of a memory cache (3.1 KB) and of a pool (2.3 KB),
- * see a_replaced_cache_leaves_little_behind, of a null cache, of a gutter with its tracker and its
- * pool (5.4 KB together), and the targets of three names each time (0.2 KB each): 3.1 KB a reload.
- * At work: a full cache of 1 MiB, and what calls hold. */
-#define BYTES_PER_RELOAD 3700u
-#define BYTES_AT_WORK (UINT64_C(2) << 20)
+/* By so much the heap may differ after twice as many reloads; if each left the shell of a cache
+ * behind (2 KB at least), it would be 10 MB. What [kept] needs for its entries is a part of it. */
+#define HEAP_DIFFERENCE (UINT64_C(256) << 10)
 
-static void reloads_under_load_lose_nothing_and_leave_little(void **state)
+struct flatness {
+    int first_descriptors, most_descriptors;
+    uint64_t reloads;
+};
+
+/* @return the bytes in use when the threads have left and the section is null again */
+static uint64_t reload_under_load(struct arena *arena, struct flatness *flatness)
+{
+    struct worker workers[THREADS];
+    atomic_store_explicit(&arena->stop, 0, memory_order_relaxed);
+    start(arena, workers);
+    for (uint64_t i = 1; i <= flatness->reloads; i++) {
+        reload(arena, i);
+        int now = descriptors();
+        flatness->most_descriptors =
+            now > flatness->most_descriptors ? now : flatness->most_descriptors;
+    }
+    atomic_store_explicit(&arena->stop, 1, memory_order_relaxed);
+    join(workers);
+    reload(arena, NULL_KIND);
+    reload(arena, NULL_KIND);
+    return heap_bytes();
+}
+
+static void reloads_under_load_lose_nothing_and_leave_nothing(void **state)
 {
     struct arena arena;
-    struct worker workers[THREADS];
-    int most_descriptors = 0;
-    uint64_t reloads = scaled(RELOADS);
+    struct flatness flatness = {.reloads = scaled(RELOADS)};
     (void)state;
     open_arena(&arena);
-    int first_descriptors = descriptors();
-    uint64_t first_bytes = heap_bytes();
+    flatness.first_descriptors = descriptors();
     uint64_t began_ns = larder_monotonic_ns();
-    start(&arena, workers);
-    for (uint64_t i = 1; i <= reloads; i++) {
-        reload(&arena, i);
-        int now = descriptors();
-        most_descriptors = now > most_descriptors ? now : most_descriptors;
-    }
-    atomic_store_explicit(&arena.stop, 1, memory_order_relaxed);
-    join(workers);
+    uint64_t once = reload_under_load(&arena, &flatness);
+    uint64_t twice = reload_under_load(&arena, &flatness);
     uint64_t took_ms = (larder_monotonic_ns() - began_ns) / 1000000 + 1;
-    uint64_t last_bytes = heap_bytes();
-    print_message("%llu reloads in %llu ms, %llu calls, %llu kept values found\n",
-                  (unsigned long long)reloads, (unsigned long long)took_ms,
+    print_message("2 x %llu reloads in %llu ms, %llu calls, %llu kept values found\n",
+                  (unsigned long long)flatness.reloads, (unsigned long long)took_ms,
                   (unsigned long long)arena.calls, (unsigned long long)arena.kept_reads);
-    print_message("descriptors: %d at first, %d at most; heap: %lld bytes more, %lld a reload\n",
-                  first_descriptors, most_descriptors, (long long)(last_bytes - first_bytes),
-                  (long long)(last_bytes - first_bytes) / (long long)reloads);
+    print_message("descriptors: %d at first, %d at most; heap: %llu bytes, then %llu\n",
+                  flatness.first_descriptors, flatness.most_descriptors, (unsigned long long)once,
+                  (unsigned long long)twice);
     assert_int_equal(arena.wrong, 0);
     assert_int_not_equal(arena.kept_reads, 0);
-    assert_in_range(most_descriptors, first_descriptors, first_descriptors + DESCRIPTORS_MORE);
+    assert_in_range(flatness.most_descriptors, flatness.first_descriptors,
+                    flatness.first_descriptors + DESCRIPTORS_MORE);
     if (!HAS_ADDRESS_SANITIZER)
-        assert_in_range(last_bytes, 0, first_bytes + BYTES_AT_WORK + reloads * BYTES_PER_RELOAD);
+        assert_in_range(twice, 0, once + HEAP_DIFFERENCE);
     close_arena(&arena);
-    assert_int_equal(descriptors(), first_descriptors);
+    assert_int_equal(descriptors(), flatness.first_descriptors);
 }
 
 static void a_shutdown_in_the_middle_of_calls_and_reloads_ends_them_all(void **state)
@@ -478,7 +514,7 @@ static int failures_in_child(struct arena *arena, struct larder_cache *kept)
         failures += larder_reload(arena->client, arena->paths[i], NULL, 0) != LARDER_OK;
         failures += larder_set(arena->client, name, bytes, 0) != LARDER_OK;
         enum larder_status status = larder_read(arena->client, name, &value, sizeof(value), NULL);
-        failures += status != (i == 1 ? LARDER_MISS : LARDER_OK) ||
+        failures += status != (i == NULL_KIND ? LARDER_MISS : LARDER_OK) ||
                     !is_value_of(&value, sizeof(value), 2000);
     }
     failures += larder_read(kept, name, &value, sizeof(value), NULL) != LARDER_OK;
@@ -550,7 +586,9 @@ static void a_child_of_a_busy_process_reloads_by_itself(void **state)
 static int start_server(void **state)
 {
     (void)state;
-    server = memcached_server_start(NULL);
+    for (int i = 0; i < KINDS && server == NULL; i++)
+        if (strstr(kinds[i], "%s") != NULL)
+            server = memcached_server_start(NULL);
     return 0;
 }
 
@@ -564,7 +602,7 @@ static int stop_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reloads_under_load_lose_nothing_and_leave_little),
+        cmocka_unit_test(reloads_under_load_lose_nothing_and_leave_nothing),
         cmocka_unit_test(a_shutdown_in_the_middle_of_calls_and_reloads_ends_them_all),
         cmocka_unit_test(a_shutdown_ends_reloads_under_way),
         cmocka_unit_test(a_child_of_a_quiet_process_reloads_by_itself),

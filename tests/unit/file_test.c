@@ -559,7 +559,7 @@ static void open_block(const char *name, int number, const char *language, const
     } else {
         status = larder_open(block, NULL, &cache, text, sizeof(text));
     }
-    if (status == LARDER_UNSUPPORTED && strstr(text, "needs the component") != NULL)
+    if (status == LARDER_UNSUPPORTED && strstr(text, " is not installed: ") != NULL)
         print_message("skipped: block %d of %s: %s\n", number, name, text);
     else if (status != LARDER_OK)
         fail_msg("block %d of %s: %s\n%s", number, name, text, block);

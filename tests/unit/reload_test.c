@@ -306,7 +306,7 @@ static void a_section_that_changed_gets_a_cache_that_follows_the_old_one(void **
     assert_int_equal(weight_of(fixture->client), 2);
     assert_int_equal(mirrors.followed, 1);
     assert_int_equal(mirrors.shut, 1);
-    assert_int_equal(mirrors.closed, 0); /* its shell stays */
+    assert_int_equal(mirrors.closed, 1);
     larder_close(fixture->client);
     fixture->client = NULL;
     assert_int_equal(mirrors.opened, 2);
@@ -655,30 +655,115 @@ static void a_session_that_holds_nothing_follows_a_cache_that_was_replaced(void 
     larder_release(session);
 }
 
-/* ---- limits ---------------------------------------------------------------------------------- */
+/* ---- when it is freed ------------------------------------------------------------------------ */
 
-static void so_many_caches_and_handles_may_be_replaced_and_no_more(void **state)
+static void a_cache_is_closed_when_the_calls_in_it_are_over(void **state)
 {
     struct fixture *fixture = *state;
     open_text(fixture, "[namespaces]\nmain = mirror:\n");
-    larder__client_limit_retired(fixture->client->client, 2, 3);
+    overtake(fixture, "[namespaces]\nmain = mirror:?weight=2\n");
+    assert_int_equal(weight_of(fixture->client), 2); /* its first try stood in the one before */
+    assert_int_equal(mirrors.shut, 1);
+    assert_int_equal(mirrors.closed, 0);
     reload_well(fixture, "[namespaces]\nmain = mirror:?weight=2\n");
+    assert_int_equal(mirrors.closed, 1);
+}
+
+static void a_cache_is_closed_when_the_sessions_that_saw_it_see_others(void **state)
+{
+    struct fixture *fixture = *state;
+    struct larder_cache *session, *bound;
+    open_text(fixture, "[namespaces]\nmain = mirror:\nx = mirror:?weight=5\n");
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &session));
+    assert_status(LARDER_OK, larder_bind(session, "x", &bound));
+    reload_well(fixture, "[namespaces]\nmain = mirror:?weight=2\nx = mirror:?weight=6\n");
+    assert_int_equal(mirrors.closed, 0);
+    assert_int_equal(weight_of(bound), 6);
+    assert_int_equal(weight_of(session), 2); /* what it acquired goes back where it came from */
+    reload_well(fixture, "[namespaces]\nmain = mirror:?weight=2\nx = mirror:?weight=6\n");
+    assert_int_equal(mirrors.closed, 1);
+    larder_release(session);
+    reload_well(fixture, "[namespaces]\nmain = mirror:?weight=2\nx = mirror:?weight=6\n");
+    assert_int_equal(mirrors.closed, 2);
+}
+
+static void a_name_that_left_the_map_keeps_what_it_led_to_until_it_is_back(void **state)
+{
+    struct fixture *fixture = *state;
+    open_text(fixture, "[namespaces]\nmain = null:\nx = mirror:\n");
+    struct larder_cache *view = bind(fixture, "x");
+    for (int i = 0; i < 3; i++) {
+        reload_well(fixture, "[namespaces]\nmain = null:\n");
+        assert_status(LARDER_BAD_ARGUMENT, look(view, "k"));
+        assert_int_equal(mirrors.closed, i);
+        reload_well(fixture, "[namespaces]\nmain = null:\nx = mirror:?weight=2\n");
+        assert_int_equal(weight_of(view), 2);
+        assert_int_equal(mirrors.closed, i + 1);
+    }
+}
+
+/* AddressSanitizer sees whoever reads what is gone. */
+static void what_was_described_stays_readable(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct larder_traits *described[8];
+    char text[128];
+    open_text(fixture, "[namespaces]\nmain = memory:\n");
+    for (int i = 0; i < 8; i++) {
+        snprintf(text, sizeof(text), "[namespaces]\nmain = memory:?max_ttl=%ds\n", i / 2 + 1);
+        reload_well(fixture, text);
+        described[i] = larder_describe(fixture->client);
+    }
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(described[i]->ttl_max_ms, 1000 * (i / 2 + 1));
+        assert_ptr_equal(described[i], described[i / 2 * 2]); /* the same is kept once */
+    }
+}
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+static void so_many_replaced_caches_may_be_in_use_and_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    struct larder_cache *sessions[3];
+    open_text(fixture, "[namespaces]\nmain = mirror:\n");
+    larder__client_limit_retired(fixture->client->client, 2, 9);
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &sessions[0]));
+    reload_well(fixture, "[namespaces]\nmain = mirror:?weight=2\n");
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &sessions[1]));
     reload_well(fixture, "[namespaces]\nmain = mirror:?weight=3\n");
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &sessions[2]));
     assert_status(LARDER_TOO_LARGE,
                   reload_text(fixture, "[namespaces]\nmain = mirror:?weight=4\n"));
-    assert_non_null(strstr(fixture->message, "close it and open it anew"));
+    assert_non_null(strstr(fixture->message, "let them end"));
     assert_int_equal(weight_of(fixture->client), 3);
-    larder__client_limit_retired(fixture->client->client, 9, 3);
+    assert_int_equal(mirrors.opened - mirrors.closed, 3);
+    reload_well(fixture, "[namespaces]\nmain = mirror:?weight=3\n"); /* replaces nothing */
+    larder_release(sessions[0]);
     reload_well(fixture, "[namespaces]\nmain = mirror:?weight=4\n");
-    assert_status(LARDER_TOO_LARGE,
-                  reload_text(fixture, "[namespaces]\nmain = mirror:?weight=5\n"));
-    assert_int_equal(weight_of(fixture->client), 4);
-    assert_int_equal(mirrors.opened - mirrors.closed, 4);
-    reload_well(fixture, "[namespaces]\nmain = mirror:?weight=4\n"); /* replaces nothing */
-    larder__client_limit_retired(fixture->client->client, 3, 9);
     assert_status(LARDER_TOO_LARGE,
                   reload_text(fixture, "[client]\nnamespace_poll = 2s\n"
                                        "[namespaces]\nmain = mirror:?weight=4\n"));
+    larder_release(sessions[1]);
+    larder_release(sessions[2]);
+}
+
+/* A reload replaces the map and here one handle's lead; two sessions hold one each. */
+static void so_many_replaced_handles_may_be_in_use_and_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    struct larder_cache *sessions[2];
+    open_text(fixture, "[namespaces]\nmain = null:?default_ttl=1s\n");
+    larder__client_limit_retired(fixture->client->client, 9, 3);
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &sessions[0]));
+    reload_well(fixture, "[namespaces]\nmain = null:?default_ttl=2s\n");
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &sessions[1]));
+    reload_well(fixture, "[namespaces]\nmain = null:?default_ttl=3s\n");
+    assert_status(LARDER_TOO_LARGE,
+                  reload_text(fixture, "[namespaces]\nmain = null:?default_ttl=4s\n"));
+    larder_release(sessions[0]);
+    reload_well(fixture, "[namespaces]\nmain = null:?default_ttl=4s\n");
+    larder_release(sessions[1]);
 }
 
 /* The last that can fail: caches are open, a handle for the new default namespace is made. What it
@@ -689,7 +774,7 @@ static void a_reload_that_fails_at_its_end_leaves_nothing_of_it(void **state)
                                      "[a]\nuri = mirror:\n"
                                      "[namespaces]\nnew = @a\nx = mirror:?weight=2\n";
     struct fixture *fixture = *state;
-    struct larder_cache *view;
+    struct larder_cache *view, *session;
     open_text(fixture, "[a]\nuri = mirror:\n[namespaces]\nmain = @a\nx = mirror:?weight=3\n");
     larder__client_limit_retired(fixture->client->client, 0, 9);
     assert_status(LARDER_TOO_LARGE, reload_text(fixture, other));
@@ -697,10 +782,12 @@ static void a_reload_that_fails_at_its_end_leaves_nothing_of_it(void **state)
     assert_int_equal(weight_of(bind(fixture, "x")), 3);
     assert_int_equal(mirrors.opened - mirrors.closed, 2);
     larder__client_limit_retired(fixture->client->client, 9, 9);
+    assert_status(LARDER_OK, larder_acquire(bind(fixture, "x"), 0, 0, &session));
     reload_well(fixture, other);
     assert_int_equal(weight_of(fixture->client), 1);
     assert_int_equal(weight_of(bind(fixture, "x")), 2);
     assert_int_equal(mirrors.opened - mirrors.closed, 3);
+    larder_release(session);
 }
 
 /* ---- two at once ----------------------------------------------------------------------------- */
@@ -760,7 +847,12 @@ int main(void)
         RELOAD_TEST(rows_that_a_reload_overtakes_are_asked_again),
         RELOAD_TEST(a_version_of_the_cache_before_fits_nothing_in_the_next),
         RELOAD_TEST(a_session_that_holds_nothing_follows_a_cache_that_was_replaced),
-        RELOAD_TEST(so_many_caches_and_handles_may_be_replaced_and_no_more),
+        RELOAD_TEST(a_cache_is_closed_when_the_calls_in_it_are_over),
+        RELOAD_TEST(a_cache_is_closed_when_the_sessions_that_saw_it_see_others),
+        RELOAD_TEST(a_name_that_left_the_map_keeps_what_it_led_to_until_it_is_back),
+        RELOAD_TEST(what_was_described_stays_readable),
+        RELOAD_TEST(so_many_replaced_caches_may_be_in_use_and_no_more),
+        RELOAD_TEST(so_many_replaced_handles_may_be_in_use_and_no_more),
         RELOAD_TEST(a_reload_that_fails_at_its_end_leaves_nothing_of_it),
         RELOAD_TEST(two_reloads_at_once_come_one_after_the_other),
     };

@@ -111,6 +111,37 @@ static inline void larder_call_end(struct larder_thread *thread, uint64_t outer)
 /** Whether no other thread's call is in this domain. Right once new calls are turned away. */
 bool larder_calls_are_over(const struct larder_epoch *epoch);
 
+/*
+ * Visits: sections that may be long, wait, and contain others, which are then part of the outermost
+ * one. What was unlinked waits for every visit that began before: so visits are for what is small
+ * and seldom unlinked. There is one domain of visits a process.
+ */
+/** @return false: the thread is on a visit already, which this one is a part of; else it is to be
+ * ended with larder_visit_end() */
+static inline bool larder_visit_begin(const struct larder_epoch *epoch,
+                                      struct larder_thread *thread)
+{
+    /* relaxed: only the thread itself stores its visit */
+    if (atomic_load_explicit(&thread->visit, memory_order_relaxed) != 0)
+        return false;
+    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire); /* as in enter */
+    if (LARDER_EPOCH_SYMMETRIC || __builtin_expect(!larder__epoch_asymmetric, 0))
+        atomic_store_explicit(&thread->visit, word, memory_order_seq_cst); /* as in enter */
+    else
+        atomic_store_explicit(&thread->visit, word, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* as in enter; pairs with larder_visits_oldest() */
+    return true;
+}
+
+static inline void larder_visit_end(struct larder_thread *thread)
+{
+    /* release: what the visit did comes before; pairs with larder_visits_oldest() */
+    atomic_store_explicit(&thread->visit, 0, memory_order_release);
+}
+
+/** As larder_epoch_oldest(), of visits, the calling thread's included. */
+uint32_t larder_visits_oldest(const struct larder_epoch *epoch);
+
 /** Ends the current epoch. @return its number: what was unlinked before carries it */
 uint32_t larder_epoch_advance(struct larder_epoch *epoch);
 

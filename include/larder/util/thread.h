@@ -25,6 +25,8 @@ struct larder_thread {
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t section;
     /* Which domain of epochs the thread's call belongs to, while it writes; 0: none. Likewise. */
     _Atomic uint64_t call;
+    /* The epoch in which the thread's outermost visit began (util/epoch.h); 0: none. Likewise. */
+    _Atomic uint64_t visit;
     _Atomic uint8_t scratch; /* written, never read */
     uint32_t number;         /* from 0, small: of the record. Constant. */
     uint32_t cell;           /* likewise, but no more than LARDER_THREAD_CELLS */
