@@ -139,9 +139,11 @@ enum larder_status larder__finish(struct larder_cache *cache, enum larder_operat
 
 enum larder_status larder__want_check(const struct target *target, uint32_t want)
 {
-    if ((want & ~(LARDER_WANT_VERSION | LARDER_WANT_TTL)) != 0)
+    if ((want & ~(LARDER_WANT_VERSION | LARDER_WANT_TTL | LARDER_WANT_ACCESS)) != 0)
         return LARDER_BAD_ARGUMENT;
     if ((want & LARDER_WANT_TTL) != 0 && !larder_can(target->traits, LARDER_CAN_READ_TTL))
+        return LARDER_UNSUPPORTED;
+    if ((want & LARDER_WANT_ACCESS) != 0 && !larder_can(target->traits, LARDER_CAN_READ_ACCESS))
         return LARDER_UNSUPPORTED;
     if ((want & LARDER_WANT_VERSION) != 0 && !larder_can(target->traits, LARDER_CAN_CAS))
         return LARDER_UNSUPPORTED;

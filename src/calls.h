@@ -61,6 +61,10 @@ static inline void larder__info_hide(struct larder_info *info)
         info->version = 0;
     if ((info->want & LARDER_WANT_TTL) == 0)
         info->ttl_ms = LARDER_TTL_UNKNOWN;
+    if ((info->want & LARDER_WANT_ACCESS) == 0) {
+        info->idle_ms = -1;
+        info->marks &= ~LARDER_HIT_BEFORE;
+    }
 }
 
 /** Resolves the TTL. @return OK; BAD_ARGUMENT; UNSUPPORTED */

@@ -43,6 +43,7 @@ static inline void plain_read_prepare(struct larder_row *row)
     struct larder_value *value = &row->value;
     memset(value, 0, sizeof(*value));
     value->info.ttl_ms = LARDER_TTL_UNKNOWN;
+    value->info.idle_ms = -1;
     row->status = LARDER_ASKED;
 }
 

@@ -111,7 +111,7 @@ enum larder_status meta_lease_fill(const struct larder_scope *scope, struct lard
     if (status == LARDER_OK)
         status =
             meta_store_at(&call, LARDER_SET, &target, write, version_of(&target, lease), &version);
-    return status == META_DISTURBED ? LARDER_CONFLICT : status;
+    return status == META_DISTURBED ? meta_lost(&call, &target, LARDER_CONFLICT) : status;
 }
 
 /* The same value under a new version, with nobody renewing it: TTL and flags stay. */

@@ -112,7 +112,7 @@ static enum larder_status want_row(struct batch *batch, struct larder_row *row)
     }
     batch->want_count++;
     batch->want_version |= (row->value.info.want & LARDER_WANT_VERSION) != 0;
-    batch->classic &= (row->value.info.want & LARDER_WANT_TTL) == 0;
+    batch->classic &= (row->value.info.want & (LARDER_WANT_TTL | LARDER_WANT_ACCESS)) == 0;
     return LARDER_OK;
 }
 

@@ -19,8 +19,9 @@
 #define META_CAN                                                                                  \
     (LARDER_CAN_ADD | LARDER_CAN_REPLACE | LARDER_CAN_APPEND | LARDER_CAN_CAS |                   \
      LARDER_CAN_DELETE_VERSION | LARDER_CAN_TOUCH | LARDER_CAN_GET_AND_TOUCH | LARDER_CAN_COUNT | \
-     LARDER_CAN_COUNT_INITIAL | LARDER_CAN_READ_TTL | LARDER_CAN_STORE_VERSION |                  \
-     LARDER_CAN_WIRE_KEY | LARDER_CAN_MANY_READ | LARDER_CAN_MANY_WRITE)
+     LARDER_CAN_COUNT_INITIAL | LARDER_CAN_READ_TTL | LARDER_CAN_READ_ACCESS |                    \
+     LARDER_CAN_STORE_VERSION | LARDER_CAN_WIRE_KEY | LARDER_CAN_MANY_READ |                      \
+     LARDER_CAN_MANY_WRITE)
 
 /* Where entries are leased, these look first; where they are stale too, counting does. */
 #define LOOKING (LARDER_CAN_REPLACE | LARDER_CAN_APPEND)
@@ -142,15 +143,17 @@ static enum larder_status placement_open(struct meta *meta, const struct larder_
                                          const struct larder_message *message)
 {
     struct larder_placement_server places[LARDER_SERVERS_MAX];
-    const struct larder_placement_options placement = {method_of(options->distribution), places,
-                                                       count, NULL, NULL};
+    const struct larder_placement_options placement = {
+        options->place != NULL ? LARDER_PLACEMENT_CALLER : method_of(options->distribution), places,
+        count, options->place, options->place_context};
     for (size_t i = 0; i < count; i++)
         places[i] = (struct larder_placement_server){
             {NULL, 0}, servers[i].host, servers[i].port, servers[i].weight};
     enum larder_status status = larder_placement_create(&placement, &meta->placement);
     if (status == LARDER_BAD_ARGUMENT)
-        return larder_fail(message, status, "distribution=%s takes no weights",
-                           options->distribution);
+        return larder_fail(message, status, "%s%s takes no weights",
+                           options->place != NULL ? "place" : "distribution=",
+                           options->place != NULL ? "" : options->distribution);
     if (status == LARDER_TOO_LARGE)
         return larder_fail(message, LARDER_BAD_ARGUMENT,
                            "the weights are too large for distribution=%s", options->distribution);
@@ -165,6 +168,7 @@ static void take_options(struct meta *meta, const struct larder_meta_options *op
     meta->classic = options->classic_reads != 0;
     meta->in_order = options->size == 1;
     meta->stale_ms = options->stale_ms;
+    meta->stale_on_conflict = options->stale_on_conflict != 0;
     meta->leases = !meta->classic && options->metadata == NULL;
     meta->trace = options->trace;
     meta->trace_context = options->trace_context;
@@ -175,6 +179,9 @@ static void take_options(struct meta *meta, const struct larder_meta_options *op
 static enum larder_status check_options(const struct larder_meta_options *options,
                                         const struct larder_message *message)
 {
+    if (options->stale_on_conflict != 0 && options->stale_ms == 0)
+        return larder_fail(message, LARDER_BAD_ARGUMENT,
+                           "stale_on_conflict: nothing is kept stale; give stale=…");
     if (options->stale_ms != 0 && options->classic_reads != 0)
         return larder_fail(
             message, LARDER_BAD_ARGUMENT,

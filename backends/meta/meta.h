@@ -119,7 +119,8 @@ struct meta {
     int classic;
     int in_order; /* there is one connection to each server */
     int leases;   /* 0: no entry is leased or stale, so none is looked at before it is changed */
-    uint64_t stale_ms; /* so long a deleted entry stays as a stale one; 0: it goes at once */
+    uint64_t stale_ms;     /* so long a deleted entry stays as a stale one; 0: it goes at once */
+    int stale_on_conflict; /* so does what a cas or a fill lost against */
     larder_meta_trace_fn *trace;
     void *trace_context;
     struct larder_traits traits;
@@ -406,6 +407,9 @@ enum larder_status meta_call_remove(struct call *call, const struct target *targ
 /** 1 when a store of this mode, or a delete, begins with a look. */
 int meta_store_looks(const struct meta *meta, enum larder_mode mode);
 int meta_remove_looks(const struct meta *meta);
+/** Marks what a store lost against as stale, where it did and the options say so. @return status */
+enum larder_status meta_lost(struct call *call, const struct target *target,
+                             enum larder_status status);
 /** What follows a store, or a delete at a version, that was refused or too large. */
 enum larder_status meta_store_afterthought(struct call *call, enum larder_mode mode,
                                            const struct target *target,

@@ -34,6 +34,8 @@ void meta_read_request(struct larder_meta_request *request, struct larder_slice 
         request->flags |= LARDER_META_FLAG_RETURN_VERSION;
     if (info != NULL && (info->want & LARDER_WANT_TTL) != 0)
         request->flags |= LARDER_META_FLAG_RETURN_TTL;
+    if (info != NULL && (info->want & LARDER_WANT_ACCESS) != 0)
+        request->flags |= LARDER_META_FLAG_RETURN_HIT | LARDER_META_FLAG_RETURN_ACCESS;
     add_touch(request, delivery->touch_ttl_ms);
 }
 
@@ -72,6 +74,10 @@ static void take_info(struct larder_info *info, const struct delivery *delivery,
     if ((reply->present & LARDER_META_FLAG_RETURN_TTL) != 0) /* or what it was before the touch */
         info->ttl_ms = delivery->touch_ttl_ms != LARDER_TTL_UNKNOWN ? delivery->touch_ttl_ms
                                                                     : ttl_ms_of(reply->ttl_s);
+    if ((reply->present & LARDER_META_FLAG_RETURN_ACCESS) != 0)
+        info->idle_ms = (int64_t)reply->access_s * 1000;
+    if ((reply->present & LARDER_META_FLAG_RETURN_HIT) != 0 && reply->hit_before != 0)
+        info->marks |= LARDER_HIT_BEFORE;
 }
 
 enum larder_status meta_deliver_value(const struct delivery *delivery,

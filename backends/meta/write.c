@@ -133,6 +133,16 @@ static enum larder_status why_not_joined(struct call *call, const struct target 
     return status == LARDER_TOO_LARGE ? LARDER_TOO_LARGE : LARDER_MISS;
 }
 
+/* What was lost against is nobody's last word, if the options say so. A failure to mark it changes
+ * nothing about the answer: nothing was stored. */
+enum larder_status meta_lost(struct call *call, const struct target *target,
+                             enum larder_status status)
+{
+    if (status == LARDER_CONFLICT && call->meta->stale_on_conflict)
+        (void)meta_call_remove(call, target, 0);
+    return status;
+}
+
 /* ---- stores that depend on what is there ---------------------------------------------------- */
 
 struct conditional {
@@ -199,7 +209,9 @@ enum larder_status meta_store_afterthought(struct call *call, enum larder_mode m
         return why_not_joined(call, target, write->value.length);
     if (status == LARDER_EXISTS && call->meta->leases)
         return meta_change(call, target, add, &again);
-    return status == LARDER_CONFLICT ? meta_refusal(call, target, status) : status;
+    if (status == LARDER_CONFLICT)
+        status = meta_refusal(call, target, status);
+    return meta_lost(call, target, status);
 }
 
 enum larder_status meta_call_store(struct call *call, enum larder_mode mode,

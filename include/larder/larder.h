@@ -116,20 +116,23 @@ struct larder_slice {
 /* larder_info.want */
 #define LARDER_WANT_VERSION 1u
 #define LARDER_WANT_TTL 2u
+#define LARDER_WANT_ACCESS 4u /* idle_ms and the mark LARDER_HIT_BEFORE */
 
 /* larder_info.marks */
 #define LARDER_REFRESH_WANTED 1u /* the entry is near its end: whoever sees this may renew it */
+#define LARDER_HIT_BEFORE 2u     /* it was read before, since it was stored */
 
 /** What is known of an entry. `want` is read, everything else written. */
 struct larder_info {
     uint32_t want;    /* LARDER_WANT_*: each may cost a round trip; what is not asked may be left
-                         out, what the traits lack (CAS, READ_TTL) is UNSUPPORTED */
+                         out, what the traits lack (CAS, READ_TTL, READ_ACCESS) is UNSUPPORTED */
     uint32_t flags;   /* the caller's 32 bits, as stored */
     size_t length;    /* of the whole value, in bytes, also on PARTIAL */
     uint64_t version; /* cas token; 0: not asked, or this copy can't be used for cas */
     int64_t ttl_ms;   /* left; LARDER_TTL_FOREVER; LARDER_TTL_UNKNOWN */
-    uint32_t marks;   /* LARDER_REFRESH_WANTED */
-    uint32_t reserved[3];
+    uint32_t marks;   /* LARDER_REFRESH_WANTED | LARDER_HIT_BEFORE */
+    uint32_t reserved;
+    int64_t idle_ms; /* since the access before this one; -1: not asked, or not known */
 };
 
 /* larder_write.marks */

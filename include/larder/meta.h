@@ -16,7 +16,9 @@
  * is near its end (recache_ms), or stale, lasts as long as that value: when its holder dies without
  * a word, nobody else renews it before it is gone. With `stale`, deletes leave the value for so
  * long to lease_get, which answers STALE with it, and to one caller a token; every other call
- * misses it.
+ * misses it. With stale_on_conflict as well, two writers who collide leave neither value as the
+ * last word: what the cas or the fill that lost has found is marked stale, by one request more. (It
+ * is not the ms … I of the protocol, which answers as if it had won, and lets nobody renew.)
  *
  * To all calls but lease_get a placeholder and a stale entry are missing, whoever made them. Reads,
  * touches and deletes see that in the answer; when they took the right to renew a stale entry,
@@ -76,6 +78,9 @@ extern "C" {
     NUMBER(DURATION, stale, stale_ms, 0, 0, 2592000000,                                               \
            "a deleted entry stays so long as a stale one, which lease_get serves as STALE while one "  \
            "caller computes; 0s: it goes at once")                                                    \
+    NUMBER(SWITCH, stale_on_conflict, stale_on_conflict, 0, 0, 1,                                     \
+           "on: what makes a cas or a fill CONFLICT is marked stale as by a delete, so that one caller " \
+           "computes anew; needs stale")                                                              \
     NUMBER(SWITCH, nodelay, nodelay, 1, 0, 1, "TCP_NODELAY")                                          \
     NUMBER(SWITCH, keepalive, keepalive, 1, 0, 1, "TCP keep-alive, from 60 s of silence on")          \
     NUMBER(SWITCH, exclusive, exclusive, 0, 0, 1,                                                     \
@@ -104,6 +109,14 @@ extern "C" {
  * @param port  0 for a Unix socket
  * @return a connected stream socket that becomes the cache's, or -1 */
 typedef int larder_meta_connect_fn(void *context, const char *host, uint32_t port);
+
+/** Chooses the server of a key. Called in the thread of a call, at once from several; must neither
+ * wait nor call larder, and answer the same for the same key.
+ * @param key      as it goes out, or the routing key, or the {tag} with tags=on; not terminated
+ * @param servers  how many there are
+ * @return the server's number, from 0 in the order of the list; what is not below `servers` is
+ *         taken modulo it */
+typedef uint32_t larder_meta_place_fn(void *context, struct larder_slice key, uint32_t servers);
 
 /* ---- what happens with servers ------------------------------------------------------------- */
 
@@ -173,11 +186,13 @@ struct larder_meta_options {
     void *connect_context;           /* must outlive the cache */
     larder_meta_trace_fn *trace;     /* NULL: nobody */
     void *trace_context;             /* must outlive the cache */
+    larder_meta_place_fn *place; /* in place of `distribution`, and without weights; NULL: that */
+    void *place_context;         /* must outlive the cache */
 };
 /* clang-format off */
 #define LARDER_META_OPTIONS_INIT \
     { sizeof(struct larder_meta_options) \
-      LARDER_META_OPTIONS_TABLE(LARDER_NUMBER_DEFAULT, LARDER_TEXT_DEFAULT), NULL, NULL, NULL, NULL }
+      LARDER_META_OPTIONS_TABLE(LARDER_NUMBER_DEFAULT, LARDER_TEXT_DEFAULT), NULL, NULL, NULL, NULL, NULL, NULL }
 /* clang-format on */
 
 /**

@@ -37,7 +37,8 @@ extern "C" {
     ROW(NAMESPACES, 15, "the backend keeps namespaces apart itself")          \
     ROW(WIRE_KEY, 16, "keys have a wire form")                                \
     ROW(MANY_READ, 17, "read, get of many keys in one round trip per server") \
-    ROW(MANY_WRITE, 18, "store, delete, touch of many keys in one round trip per server")
+    ROW(MANY_WRITE, 18, "store, delete, touch of many keys in one round trip per server") \
+    ROW(READ_ACCESS, 19, "when an entry was last read can be read")
 
 enum larder_can {
 #define LARDER_CAN_ROW(name, bit, text) LARDER_CAN_##name = 1 << bit,

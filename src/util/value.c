@@ -89,4 +89,5 @@ void larder_info_clear(struct larder_info *info)
     memset(info, 0, sizeof(*info));
     info->want = want;
     info->ttl_ms = LARDER_TTL_UNKNOWN;
+    info->idle_ms = -1;
 }

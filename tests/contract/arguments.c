@@ -88,12 +88,12 @@ static void a_write_must_make_sense(struct fixture *fixture)
 
 static void an_unknown_want_is_a_bad_argument(struct fixture *fixture)
 {
-    struct larder_info info = {.want = 4};
+    struct larder_info info = {.want = 8};
     struct larder_value value = {.info.want = 0x80000000u};
     struct larder_slice there = key(fixture, "k");
     expect(fixture, LARDER_BAD_ARGUMENT, larder_read(fixture->cache, there, NULL, 0, &info));
     expect(fixture, LARDER_BAD_ARGUMENT, larder_get(fixture->cache, there, &value));
-    expect_number(fixture, 4, info.want);
+    expect_number(fixture, 8, info.want);
 }
 
 static void want_is_kept_in_an_info_that_is_used_again(struct fixture *fixture)

@@ -90,7 +90,7 @@ void expect_nothing(const struct fixture *fixture, struct larder_slice key,
                     enum larder_status status, const char *file, int line)
 {
     struct larder_value value;
-    struct larder_info info = {0, 77, 77, 77, 77, 77, {0, 0, 0}};
+    struct larder_info info = {0, 77, 77, 77, 77, 77, 0, 77};
     char byte = 'q';
     memset(&value, 0, sizeof(value));
     value.bytes = larder_bytes(&byte, 1);

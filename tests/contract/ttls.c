@@ -146,6 +146,28 @@ static void the_ttl_left_is_read_where_the_traits_say_so(struct fixture *fixture
     expect_that(fixture, info.ttl_ms >= AGEING_LONG_MS - fixture->traits->ttl_step_ms - slack);
 }
 
+static void whether_it_was_read_before_is_told_where_the_traits_say_so(struct fixture *fixture)
+{
+    struct larder_slice there = key(fixture, "k");
+    struct larder_info info = {.want = LARDER_WANT_ACCESS}, plain = {0};
+    put(fixture, there, "");
+    if (!can(fixture, LARDER_CAN_READ_ACCESS)) {
+        expect(fixture, LARDER_UNSUPPORTED, larder_read(fixture->cache, there, NULL, 0, &info));
+        return;
+    }
+    for (int reads = 0; reads < 3; reads++) {
+        expect(fixture, LARDER_OK, larder_read(fixture->cache, there, NULL, 0, &info));
+        expect_number(fixture, reads > 0 ? LARDER_HIT_BEFORE : 0, info.marks);
+        expect_that(fixture, info.idle_ms >= 0 && info.idle_ms <= 20000);
+    }
+    expect(fixture, LARDER_OK, larder_read(fixture->cache, there, NULL, 0, &plain));
+    expect_number(fixture, 0, plain.marks); /* nobody asked */
+    expect_number(fixture, -1, plain.idle_ms);
+    expect(fixture, LARDER_OK, larder_set(fixture->cache, there, larder_text(""), 0));
+    expect(fixture, LARDER_OK, larder_read(fixture->cache, there, NULL, 0, &info));
+    expect_number(fixture, 0, info.marks);
+}
+
 static void a_manual_clock_expires_on_the_millisecond(struct fixture *fixture)
 {
     static const int64_t ttls[] = {1, 2, 10, 999, 14999, 15000, 15001, 899999, 900001, 86400000};
@@ -299,6 +321,7 @@ const struct contract_test ttl_tests[] = {
     CONTRACT_TEST(a_long_ttl_is_never_gone_at_once),
     CONTRACT_TEST(a_counter_starts_with_a_long_ttl),
     CONTRACT_TEST(the_ttl_left_is_read_where_the_traits_say_so),
+    CONTRACT_TEST(whether_it_was_read_before_is_told_where_the_traits_say_so),
     CONTRACT_TEST(a_manual_clock_expires_on_the_millisecond),
     CONTRACT_TEST(a_manual_clock_reaches_far_ttls),
     CONTRACT_TESTS_END,

@@ -376,6 +376,55 @@ static void a_lease_on_nothing_leaves_nothing_stale(void **state)
     assert_status(LARDER_CONFLICT, fill(stale, lease, "late"));
 }
 
+static uint64_t version_of_key(struct larder_cache *of)
+{
+    struct larder_info info = {.want = LARDER_WANT_VERSION};
+    char buffer[64];
+    assert_status(LARDER_OK, larder_read(of, KEY, buffer, sizeof(buffer), &info));
+    return info.version;
+}
+
+static void what_a_store_lost_against_is_marked_stale_only_when_asked(void **state)
+{
+    (void)state;
+    struct larder_cache *asked = open_at(server, "stale=30s&stale_on_conflict=on");
+    struct larder_cache *const both[] = {stale, asked};
+    for (int i = 0; i < 2; i++) {
+        assert_status(LARDER_OK, put("old"));
+        uint64_t seen = version_of_key(cache);
+        assert_status(LARDER_OK, put("newer"));
+        assert_status(LARDER_CONFLICT, larder_cas(both[i], KEY, larder_text("lost"), 60000, seen));
+        if (i == 0) {
+            must_read("newer");
+            continue;
+        }
+        must_miss();
+        assert_status(LARDER_OK, fill(asked, must_win(asked, LARDER_STALE, "newer"), "computed"));
+        must_read("computed");
+    }
+    larder_close(asked);
+}
+
+static void a_fill_that_is_too_late_marks_what_came_between(void **state)
+{
+    (void)state;
+    struct larder_cache *asked = open_at(server, "stale=30s&stale_on_conflict=on");
+    struct larder_row row = {.key = KEY, .write = larder_write_of(larder_text("row"), 60000)};
+    struct larder_lease lease = must_win(asked, LARDER_MISS, NULL);
+    assert_status(LARDER_OK, put("between"));
+    assert_status(LARDER_CONFLICT, fill(asked, lease, "late"));
+    must_win(asked, LARDER_STALE, "between");
+    assert_status(LARDER_OK, put("again"));
+    row.write.version = version_of_key(cache) + 1000;
+    (void)larder_store_multi(asked, LARDER_CAS, &row, 1);
+    assert_status(LARDER_CONFLICT, row.status);
+    must_win(asked, LARDER_STALE, "again");
+    assert_status(LARDER_MISS, larder_delete(cache, KEY, 0)); /* of what is gone nothing is made */
+    assert_status(LARDER_MISS, larder_cas(asked, KEY, larder_text("v"), 60000, 7));
+    must_miss();
+    larder_close(asked);
+}
+
 static void a_stale_lease_that_is_given_back_goes_to_the_next(void **state)
 {
     (void)state;
@@ -475,6 +524,7 @@ static void stale_needs_marks_that_can_be_seen(void **state)
     must_refuse("stale=30s&classic_reads=on", "classic_reads");
     must_refuse("stale=30s&metadata=leases", "metadata");
     must_refuse("stale=31d", "stale");
+    must_refuse("stale_on_conflict=on", "stale_on_conflict");
     larder_close(open_at(server, "stale=30d"));
     larder_close(open_at(server, "stale=0s&classic_reads=on"));
 }
@@ -511,6 +561,8 @@ int main(void)
         TEST(a_stale_key_is_missing_to_all_but_leases),
         TEST(a_delete_while_somebody_computes_voids_what_he_computes),
         TEST(a_lease_on_nothing_leaves_nothing_stale),
+        TEST(what_a_store_lost_against_is_marked_stale_only_when_asked),
+        TEST(a_fill_that_is_too_late_marks_what_came_between),
         TEST(a_stale_lease_that_is_given_back_goes_to_the_next),
         TEST(a_delete_at_a_version_marks_that_version_only),
         TEST(rows_are_deleted_to_stale_ones_too),
