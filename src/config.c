@@ -7,6 +7,7 @@
 
 #include <larder/util/message.h>
 
+#include "layers.h"
 #include "uri.h"
 
 #define CLIENT_SECTION "client"
@@ -67,10 +68,10 @@ static enum larder_status client_read(struct larder__config *config,
         if (option == NULL)
             return LARDER_BAD_ARGUMENT;
         int own = larder__option_find(tables[0], name.start, name.length) == option;
-        status = own ? larder__option_set(tables[0], option, &config->client, &config->client_given,
-                                          entry->value, value, message)
-                     : larder__option_set(tables[1], option, &config->common, &config->common_given,
-                                          entry->value, value, message);
+        status = own ? larder__option_set(tables[0], option, option->name, &config->client,
+                                          &config->client_given, entry->value, value, message)
+                     : larder__option_set(tables[1], option, option->name, &config->common,
+                                          &config->common_given, entry->value, value, message);
     }
     return status;
 }
@@ -143,6 +144,15 @@ static enum larder_status refuse_without_uri(const struct larder__ini_section *s
                           section->name.text);
 }
 
+static enum larder_status name_add(struct larder__config *config,
+                                   struct larder__planned_cache *cache,
+                                   const struct larder_message *message)
+{
+    HASH_ADD_KEYPTR(hh, config->by_name, cache->name.start, cache->name.length, cache);
+    return larder_hash_added(cache) ? LARDER_OK
+                                    : larder_fail(message, LARDER_NO_MEMORY, "no memory");
+}
+
 static enum larder_status section_read(struct larder__config *config,
                                        const struct larder__ini_section *section,
                                        const struct larder_message *message)
@@ -153,13 +163,14 @@ static enum larder_status section_read(struct larder__config *config,
     if (uri == NULL)
         return refuse_without_uri(section, message);
     cache->uri = larder__ini_value_text(uri);
-    HASH_ADD_KEYPTR(hh, config->by_name, cache->name.start, cache->name.length, cache);
-    if (!larder_hash_added(cache))
-        return larder_fail(message, LARDER_NO_MEMORY, "no memory");
     enum larder_status status = spec_read(config, cache, message);
     if (status == LARDER_OK)
         status = lines_read(cache, section, message);
-    return status == LARDER_OK ? check_tells_errors(cache, message) : status;
+    if (status == LARDER_OK)
+        status = check_tells_errors(cache, message);
+    if (status == LARDER_OK)
+        status = larder__layers_plan(config, cache, &cache, message);
+    return status == LARDER_OK ? name_add(config, cache, message) : status;
 }
 
 /* ---- references ---------------------------------------------------------------------------- */
@@ -308,15 +319,16 @@ static enum larder_status check_parts(const struct larder__planned_cache *cache,
     return LARDER_OK;
 }
 
-static enum larder_status references_check(const struct larder__config *config,
+/* @param from  the number of the first cache that is new */
+static enum larder_status references_check(const struct larder__config *config, size_t from,
                                            const struct larder_message *message)
 {
     enum larder_status status = LARDER_OK;
-    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
+    for (size_t i = from; i < config->cache_count && status == LARDER_OK; i++)
         status = references_resolve(config, &config->caches[i], message);
-    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
+    for (size_t i = from; i < config->cache_count && status == LARDER_OK; i++)
         status = height_find(&config->caches[i], 0, message);
-    for (size_t i = 0; i < config->cache_count && status == LARDER_OK; i++)
+    for (size_t i = from; i < config->cache_count && status == LARDER_OK; i++)
         status = check_parts(&config->caches[i], message);
     return status;
 }
@@ -389,7 +401,8 @@ static enum larder_status route_options_read(struct larder__text words, struct l
         if (copy == NULL)
             return larder_fail(message, LARDER_NO_MEMORY, "no memory");
         memcpy(copy, value.start, value.length);
-        status = larder__option_set(ttls, option, common, given, copy, value, message);
+        status =
+            larder__option_set(ttls, option, option->name, common, given, copy, value, message);
     }
     return status;
 }
@@ -425,18 +438,20 @@ static enum larder_status target_read(struct larder__config *config, const char 
         *cache = larder__planned_behind(*cache);
         return LARDER_OK;
     }
-    *cache = &config->caches[config->cache_count++];
-    (*cache)->uri = target;
-    (*cache)->line = line;
-    enum larder_status status = spec_read(config, *cache, message);
+    size_t from = config->cache_count++;
+    struct larder__planned_cache *own = &config->caches[from];
+    own->uri = target;
+    own->line = line;
+    enum larder_status status = spec_read(config, own, message);
     if (status == LARDER_OK)
-        status = check_tells_errors(*cache, message);
+        status = check_tells_errors(own, message);
     if (status == LARDER_OK)
-        status = references_resolve(config, *cache, message);
-    if (status != LARDER_OK)
-        return status;
-    use(*cache);
-    return check_parts(*cache, message);
+        status = larder__layers_plan(config, own, cache, message);
+    if (status == LARDER_OK)
+        status = references_check(config, from, message);
+    if (status == LARDER_OK)
+        use(*cache);
+    return status;
 }
 
 static enum larder_status route_read(struct larder__config *config,
@@ -510,7 +525,7 @@ static enum larder_status sections_read(struct larder__config *config,
     for (; section != NULL && status == LARDER_OK; section = section->hh.next)
         if (is_cache(section))
             status = section_read(config, section, message);
-    return status == LARDER_OK ? references_check(config, message) : status;
+    return status == LARDER_OK ? references_check(config, 0, message) : status;
 }
 
 static enum larder_status map_read(struct larder__config *config,
@@ -556,7 +571,7 @@ enum larder_status larder__config_read(const char *file, const char *bytes, size
     if (map == NULL)
         return refuse_without_map(file, &config->ini, message);
     size_t most = HASH_COUNT(config->ini.sections) + HASH_COUNT(map->entries);
-    config->caches = calloc(most, sizeof(*config->caches));
+    config->caches = calloc(most * (1 + LARDER__LAYERS), sizeof(*config->caches));
     if (config->caches == NULL)
         return larder_fail(message, LARDER_NO_MEMORY, "no memory");
     status = sections_read(config, message);

@@ -16,12 +16,13 @@
 /** The most sections that may refer to each other in a row. */
 #define LARDER__ALIASES_MAX 16u
 
-/** A cache: a section, or a URI that stands in [namespaces] itself. */
+/** A cache: a section, or a URI that stands in [namespaces] itself; or a layer over it. */
 struct larder__planned_cache {
     struct larder__text name; /* of the section; empty for a URI by itself */
     const char *line;         /* of a URI by itself: the name in whose line it stands; else NULL */
-    struct larder__text uri;
-    struct larder__spec spec;            /* empty for an alias */
+    unsigned layer;           /* 0: what the uri says; else a layer over it, from the inside out */
+    struct larder__text uri;  /* of all layers */
+    struct larder__spec spec; /* empty for an alias */
     struct larder__planned_cache *alias; /* what `uri = @name` refers to; else NULL */
     /* what options refer to, of each row of the backend's table; NULL: nothing, also the array */
     struct larder__planned_cache **parts;
@@ -42,7 +43,7 @@ struct larder__config {
     struct larder__ini ini;
     struct larder__planned_cache *caches;
     size_t cache_count;
-    struct larder__planned_cache *by_name;
+    struct larder__planned_cache *by_name; /* of each section the outermost layer */
     struct larder__planned_route *routes;
     size_t route_count;
     struct larder__text map; /* where [namespaces] stands */

@@ -158,3 +158,14 @@ enum larder_status larder__open_options_read(const struct larder_open_options *g
         return larder_fail(message, LARDER_BAD_ARGUMENT, "open options: errors_as_miss is 0 or 1");
     return LARDER_OK;
 }
+
+struct larder_open_options larder__open_options_of_part(const struct larder_open_options *options)
+{
+    struct larder_open_options part = *options;
+    part.listener = NULL;
+    part.listener_context = NULL;
+    part.errors_as_miss = 0;
+    part.default_ttl_ms = 0;
+    part.max_ttl_ms = 0;
+    return part;
+}

@@ -136,5 +136,8 @@ extern const struct target larder__unmapped_target;
 enum larder_status larder__open_options_read(const struct larder_open_options *given,
                                              struct larder_open_options *options,
                                              const struct larder_message *message);
+/** What is left of complete options for a cache that is a part of what the program uses. TTLs,
+ * listener and errors=miss are about what the program sees. */
+struct larder_open_options larder__open_options_of_part(const struct larder_open_options *options);
 
 #endif

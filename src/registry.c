@@ -13,6 +13,7 @@
 
 #include "fork.h"
 #include "attach.h"
+#include "layers.h"
 #include "module.h"
 #include "options.h"
 
@@ -72,7 +73,8 @@ static const char *option_fault(const struct larder_backend *backend, size_t ind
         return "has a name that is not [a-z][a-z0-9_]{0,31}";
     if (larder__option_find(before, option->name, strlen(option->name)) != NULL)
         return "is there twice";
-    if (larder__option_find(larder__common_options, option->name, strlen(option->name)) != NULL)
+    if (larder__option_find(larder__common_options, option->name, strlen(option->name)) != NULL ||
+        larder__layer_option_find(larder__text_of(option->name, NULL)) != NULL)
         return "has the name of an option that every cache has";
     if (!field_fits(option, backend->options_size))
         return "has a field outside the options struct";

@@ -14,22 +14,10 @@
 /* ---- options ------------------------------------------------------------------------------- */
 
 /*
- * TTLs, listener and errors=miss are about what the program sees, so they belong to the client,
- * through whose handles calls come, and to its routes: a cache is opened without them, and goes on
- * when a new file changes nothing else.
+ * The options of [client] over those of the caller. What is about the program belongs to the
+ * client, through whose handles calls come, and to its routes: a cache is opened without it, as a
+ * part is, and goes on when a new file changes nothing else.
  */
-static struct larder_open_options parts_options(const struct larder_open_options *options)
-{
-    struct larder_open_options parts = *options;
-    parts.listener = NULL;
-    parts.listener_context = NULL;
-    parts.errors_as_miss = 0;
-    parts.default_ttl_ms = 0;
-    parts.max_ttl_ms = 0;
-    return parts;
-}
-
-/* The options of [client] over those of the caller. */
 static struct larder_open_options client_options(const struct larder__config *config,
                                                  const struct larder_open_options *options)
 {
@@ -77,10 +65,13 @@ static struct larder_route *routes_of(const struct larder__config *config,
 
 /* ---- what an older source has of it -------------------------------------------------------- */
 
-/* A section goes by its name, a cache without one by the namespace in whose line it stands. */
+/* A section goes by its name, a cache without one by the namespace in whose line it stands; each is
+ * one cache, or one for each layer. */
 static int is_same_place(const struct larder__planned_cache *cache,
                          const struct larder__planned_cache *other)
 {
+    if (cache->layer != other->layer)
+        return 0;
     if (cache->line != NULL || other->line != NULL)
         return cache->line != NULL && other->line != NULL && strcmp(cache->line, other->line) == 0;
     return cache->name.length == other->name.length &&
@@ -236,7 +227,7 @@ static enum larder_status config_open(struct larder__config *config,
                                       const struct larder_message *message)
 {
     struct larder_open_options open = client_options(config, options);
-    struct larder_open_options parts = parts_options(&open);
+    struct larder_open_options parts = larder__open_options_of_part(&open);
     const struct opening opening = {config, &parts, NULL, caches, message};
     enum larder_status status = caches_open(&opening);
     if (status != LARDER_OK)
@@ -353,7 +344,7 @@ enum larder_status larder__source_enforce(struct larder_source *source,
 {
     struct larder_source *before = larder__client_source(client);
     struct larder_open_options open = client_options(&source->config, &source->options);
-    struct larder_open_options parts = parts_options(&open);
+    struct larder_open_options parts = larder__open_options_of_part(&open);
     enum larder_status status = caches_new(source, message);
     const struct opening opening = {&source->config, &parts, before, source->caches, message};
     if (status == LARDER_OK)

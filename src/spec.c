@@ -8,6 +8,7 @@
 
 #include "attach.h"
 #include "ini_text.h"
+#include "layers.h"
 
 #define WHY_BYTES 512
 
@@ -39,6 +40,7 @@ void larder__spec_clean_up(struct larder__spec *spec)
         free(spec->held);
         spec->held = next;
     }
+    larder__layers_free(spec->layers);
     free(spec->references);
     free(spec->places);
     free(spec->options);
@@ -67,13 +69,24 @@ static size_t names_of(struct larder__options table, const char **names)
     return count;
 }
 
-static void refuse_unknown(const struct larder__options tables[2], struct larder__text name,
-                           const char *owner, const struct larder_message *message)
+static size_t names_of_layers(const char **names)
 {
-    const char *names[2 * LARDER__OPTIONS_MAX];
+    size_t count = 0;
+    for (; larder__layer_option(count) != NULL; count++)
+        names[count] = larder__layer_option(count)->name;
+    return count;
+}
+
+/* @param layers  whether options of layers would be right, too */
+static void refuse_unknown(const struct larder__options tables[2], int layers,
+                           struct larder__text name, const char *owner,
+                           const struct larder_message *message)
+{
+    const char *names[2 * LARDER__OPTIONS_MAX + LARDER__LAYER_OPTIONS];
     char list[1024], word[LARDER__OPTION_NAME_MAX + 8];
     size_t count = names_of(tables[0], names);
     count += names_of(tables[1], names + count);
+    count += layers ? names_of_layers(names + count) : 0;
     size_t length = name.length < sizeof(word) - 1 ? name.length : sizeof(word) - 1;
     memcpy(word, name.start, length);
     word[length] = '\0';
@@ -84,9 +97,9 @@ static void refuse_unknown(const struct larder__options tables[2], struct larder
                    nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "", list);
 }
 
-const struct larder_option *larder__option_look_up(const struct larder__options tables[2],
-                                                   struct larder__text name, const char *owner,
-                                                   const struct larder_message *message)
+static const struct larder_option *look_up(const struct larder__options tables[2], int layers,
+                                           struct larder__text name, const char *owner,
+                                           const struct larder_message *message)
 {
     for (int i = 0; i < 2; i++) {
         const struct larder_option *option =
@@ -100,8 +113,15 @@ const struct larder_option *larder__option_look_up(const struct larder__options 
         if (option != NULL)
             return option;
     }
-    refuse_unknown(tables, name, owner, message);
+    refuse_unknown(tables, layers, name, owner, message);
     return NULL;
+}
+
+const struct larder_option *larder__option_look_up(const struct larder__options tables[2],
+                                                   struct larder__text name, const char *owner,
+                                                   const struct larder_message *message)
+{
+    return look_up(tables, 0, name, owner, message);
 }
 
 /* A value that can't be read may have a comment after it, which is none. @return the '#', or the
@@ -115,8 +135,9 @@ static size_t comment_find(struct larder__text value)
 }
 
 enum larder_status larder__option_set(struct larder__options table,
-                                      const struct larder_option *option, void *fields,
-                                      uint64_t *given, const char *value, struct larder__text where,
+                                      const struct larder_option *option, const char *name,
+                                      void *fields, uint64_t *given, const char *value,
+                                      struct larder__text where,
                                       const struct larder_message *message)
 {
     char text[WHY_BYTES] = "";
@@ -124,15 +145,15 @@ enum larder_status larder__option_set(struct larder__options table,
     uint64_t bit = UINT64_C(1) << (option - table.rows);
     if (*given & bit)
         return larder__refuse(where, message, LARDER_BAD_ARGUMENT,
-                              "%s is given a second time; once is right", option->name);
+                              "%s is given a second time; once is right", name);
     enum larder_status status = larder__option_read(option, value, fields, &why);
     size_t comment =
         status != LARDER_OK && larder__in_file(where) ? comment_find(where) : where.length;
     if (comment < where.length)
         return larder__refuse(larder__text_from(where, comment), message, status,
-                              "%s: " LARDER__NO_COMMENT, option->name);
-    if (status != LARDER_OK)
-        return larder__refuse(where, message, status, "%s", text);
+                              "%s: " LARDER__NO_COMMENT, name);
+    if (status != LARDER_OK) /* it begins with the name in the table */
+        return larder__refuse(where, message, status, "%s%s", name, text + strlen(option->name));
     *given |= bit;
     return LARDER_OK;
 }
@@ -142,11 +163,12 @@ static struct larder__options own_options(const struct larder__spec *spec)
     return (struct larder__options){spec->backend->options, spec->backend->option_count};
 }
 
-static enum larder_status own_set(struct larder__spec *spec, const struct larder_option *option,
-                                  const char *value, struct larder__text where,
-                                  const struct larder_message *message)
+enum larder_status larder__spec_set_own(struct larder__spec *spec,
+                                        const struct larder_option *option, const char *name,
+                                        const char *value, struct larder__text where,
+                                        const struct larder_message *message)
 {
-    enum larder_status status = larder__option_set(own_options(spec), option, spec->options,
+    enum larder_status status = larder__option_set(own_options(spec), option, name, spec->options,
                                                    &spec->options_given, value, where, message);
     if (status != LARDER_OK)
         return status;
@@ -161,8 +183,9 @@ static enum larder_status common_set(struct larder__spec *spec, const struct lar
                                      const struct larder_message *message)
 {
     size_t row = (size_t)(option - larder__common_options.rows);
-    enum larder_status status = larder__option_set(larder__common_options, option, &spec->common,
-                                                   &spec->common_given, value, where, message);
+    enum larder_status status =
+        larder__option_set(larder__common_options, option, option->name, &spec->common,
+                           &spec->common_given, value, where, message);
     if (status == LARDER_OK)
         spec->places[spec->backend->option_count + row] = where;
     return status;
@@ -173,12 +196,14 @@ enum larder_status larder__spec_set(struct larder__spec *spec, struct larder__te
                                     const struct larder_message *message)
 {
     struct larder__options tables[2] = {own_options(spec), larder__common_options};
-    const struct larder_option *option =
-        larder__option_look_up(tables, name, spec->backend->scheme, message);
+    const struct larder__layer_option *layer = larder__layer_option_find(name);
+    if (layer != NULL)
+        return larder__layers_set(spec, layer, value, where, message);
+    const struct larder_option *option = look_up(tables, 1, name, spec->backend->scheme, message);
     if (option == NULL)
         return LARDER_BAD_ARGUMENT;
     int own = larder__option_find(tables[0], name.start, name.length) == option;
-    return own ? own_set(spec, option, value, where, message)
+    return own ? larder__spec_set_own(spec, option, option->name, value, where, message)
                : common_set(spec, option, value, where, message);
 }
 
@@ -196,7 +221,7 @@ enum larder_status larder__spec_set_servers(struct larder__spec *spec, const cha
 {
     const struct larder_option *option = servers_option(own_options(spec));
     if (option != NULL)
-        return own_set(spec, option, servers, where, message);
+        return larder__spec_set_own(spec, option, option->name, servers, where, message);
     return larder__refuse(where, message, LARDER_BAD_ARGUMENT,
                           "%s has no servers; write %s: and its options after '?'",
                           spec->backend->scheme, spec->backend->scheme);
@@ -291,6 +316,15 @@ const char *larder__spec_common_option(const struct larder__spec *spec)
         if ((spec->common_given >> i & 1) != 0)
             return larder__common_options.rows[i].name;
     return NULL;
+}
+
+void larder__spec_hand_common(struct larder__spec *spec, struct larder__spec *other)
+{
+    other->common = spec->common;
+    other->common_given = spec->common_given;
+    memcpy(other->places + other->backend->option_count, spec->places + spec->backend->option_count,
+           larder__common_options.count * sizeof(*spec->places));
+    spec->common_given = 0;
 }
 
 int larder__spec_hides_errors(const struct larder__spec *spec)

@@ -10,6 +10,7 @@
 #include "place.h"
 
 struct larder__held_text;
+struct larder__layer;
 
 /** All zero is an empty one. */
 struct larder__spec {
@@ -21,6 +22,7 @@ struct larder__spec {
     struct larder__text *places;    /* of those given, one for each row of both tables, owned */
     struct larder__held_text *held; /* what the text options point to */
     const char **references; /* "@name", of each row of the backend's table; NULL: none; owned */
+    struct larder__layer *layers; /* what is put over the cache; NULL: nothing; owned (layers.h) */
 };
 
 /** Chooses the backend and fills in its defaults. @return OK, BAD_ARGUMENT or NO_MEMORY */
@@ -40,11 +42,20 @@ enum larder_status larder__spec_set(struct larder__spec *spec, struct larder__te
                                     const char *value, struct larder__text where,
                                     const struct larder_message *message);
 
+/** Sets an option of the backend's own. @param name  that it was written by, for messages */
+enum larder_status larder__spec_set_own(struct larder__spec *spec,
+                                        const struct larder_option *option, const char *name,
+                                        const char *value, struct larder__text where,
+                                        const struct larder_message *message);
+
 /** Sets the option of the type LARDER_OPTION_SERVERS. @return OK, or BAD_ARGUMENT where there is
  * none */
 enum larder_status larder__spec_set_servers(struct larder__spec *spec, const char *servers,
                                             struct larder__text where,
                                             const struct larder_message *message);
+
+/** Gives another spec all that this one was given of what every cache takes. */
+void larder__spec_hand_common(struct larder__spec *spec, struct larder__spec *other);
 
 /** The first option that every cache has and this spec was given, or NULL. */
 const char *larder__spec_common_option(const struct larder__spec *spec);
@@ -92,10 +103,12 @@ const struct larder_option *larder__option_look_up(const struct larder__options 
                                                    struct larder__text name, const char *owner,
                                                    const struct larder_message *message);
 
-/** Reads `value` into `fields` once: `given` remembers which rows were there. */
+/** Reads `value` into `fields` once: `given` remembers which rows were there.
+ * @param name  that it was written by, for messages */
 enum larder_status larder__option_set(struct larder__options table,
-                                      const struct larder_option *option, void *fields,
-                                      uint64_t *given, const char *value, struct larder__text where,
+                                      const struct larder_option *option, const char *name,
+                                      void *fields, uint64_t *given, const char *value,
+                                      struct larder__text where,
                                       const struct larder_message *message);
 
 /** Lays what was given of the common options over `open`. */

@@ -7,6 +7,7 @@
 #include <larder/util/message.h>
 
 #include "ini_text.h"
+#include "layers.h"
 #include "registry.h"
 
 /* ---- percent-encoding ---------------------------------------------------------------------- */
@@ -218,17 +219,28 @@ enum larder_status larder__uri_read(struct larder__text uri, struct larder__spec
 
 /* ---- the factory --------------------------------------------------------------------------- */
 
+static const char *reference_find(const struct larder__spec *spec, struct larder__text *where)
+{
+    for (size_t i = 0; i < spec->backend->option_count; i++)
+        if (spec->references[i] != NULL) {
+            *where = spec->places[i];
+            return spec->backend->options[i].name;
+        }
+    return larder__layers_reference(spec, where);
+}
+
 /* A URI by itself has no sections beside it. */
 static enum larder_status refuse_references(const struct larder__spec *spec,
                                             const struct larder_message *message)
 {
-    for (size_t i = 0; i < spec->backend->option_count; i++)
-        if (spec->references[i] != NULL)
-            return larder__refuse(spec->places[i], message, LARDER_BAD_ARGUMENT,
-                                  "%s refers to a section of a configuration file; open one with "
-                                  "larder_open_file(), or this cache with its own factory",
-                                  spec->backend->options[i].name);
-    return LARDER_OK;
+    struct larder__text where;
+    const char *option = reference_find(spec, &where);
+    if (option == NULL)
+        return LARDER_OK;
+    return larder__refuse(where, message, LARDER_BAD_ARGUMENT,
+                          "%s refers to a section of a configuration file; open one with "
+                          "larder_open_file(), or this cache with its own factory",
+                          option);
 }
 
 enum larder_status larder_open(const char *uri, const struct larder_open_options *options,
@@ -247,8 +259,7 @@ enum larder_status larder_open(const char *uri, const struct larder_open_options
     if (status == LARDER_OK)
         status = refuse_references(&spec, &to);
     if (status == LARDER_OK)
-        status = larder__spec_open(&spec, options, larder__text_of("", NULL), NOTHING_BEFORE, cache,
-                                   &to);
+        status = larder__layers_open(&spec, options, larder__text_of("", NULL), cache, &to);
     larder__spec_clean_up(&spec);
     return status;
 }

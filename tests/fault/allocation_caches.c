@@ -147,15 +147,19 @@ static void files_write(void)
 {
     file_write(file_path, "",
                "[client]\ndefault_ttl = 1h\n[kept]\nuri = memory:\nbuckets = 7\n"
-               "[lost]\nuri = tracker:?of=@one\n[front]\nuri = gutter:?of=@lost&spare=@hot\n",
-               "front = @front\nmain = @hot\none = @one  default_ttl=5m\ntwo = @two\noff = "
+               "[lost]\nuri = tracker:?of=@one\n[front]\nuri = gutter:?of=@lost&spare=@hot\n"
+               "[whole]\nuri = memory:?buckets=9\ntracker = on\ngutter = @hot\nmax_ttl = 1h\n",
+               "front = @front\nwhole = @whole\nmain = @hot\none = @one  default_ttl=5m\ntwo = "
+               "@two\noff = "
                "null:\nkept = @kept\n"
                "* = @hot\n");
     file_write(changed_path, CHANGED_OPTION,
                "[client]\ndefault_namespace = first\nnamespace_poll = 2s\n"
                "[kept]\nuri = memory:?buckets=7\n"
-               "[lost]\nuri = tracker:?of=@two\n[front]\nuri = gutter:?of=@lost&spare=@hot\n",
-               "front = @front\nfirst = @one max_ttl=2h\none = @two\ntwo = @hot\nmain = null:\n"
+               "[lost]\nuri = tracker:?of=@two\n[front]\nuri = gutter:?of=@lost&spare=@hot\n"
+               "[whole]\nuri = memory:?buckets=9&tracker=on&tracker_keys=9\n",
+               "front = @front\nwhole = @whole\nfirst = @one max_ttl=2h\none = @two\ntwo = "
+               "@hot\nmain = null:\n"
                "kept = @kept max_ttl=1m\n");
 }
 

@@ -178,6 +178,24 @@ static void a_server_that_is_down_stays_so_when_the_list_changes(void **state)
     fixture->client = NULL;
 }
 
+static void a_list_changes_in_place_below_a_tracker(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
+        open_uri(fixture, schemes[i], ",/nowhere/one.sock?probe=1h&tracker=on");
+        ask_for_many(fixture);
+        assert_int_equal(figure(fixture, "main.of.server.1.down"), 1);
+        uint64_t lost = figure(fixture, "main.lost_keys");
+        assert_in_range(lost, 1, 40);
+        reload_uri(fixture, schemes[i], ",/nowhere/two.sock,/nowhere/one.sock?probe=1h&tracker=on");
+        assert_int_equal(figure(fixture, "main.of.server.1.down"), 0);
+        assert_int_equal(figure(fixture, "main.of.server.2.down"), 1); /* it is known */
+        assert_int_equal(figure(fixture, "main.lost_keys"), lost);     /* and so are they */
+        larder_close(fixture->client);
+    }
+    fixture->client = NULL;
+}
+
 /* Some of these are on each of two servers. */
 static void set_many(struct fixture *fixture)
 {
@@ -424,6 +442,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RELOAD_TEST(entries_stay_on_the_servers_that_stay),
         RELOAD_TEST(a_server_that_is_down_stays_so_when_the_list_changes),
+        RELOAD_TEST(a_list_changes_in_place_below_a_tracker),
         RELOAD_TEST(a_list_that_changes_keeps_figures_and_lets_connections_go),
 #ifdef LARDER_WITH_META
         RELOAD_TEST(a_write_under_way_ends_by_its_own_deadline),

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "layers.h"
 #include "registry.h"
 
 #define SKIPPED 77
@@ -42,24 +43,48 @@ static const char *type_name(enum larder_option_type type)
     return names[type];
 }
 
-static void write_table(FILE *page, struct larder__options options)
+static void write_head(FILE *page)
+{
+    fprintf(page, "| option | type | default | may be | meaning |\n|---|---|---|---|---|\n");
+}
+
+/* @param name  that it is written by */
+static void write_row(FILE *page, const struct larder_option *option, const char *name)
 {
     char range[256];
-    fprintf(page, "| option | type | default | may be | meaning |\n|---|---|---|---|---|\n");
-    for (size_t i = 0; i < options.count; i++) {
-        const struct larder_option *option = &options.rows[i];
-        larder__option_range(option, range, sizeof(range));
-        if (option->type == LARDER_OPTION_SERVERS)
-            fprintf(page, "| before `?` | %s | ", type_name(option->type));
+    larder__option_range(option, range, sizeof(range));
+    if (option->type == LARDER_OPTION_SERVERS)
+        fprintf(page, "| before `?` | %s | ", type_name(option->type));
+    else
+        fprintf(page, "| `%s` | %s | ", name, type_name(option->type));
+    write_default(page, option);
+    fprintf(page, " | ");
+    write_cell(page, range);
+    fprintf(page, " | ");
+    write_cell(page, option->sentence);
+    fprintf(page, " |\n");
+}
+
+static void write_table(FILE *page, struct larder__options options)
+{
+    write_head(page);
+    for (size_t i = 0; i < options.count; i++)
+        write_row(page, &options.rows[i], options.rows[i].name);
+}
+
+static void write_layers(FILE *page)
+{
+    const struct larder__layer_option *option;
+    fprintf(page, "\n## Layers over every cache\n\n"
+                  "A section that has them stands for the whole ([configuration.md]"
+                  "(configuration.md)). `of` is what is below.\n\n");
+    write_head(page);
+    for (size_t i = 0; (option = larder__layer_option(i)) != NULL; i++)
+        if (option->option != NULL)
+            write_row(page, larder__layer_option_row(option), option->name);
         else
-            fprintf(page, "| `%s` | %s | ", option->name, type_name(option->type));
-        write_default(page, option);
-        fprintf(page, " | ");
-        write_cell(page, range);
-        fprintf(page, " | ");
-        write_cell(page, option->sentence);
-        fprintf(page, " |\n");
-    }
+            fprintf(page, "| `%s` | switch | `off` | on or off | on: `%s:` is over this cache |\n",
+                    option->name, larder__layer_backend(option)->scheme);
 }
 
 static void write_backend(FILE *page, const struct larder_backend *backend)
@@ -96,6 +121,7 @@ static void write_page(FILE *page)
         "\n"
         "## Every cache\n\n");
     write_table(page, larder__common_options);
+    write_layers(page);
     for (size_t i = 0; i < sizeof(components) / sizeof(components[0]); i++) {
         const struct larder_backend *backend =
             larder__backend_find(components[i], strlen(components[i]));

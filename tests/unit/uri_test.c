@@ -139,7 +139,8 @@ static void a_wrong_uri_is_told_where_and_what_would_be_right(void **state)
         {"null:?=miss", "column 7: no option; write name=value"},
         {"null:?errors=", "column 14: errors has no value"},
         {"null:?error=miss", "column 7: null has no option 'error' (did you mean errors?); it has "
-                             "default_ttl, max_ttl, errors"},
+                             "default_ttl, max_ttl, errors, tracker, tracker_keys, tracker_settle, "
+                             "gutter, gutter_ttl"},
         {"null:?x\x1b[1m=1", "column 8: a control character in a URI; write %1B"},
         {"null:?errors=mi ss", "column 16: a space in a URI; write %20"},
         {"null: # big", "column 6: a space in a URI; write %20"},
