@@ -90,7 +90,7 @@ static void write_files(struct arena *arena)
             snprintf(uri, sizeof(uri), "%.*s%s%s", (int)(list - kinds[i]), kinds[i],
                      memcached_server_path(server), list + 2);
         snprintf(text, sizeof(text),
-                 "[kept]\nuri = memory:?max_bytes=1M\n[moving]\nuri = %s\n"
+                 "[kept]\nuri = memory:?max_bytes=16M\n[moving]\nuri = %s\n"
                  "[namespaces]\nmain = @moving\nmoving = @moving\nkept = @kept\n%s",
                  uri, i != NULL_KIND ? "now-and-then = @kept\n" : "");
         write_file(arena->paths[i], text);
