@@ -265,10 +265,7 @@ struct larder_slice meta_format_opaque(uint32_t number, char text[OPAQUE_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
     size_t length = 0;
-    unsigned shift = 28;
-    while (shift > 0 && number >> shift == 0)
-        shift -= 4;
-    for (;; shift -= 4) {
+    for (unsigned shift = (31 - (unsigned)__builtin_clz(number | 1)) & ~3u;; shift -= 4) {
         text[length++] = digits[number >> shift & 15];
         if (shift == 0)
             return larder_bytes(text, length);
