@@ -265,10 +265,7 @@ struct larder_slice meta_format_opaque(uint32_t number, char text[OPAQUE_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
     size_t length = 0;
-    unsigned shift = 28;
-    while (shift > 0 && number >> shift == 0)
-        shift -= 4;
-    for (;; shift -= 4) {
+    for (unsigned shift = (31 - (unsigned)__builtin_clz(number | 1)) & ~3u;; shift -= 4) {
         text[length++] = digits[number >> shift & 15];
         if (shift == 0)
             return larder_bytes(text, length);
@@ -297,11 +294,29 @@ static int take_reply(struct exchange *exchange, const struct larder_meta_reply 
     return question->answer(question, reply, sink, sink_size);
 }
 
-/* @return how many vectors */
-static size_t write_question(struct question *question, struct connection *connection,
-                             char line[LARDER_META_REQUEST_BYTES_MAX], struct iovec vectors[3])
+#define QUESTION_BYTES (LARDER_META_REQUEST_BYTES_MAX + COPIED_BYTES + LARDER_META_LINE_END_BYTES)
+
+/* Behind the line of a store. @return how many vectors */
+static size_t add_value(struct larder_slice value, char *line, struct iovec vectors[3])
 {
     static const char end[] = LARDER_META_LINE_END;
+    size_t length = vectors[0].iov_len;
+    if (value.length > COPIED_BYTES) {
+        vectors[1] = (struct iovec){(void *)(uintptr_t)value.data, value.length};
+        vectors[2] = (struct iovec){(void *)(uintptr_t)end, LARDER_META_LINE_END_BYTES};
+        return 3;
+    }
+    if (value.length > 0)
+        memcpy(line + length, value.data, value.length);
+    memcpy(line + length + value.length, end, LARDER_META_LINE_END_BYTES);
+    vectors[0].iov_len += value.length + LARDER_META_LINE_END_BYTES;
+    return 1;
+}
+
+/* @return how many vectors */
+static size_t write_question(struct question *question, struct connection *connection,
+                             char line[QUESTION_BYTES], struct iovec vectors[3])
+{
     struct larder_meta_output output = {line, LARDER_META_REQUEST_BYTES_MAX, 0};
     if (question->text != NULL) {
         vectors[0] = (struct iovec){(void *)(uintptr_t)question->text, strlen(question->text)};
@@ -316,15 +331,13 @@ static size_t write_question(struct question *question, struct connection *conne
     vectors[0] = (struct iovec){line, output.length};
     if (question->request.command != LARDER_META_STORE)
         return 1;
-    vectors[1] = (struct iovec){(void *)(uintptr_t)question->value.data, question->value.length};
-    vectors[2] = (struct iovec){(void *)(uintptr_t)end, LARDER_META_LINE_END_BYTES};
-    return 3;
+    return add_value(question->value, line, vectors);
 }
 
 static enum connection_step run_question(struct call *call, struct line *line,
                                          struct question *question)
 {
-    char bytes[LARDER_META_REQUEST_BYTES_MAX];
+    char bytes[QUESTION_BYTES];
     struct iovec vectors[3];
     struct connection *connection = &line->member->connection;
     uint32_t due = question->exchange.due != 0 ? question->exchange.due : !question->quiet;

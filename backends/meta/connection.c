@@ -34,14 +34,17 @@ static ssize_t take_bytes(struct connection *connection, void *bytes, size_t siz
     return recv(connection->descriptor, bytes, size, flags);
 }
 
-/* As sendmsg(2). */
+/* As sendmsg(2). One vector, the usual case, goes by send(), which costs the kernel less. */
 static ssize_t give_bytes(struct connection *connection, struct iovec *vectors, size_t count)
 {
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
     struct msghdr message = {.msg_iov = vectors,
                              .msg_iovlen = count < VECTORS_MAX ? count : VECTORS_MAX};
     if (connection->tls != NULL)
         return meta_tls_send(connection->tls, vectors, count);
-    return sendmsg(connection->descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count == 1)
+        return send(connection->descriptor, vectors->iov_base, vectors->iov_len, flags);
+    return sendmsg(connection->descriptor, &message, flags);
 }
 
 static enum connection_step after_error(int error)

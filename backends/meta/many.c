@@ -19,8 +19,6 @@
 /* Keys and bytes of one classic line: the server works on a line in one go. */
 #define LINE_KEYS 1000u
 #define LINE_BYTES 60000u
-/* A value up to this length is copied behind its line; a longer one goes out from where it is. */
-#define COPIED_BYTES 1024u
 /* Requests, one behind the other, until they are so many bytes are one vector. TLS sends what is
  * whole in it as one record. */
 #define VECTOR_BYTES 14000u

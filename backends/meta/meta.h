@@ -23,6 +23,10 @@
 
 #include "connection.h"
 
+/* A value up to this length is copied behind its line: gathering it costs the kernel more. A longer
+ * one goes out from where it is. */
+#define COPIED_BYTES 1024u
+
 /* Counters: relaxed, they order nothing. */
 #define META_COUNT(meta, name) \
     atomic_fetch_add_explicit(&(meta)->common->counters.name, 1, memory_order_relaxed)

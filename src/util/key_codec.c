@@ -5,40 +5,16 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "text_bytes.h"
+
 #define SHA256_BYTES 32u
 
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static int byte_valid(unsigned char byte)
-{
-    return byte > 0x20 && byte != 0x7f;
-}
-
-/* Eight bytes at once: no byte below 0x21, none 0x7f. Bytes with the high bit set are fine. A
- * borrow or carry can only make a byte above an invalid one look invalid too. */
-static int word_valid(const unsigned char *bytes)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
-    uint64_t word;
-    memcpy(&word, bytes, sizeof(word));
-    uint64_t deleted = word ^ ones * 0x7f;
-    uint64_t low = (word - ones * 0x21) & ~word & high;
-    return (low | ((deleted - ones) & ~deleted & high)) == 0;
-}
-
 int larder_wire_key_valid(struct larder_slice key)
 {
-    const unsigned char *bytes = key.data;
-    if (key.length == 0 || key.length > LARDER_WIRE_KEY_BYTES_MAX)
-        return 0;
-    size_t i = 0;
-    for (; i + sizeof(uint64_t) <= key.length; i += sizeof(uint64_t))
-        if (!word_valid(bytes + i))
-            return 0;
-    for (; i < key.length; i++)
-        if (!byte_valid(bytes[i]))
-            return 0;
-    return 1;
+    return key.length > 0 && key.length <= LARDER_WIRE_KEY_BYTES_MAX &&
+           larder__text_bytes_valid(key.data, key.length, 0x21);
 }
 
 /* Appends `length` bytes in unpadded base64url. */

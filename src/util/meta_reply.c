@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "text_bytes.h"
+
 /* Words of a line that are still to be read; each has a space before it. */
 struct words {
     const char *at;
@@ -297,14 +299,6 @@ static enum larder_meta_code code_of(struct larder_slice word)
     return LARDER_META_CODES;
 }
 
-static int printable(const char *bytes, size_t length)
-{
-    unsigned controls = 0;
-    for (size_t i = 0; i < length; i++)
-        controls |= (unsigned)((unsigned char)bytes[i] < 0x20) | (unsigned)(bytes[i] == 0x7f);
-    return !controls;
-}
-
 static enum larder_meta_parse take_line(const char *bytes, size_t length, size_t value_max,
                                         struct larder_meta_reply *reply)
 {
@@ -312,7 +306,7 @@ static enum larder_meta_parse take_line(const char *bytes, size_t length, size_t
     size_t first = space != NULL ? (size_t)(space - bytes) : length;
     struct words words = {bytes + first, bytes + length};
     reply->code = code_of(larder_bytes(bytes, first));
-    if (reply->code == LARDER_META_CODES || !printable(bytes, length) ||
+    if (reply->code == LARDER_META_CODES || !larder__text_bytes_valid(bytes, length, 0x20) ||
         !take_rest(reply, &words, value_max))
         return LARDER_META_BROKEN;
     reply->cause = cause_of(reply);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "text_bytes.h"
+
 struct line {
     char bytes[LARDER_META_REQUEST_BYTES_MAX]; /* holds the longest there can be: see the test */
     size_t length;
@@ -27,13 +29,8 @@ static const struct flag flags[] = {
 
 int larder_meta_key_valid(struct larder_slice key)
 {
-    const unsigned char *bytes = key.data;
-    unsigned invalid = 0;
-    if (key.length == 0 || key.length > LARDER_META_KEY_BYTES_MAX)
-        return 0;
-    for (size_t i = 0; i < key.length; i++) /* without a branch: several bytes at once */
-        invalid |= (unsigned)(bytes[i] <= 0x20) | (unsigned)(bytes[i] == 0x7f);
-    return !invalid;
+    return key.length > 0 && key.length <= LARDER_META_KEY_BYTES_MAX &&
+           larder__text_bytes_valid(key.data, key.length, 0x21);
 }
 
 static int base64_digit(unsigned char byte)

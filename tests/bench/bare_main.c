@@ -1,4 +1,4 @@
-/* The measuring loop over bare libmemcached: larder-bench starts it for --bare-libmemcached. */
+/* The measuring loop over a bare peer: larder-bench starts it for --bare-libmemcached and so on. */
 #include "measure.h"
 
 #include <stdio.h>

@@ -12,12 +12,6 @@
 #include "others.h"
 
 #define OWN_ARGUMENTS 4 /* the most that child_arguments() adds, with the terminator */
-#define BARE_SUFFIX "-libmemcached"
-
-static int is_bare(const struct subject *subject)
-{
-    return strncmp(subject->name, PLAN_BARE, strlen(PLAN_BARE)) == 0;
-}
 
 /* Ours come first: behind the caller's there might be an end of options. */
 static char **child_arguments(const struct subject *subject, int loaded, char **arguments)
@@ -47,22 +41,24 @@ static void become(const char *program, char **arguments, int output, pid_t pare
     _exit(127);
 }
 
-static int program_path(char *path, size_t size, int bare)
+/* A peer's program lies beside this one. */
+static int program_path(char *path, size_t size, enum plan_peer peer)
 {
-    ssize_t length = readlink("/proc/self/exe", path, size - sizeof(BARE_SUFFIX));
+    const char *suffix = plan_peer_program(peer);
+    ssize_t length = readlink("/proc/self/exe", path, size - strlen(suffix) - 1);
     if (length < 0)
         return 0;
-    memcpy(path + length, bare ? BARE_SUFFIX : "", bare ? sizeof(BARE_SUFFIX) : 1);
+    memcpy(path + length, suffix, strlen(suffix) + 1);
     if (access(path, X_OK) == 0)
         return 1;
-    fprintf(stderr, "larder-bench: %s is not there: it was built without libmemcached\n", path);
+    fprintf(stderr, "larder-bench: %s is not there: was it left out of the build?\n", path);
     return 0;
 }
 
 static pid_t start(const struct subject *subject, char **arguments, int pipe_ends[2])
 {
     char path[4096];
-    if (!program_path(path, sizeof(path), is_bare(subject)) || pipe(pipe_ends) != 0)
+    if (!program_path(path, sizeof(path), plan_peer_of(subject->name)) || pipe(pipe_ends) != 0)
         return -1;
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
@@ -108,7 +104,8 @@ static int run(struct results *results, struct subject *subject, unsigned round,
 int child_measure(struct results *results, struct subject *subject, unsigned round,
                   char **arguments, pid_t server)
 {
-    int remote = server != 0 || is_bare(subject); /* what a server holds outlives a round */
+    /* what a server holds outlives a round */
+    int remote = server != 0 || plan_peer_of(subject->name) != PLAN_PEERS;
     char **all = child_arguments(subject, remote && round > 0, arguments);
     if (all == NULL)
         return 0;

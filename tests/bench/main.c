@@ -25,13 +25,13 @@ static int wants_server(const struct plan *plan)
     return 0;
 }
 
-/* The URI with the server's socket where it says @server. */
-static char *uri_with(const char *uri, const char *socket)
+/* The URI with the server's address where it says @server. */
+static char *uri_with(const char *uri, const char *address)
 {
     char *with = NULL;
     const char *mark = strstr(uri, SERVER);
     int length = mark == NULL ? asprintf(&with, "%s", uri)
-                              : asprintf(&with, "%.*s//%s%s", (int)(mark - uri), uri, socket,
+                              : asprintf(&with, "%.*s//%s%s", (int)(mark - uri), uri, address,
                                          mark + strlen(SERVER));
     return length < 0 ? NULL : with;
 }
@@ -42,7 +42,9 @@ static struct memcached_server *start_server(const struct plan *plan)
     const char *const arguments[] = {"-m", "4096", "-U", "0", "-t", threads, NULL};
     snprintf(threads, sizeof(threads), "%u", plan->core_count > 0 ? plan->core_count : 2);
     plan_pin(plan, -1); /* the server and the measuring processes inherit it */
-    return wants_server(plan) ? memcached_server_start(arguments) : NULL;
+    if (!wants_server(plan))
+        return NULL;
+    return plan->tcp ? memcached_server_start_tcp(arguments) : memcached_server_start(arguments);
 }
 
 /* Other programs come and go: of several tries the least disturbed counts. */
@@ -107,9 +109,13 @@ static int any_failure(const struct results *results)
 
 static int name_subjects(struct results *results, const struct memcached_server *server)
 {
-    const char *socket = server != NULL ? memcached_server_path(server) : "";
+    char address[128] = "";
+    if (server != NULL && results->plan->tcp)
+        snprintf(address, sizeof(address), "127.0.0.1:%u/", memcached_server_tcp_port(server));
+    else if (server != NULL)
+        snprintf(address, sizeof(address), "%s", memcached_server_path(server));
     for (unsigned i = 0; i < results->plan->uri_count; i++)
-        if ((results->subjects[i].uri = uri_with(results->plan->uris[i], socket)) == NULL)
+        if ((results->subjects[i].uri = uri_with(results->plan->uris[i], address)) == NULL)
             return 0;
     return 1;
 }

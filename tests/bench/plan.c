@@ -16,6 +16,18 @@ static const char *const operation_names[] = {
 #undef OPERATION_NAME
 };
 
+static const char *const peer_schemes[] = {
+#define PEER_SCHEME(NAME, scheme, program) scheme,
+    PLAN_PEER_TABLE(PEER_SCHEME)
+#undef PEER_SCHEME
+};
+
+static const char *const peer_programs[] = {
+#define PEER_PROGRAM(NAME, scheme, program) program,
+    PLAN_PEER_TABLE(PEER_PROGRAM)
+#undef PEER_PROGRAM
+        [PLAN_PEERS] = ""};
+
 static const char help[] =
     "Usage: larder-bench --uri URI [--uri URI]... [OPTION]...\n"
     "Measures caches through the public calls, as an application would use them. Each round runs\n"
@@ -26,7 +38,11 @@ static const char help[] =
     "pooled-memcached:@server?size=4,\n"
     "                           stands for a memcached that is started and ended here, with\n"
     "                           one thread for each core of --pin, else two\n"
-    "  --bare-libmemcached SOCKET  a plain libmemcached program on a Unix socket, or @server\n"
+    "  --bare-libmemcached SERVER  a plain libmemcached program, the text protocol; the server\n"
+    "                           as /path, //127.0.0.1:11211 or @server\n"
+    "  --bare-meta SERVER       a plain loop over a socket of its own, the meta protocol\n"
+    "  --bare-meta-classic SERVER  the same; \"many\" is one classic get line\n"
+    "  --tcp                    @server listens on 127.0.0.1, not on a Unix socket\n"
     "  --operation LIST         of those below, with commas (default: read,get,many,set,mix)\n"
     "  --threads LIST           default: 1\n"
     "  --namespace NAME         go through a client and this namespace of it\n"
@@ -57,11 +73,19 @@ static const char help[] =
 #define OPERATION_HELP(NAME, name, sentence) "  " #name "\t" sentence "\n"
     PLAN_OPERATION_TABLE(OPERATION_HELP)
 #undef OPERATION_HELP
-    ;
+        "\n"
+        "meta beside libmemcached and a bare socket: add --tcp for TCP loopback\n"
+        "  larder-bench --bare-meta @server --bare-meta-classic @server --bare-libmemcached "
+        "@server \\\n"
+        "      --uri meta:@server --uri 'meta:@server?classic_reads=on' --uri "
+        "pooled-memcached:@server \\\n"
+        "      --operation get,set,many --batch 100 --keys 100000 --pin 0 --rounds 9 --tries 3\n";
 
 enum option_number {
     OPTION_URI = 256,
-    OPTION_BARE,
+    OPTION_BARE, /* and as many as there are peers */
+    OPTION_BARE_LAST = OPTION_BARE + PLAN_PEERS - 1,
+    OPTION_TCP,
     OPTION_OPERATION,
     OPTION_THREADS,
     OPTION_NAMESPACE,
@@ -88,7 +112,11 @@ enum option_number {
 
 static const struct option options[] = {
     {"uri", required_argument, NULL, OPTION_URI},
-    {"bare-libmemcached", required_argument, NULL, OPTION_BARE},
+#define PEER_OPTION(NAME, scheme, program) \
+    {scheme, required_argument, NULL, OPTION_BARE + PLAN_PEER_##NAME},
+    PLAN_PEER_TABLE(PEER_OPTION)
+#undef PEER_OPTION
+        {"tcp", no_argument, NULL, OPTION_TCP},
     {"operation", required_argument, NULL, OPTION_OPERATION},
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"namespace", required_argument, NULL, OPTION_NAMESPACE},
@@ -206,11 +234,12 @@ static unsigned list_of(unsigned *list, const char *text, unsigned (*read_one)(c
     return count;
 }
 
-static void uri_add(struct plan *plan, const char *prefix, const char *uri)
+static void uri_add(struct plan *plan, const char *scheme, const char *uri)
 {
     if (plan->uri_count == PLAN_URIS_MAX)
         refuse("more than %u caches", PLAN_URIS_MAX);
-    if (asprintf(&plan->uris[plan->uri_count++], "%s%s", prefix, uri) < 0)
+    if (asprintf(&plan->uris[plan->uri_count++], "%s%s%s", scheme, *scheme != '\0' ? ":" : "",
+                 uri) < 0)
         refuse("no memory");
 }
 
@@ -220,8 +249,8 @@ static void take_what(struct plan *plan, int option, const char *text)
     case OPTION_URI:
         uri_add(plan, "", text);
         break;
-    case OPTION_BARE:
-        uri_add(plan, PLAN_BARE, text);
+    case OPTION_TCP:
+        plan->tcp = 1;
         break;
     case OPTION_OPERATION:
         plan->operation_count = list_of(plan->operations, text, operation_of);
@@ -280,9 +309,17 @@ static int take_number(struct plan *plan, int option, const char *text)
     return 0;
 }
 
+static int take_peer(struct plan *plan, int option, const char *text)
+{
+    if (option < OPTION_BARE || option > OPTION_BARE_LAST)
+        return 0;
+    uri_add(plan, peer_schemes[option - OPTION_BARE], text);
+    return 1;
+}
+
 static void take(struct plan *plan, int option, const char *text)
 {
-    if (take_number(plan, option, text))
+    if (take_number(plan, option, text) || take_peer(plan, option, text))
         return;
     switch (option) {
     case OPTION_ZIPF:
@@ -344,6 +381,22 @@ void plan_clean_up(struct plan *plan)
 const char *plan_operation_name(unsigned operation)
 {
     return operation_names[operation];
+}
+
+enum plan_peer plan_peer_of(const char *uri)
+{
+    unsigned peer = 0;
+    for (; peer < PLAN_PEERS; peer++) {
+        size_t length = strlen(peer_schemes[peer]);
+        if (strncmp(uri, peer_schemes[peer], length) == 0 && uri[length] == ':')
+            break;
+    }
+    return (enum plan_peer)peer;
+}
+
+const char *plan_peer_program(enum plan_peer peer)
+{
+    return peer_programs[peer];
 }
 
 unsigned plan_threads_most(const struct plan *plan)

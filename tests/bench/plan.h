@@ -11,7 +11,20 @@
 #define PLAN_LIST_MAX 16u
 #define PLAN_BATCH_MAX 4096u
 #define PLAN_ROUNDS_MAX 1000u
-#define PLAN_BARE "bare-libmemcached:" /* heads the "URI" of a peer that is no cache of ours */
+
+/* Peers that are no cache of ours. ROW(NAME, scheme of its "URI" and option, suffix of its program)
+ */
+#define PLAN_PEER_TABLE(ROW)                                \
+    ROW(LIBMEMCACHED, "bare-libmemcached", "-libmemcached") \
+    ROW(META, "bare-meta", "-meta")                         \
+    ROW(META_CLASSIC, "bare-meta-classic", "-meta")
+
+enum plan_peer {
+#define PLAN_PEER_ROW(NAME, scheme, program) PLAN_PEER_##NAME,
+    PLAN_PEER_TABLE(PLAN_PEER_ROW)
+#undef PLAN_PEER_ROW
+        PLAN_PEERS /* or no peer */
+};
 
 /* ROW(NAME, name, sentence) */
 #define PLAN_OPERATION_TABLE(ROW)                                              \
@@ -31,7 +44,7 @@ enum plan_operation {
 };
 
 struct plan {
-    char *uris[PLAN_URIS_MAX]; /* as given; a peer's starts with PLAN_BARE */
+    char *uris[PLAN_URIS_MAX]; /* as given; a peer's starts with its scheme */
     unsigned uri_count;
     unsigned operations[PLAN_LIST_MAX]; /* enum plan_operation */
     unsigned operation_count;
@@ -50,6 +63,7 @@ struct plan {
     double seconds; /* of each pass */
     double warm_up;
     int latency; /* 0: no latency pass */
+    int tcp;     /* a server that is started here listens on 127.0.0.1 */
     unsigned rounds;
     unsigned tries; /* so often a disturbed run is done again */
     unsigned seed;
@@ -64,6 +78,10 @@ void plan_read(struct plan *plan, int count, char **arguments);
 void plan_clean_up(struct plan *plan);
 
 const char *plan_operation_name(unsigned operation);
+/** @return PLAN_PEERS for a cache */
+enum plan_peer plan_peer_of(const char *uri);
+/** What a peer's program is called behind this program's name; of PLAN_PEERS "". */
+const char *plan_peer_program(enum plan_peer peer);
 unsigned plan_threads_most(const struct plan *plan);
 
 /** Puts the calling thread on the plan's core for thread `number`, or the process (number < 0) on

@@ -18,7 +18,7 @@ static void table_row(const struct results *results, unsigned subject, unsigned 
     const struct plan *plan = results->plan;
     double *const *rounds = results->subjects[subject].cells[cell].rounds;
     struct summary rate = summary_of(rounds[FIGURE_RATE], plan->rounds);
-    struct summary ratio = summary_to_first(results, subject, cell);
+    struct summary ratio = summary_to(results, subject, 0, cell);
     char median[16], least[16], most[16];
     fprintf(out, "  %-6s %3u %9s/s (%8s to %8s) %6.3f (%5.3f to %5.3f)",
             plan_operation_name(cell_operation(plan, cell)), cell_threads(plan, cell),
@@ -50,6 +50,34 @@ static void table_subject(const struct results *results, unsigned number, FILE *
         table_row(results, number, cell, out);
 }
 
+/* Everything beside one peer: the medians of the ratios within each round. */
+static void table_beside(const struct results *results, unsigned base, FILE *out)
+{
+    const struct plan *plan = results->plan;
+    fprintf(out, "\n%-36s", plan->uris[base]);
+    for (unsigned cell = 0; cell < results->cell_count; cell++)
+        fprintf(out, " %6s %2u thr", plan_operation_name(cell_operation(plan, cell)),
+                cell_threads(plan, cell));
+    for (unsigned number = 0; number < plan->uri_count; number++) {
+        fprintf(out, "\n  %-34s", plan->uris[number]);
+        for (unsigned cell = 0; cell < results->cell_count; cell++)
+            fprintf(out, " %13.3f", summary_to(results, number, base, cell).median);
+    }
+    fputc('\n', out);
+}
+
+static void table_ratios(const struct results *results, FILE *out)
+{
+    const struct plan *plan = results->plan;
+    const char *title = "\noperations a second, each to those of a bare peer (1.05: 5 % more)\n";
+    for (unsigned i = 0; i < plan->uri_count; i++)
+        if (plan_peer_of(plan->uris[i]) != PLAN_PEERS) {
+            fputs(title, out);
+            title = "";
+            table_beside(results, i, out);
+        }
+}
+
 void report_table(const struct results *results, FILE *out)
 {
     const struct plan *plan = results->plan;
@@ -64,6 +92,7 @@ void report_table(const struct results *results, FILE *out)
     fprintf(out, "reading the clock, %.0f ns, is part of p50, p99, p99.9\n", results->clock_ns);
     for (unsigned i = 0; i < plan->uri_count; i++)
         table_subject(results, i, out);
+    table_ratios(results, out);
 }
 
 /* ---- for programs -------------------------------------------------------------------------- */
@@ -92,6 +121,22 @@ static void json_figure(const char *name, const double *rounds, unsigned count, 
     fputs("]}", out);
 }
 
+static void json_ratios(const struct results *results, unsigned subject, unsigned cell, FILE *out)
+{
+    const struct plan *plan = results->plan;
+    const char *between = "";
+    fprintf(out, ",\n     \"ratio_to_first\": %.9g, \"ratios_to_peers\": {",
+            summary_to(results, subject, 0, cell).median);
+    for (unsigned base = 0; base < plan->uri_count; base++)
+        if (plan_peer_of(plan->uris[base]) != PLAN_PEERS) {
+            fputs(between, out);
+            between = ", ";
+            json_text(plan->uris[base], out);
+            fprintf(out, ": %.9g", summary_to(results, subject, base, cell).median);
+        }
+    fputc('}', out);
+}
+
 static void json_cell(const struct results *results, unsigned subject, unsigned cell, FILE *out)
 {
     static const char *const names[FIGURES] = {
@@ -104,8 +149,8 @@ static void json_cell(const struct results *results, unsigned subject, unsigned 
         fputs(",\n     ", out);
         json_figure(names[i], results->subjects[subject].cells[cell].rounds[i], plan->rounds, out);
     }
-    fprintf(out, ",\n     \"ratio_to_first\": %.9g}",
-            summary_to_first(results, subject, cell).median);
+    json_ratios(results, subject, cell, out);
+    fputc('}', out);
 }
 
 static void json_subject(const struct results *results, unsigned number, FILE *out)

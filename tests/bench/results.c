@@ -101,12 +101,13 @@ struct summary summary_of(const double *numbers, unsigned count)
                             .most = sorted[count - 1]};
 }
 
-struct summary summary_to_first(const struct results *results, unsigned subject, unsigned cell)
+struct summary summary_to(const struct results *results, unsigned subject, unsigned base,
+                          unsigned cell)
 {
     double ratios[PLAN_ROUNDS_MAX];
     const double *mine = results->subjects[subject].cells[cell].rounds[FIGURE_RATE];
-    const double *first = results->subjects[0].cells[cell].rounds[FIGURE_RATE];
+    const double *its = results->subjects[base].cells[cell].rounds[FIGURE_RATE];
     for (unsigned i = 0; i < results->plan->rounds; i++)
-        ratios[i] = first[i] > 0 ? mine[i] / first[i] : 0;
+        ratios[i] = its[i] > 0 ? mine[i] / its[i] : 0;
     return summary_of(ratios, results->plan->rounds);
 }

@@ -58,9 +58,10 @@ void results_take_spare(struct results *results, struct subject *subject, unsign
 /** Over `count` numbers. */
 struct summary summary_of(const double *numbers, unsigned count);
 
-/** Of a cell, round by round against the first URI's in the same round: speed, where 2 is twice as
- * many operations per second. */
-struct summary summary_to_first(const struct results *results, unsigned subject, unsigned cell);
+/** Of a cell, round by round against that of subject `base` in the same round: speed, where 2 is
+ * twice as many operations per second. */
+struct summary summary_to(const struct results *results, unsigned subject, unsigned base,
+                          unsigned cell);
 
 static inline unsigned cell_operation(const struct plan *plan, unsigned cell)
 {

@@ -1,7 +1,7 @@
 /*
  * What is measured, behind the same few inline calls, so that the measuring loop calls it directly:
- * larder, or bare libmemcached as its peer. Each is a program of its own, compiled from the same
- * loop.
+ * larder, or as its peers bare libmemcached and a bare socket with the meta protocol. Each is a
+ * program of its own, compiled from the same loop.
  *
  * struct target         one per process: target_open(), target_close()
  * struct target_thread  one per thread: target_enter(), target_leave()
@@ -16,6 +16,8 @@ enum target_outcome { TARGET_HIT, TARGET_MISS, TARGET_FAILED };
 
 #ifdef BENCH_LIBMEMCACHED
 #include "target_libmemcached.h"
+#elif defined(BENCH_META)
+#include "target_meta.h"
 #else
 #include "target_larder.h"
 #endif

@@ -2,25 +2,14 @@
 
 #include <stdio.h>
 
-#define RELATIVE_SECONDS_MOST (60 * 60 * 24 * 30)
-
 int target_open(struct target *target, const struct plan *plan)
 {
-    const char *socket = plan->subject;
-    if (strncmp(socket, PLAN_BARE, strlen(PLAN_BARE)) == 0)
-        socket += strlen(PLAN_BARE);
-    if (strncmp(socket, "//", 2) == 0)
-        socket += 2;
-    target->socket = socket;
-    if (plan->namespace_name == NULL && !plan->session)
-        return 1;
-    fprintf(stderr, "larder-bench: bare libmemcached has no namespaces and no sessions\n");
-    return 0;
+    return bare_server_read(&target->server, plan);
 }
 
 void target_close(struct target *target)
 {
-    target->socket = NULL;
+    (void)target;
 }
 
 int target_is_local(const struct target *target)
@@ -29,10 +18,11 @@ int target_is_local(const struct target *target)
     return 0;
 }
 
-static time_t expiration_of(int64_t ttl_ms)
+static memcached_return_t add_server(memcached_st *client, const struct bare_server *server)
 {
-    int64_t seconds = ttl_ms > 0 ? (ttl_ms + 999) / 1000 : 0;
-    return seconds > RELATIVE_SECONDS_MOST ? time(NULL) + (time_t)seconds : (time_t)seconds;
+    if (server->socket != NULL)
+        return memcached_server_add_unix_socket(client, server->socket);
+    return memcached_server_add(client, server->host, server->port);
 }
 
 int target_enter(struct target *target, const struct plan *plan, struct target_thread *thread)
@@ -43,15 +33,15 @@ int target_enter(struct target *target, const struct plan *plan, struct target_t
         .lengths = calloc(plan->batch, sizeof(*thread->lengths)),
         .key_bytes = plan->key_bytes,
         .value_bytes = plan->value_bytes,
-        .expiration = expiration_of(plan->ttl_ms),
+        .expiration = bare_expiration(plan->ttl_ms),
     };
     if (thread->client != NULL && thread->keys != NULL && thread->lengths != NULL &&
-        memcached_server_add_unix_socket(thread->client, target->socket) == MEMCACHED_SUCCESS &&
+        add_server(thread->client, &target->server) == MEMCACHED_SUCCESS &&
         memcached_behavior_set(thread->client, MEMCACHED_BEHAVIOR_TCP_NODELAY, 1) ==
             MEMCACHED_SUCCESS)
         return 1;
     target_leave(thread);
-    fprintf(stderr, "larder-bench: no libmemcached client for %s\n", target->socket);
+    fprintf(stderr, "larder-bench: no libmemcached client for %s\n", plan->subject);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
  * A program that calls libmemcached itself, as the peer of the memcached backends: one client per
- * thread on one Unix socket, the text protocol, TCP_NODELAY, everything else as it comes. No check
+ * thread on one server, the text protocol, TCP_NODELAY, everything else as it comes. No check
  * of keys, no deadline, no mark-down, no namespace, no pool: that is the point. Included by
  * target.h.
  */
@@ -9,14 +9,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libmemcached/memcached.h>
 
-#include "plan.h"
+#include "bare.h"
 
 struct target {
-    const char *socket;
+    struct bare_server server;
 };
 
 struct target_thread {
@@ -25,7 +24,7 @@ struct target_thread {
     size_t *lengths;
     size_t key_bytes;
     size_t value_bytes;
-    time_t expiration; /* as memcached takes it: seconds up to 30 days, else a date */
+    time_t expiration;
 };
 
 static inline enum target_outcome target_outcome_of(memcached_return_t result)
