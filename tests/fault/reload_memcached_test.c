@@ -262,6 +262,9 @@ static void a_replaced_cache_leaves_little_behind(void **state)
         {"a TTL alone", {"null:", "null:?default_ttl=1s"}, 280},
         {"memory", {"memory:?max_bytes=1M", "memory:?max_bytes=1M&buckets=61"}, 3600},
         {"memory, 64M", {"memory:?max_bytes=64M", "memory:?max_bytes=64M&buckets=61"}, 3600},
+        {"hot, with copies",
+         {"hot:?of=@b\n[b]\nuri = null:", "hot:?of=@b&life=1s\n[b]\nuri = null:"},
+         5100},
         {"memcached", {plain[0], plain[1]}, 2400},
         {"pooled-memcached", {pooled[0], pooled[1]}, 3000},
 #ifdef LARDER_WITH_META
