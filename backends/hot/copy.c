@@ -87,14 +87,14 @@ static int record_read(const struct passage *passage, struct larder_slice key, s
 }
 
 /* What agrees with nothing that this cache may have left is somebody else's. */
-static int is_valid(const struct passage *passage, const struct stamp *stamp)
+static int is_valid(const struct passage *passage, const struct stamp *stamp, uint64_t at_ns)
 {
     const struct table *table = passage->hot->table;
     if (!HOT_IGNORES_WRITES &&
         stamp->writes != atomic_load_explicit(&passage->slot->writes, memory_order_relaxed))
         return 0;
     return stamp->flushes == atomic_load_explicit(&table->flushes, memory_order_relaxed) &&
-           now_ns(passage->hot) < stamp->end_ns;
+           at_ns < stamp->end_ns;
 }
 
 /* Takes the stamp off. @return 0 when the copy may not be served; if it is ours, it goes */
@@ -106,7 +106,8 @@ static int record_open(const struct passage *passage, struct larder_slice key, s
     memcpy(&stamp, sight->bytes.data, sizeof(stamp));
     if (stamp.identity != passage->hot->identity)
         return 0;
-    if (!is_valid(passage, &stamp)) {
+    sight->now_ns = now_ns(passage->hot);
+    if (!is_valid(passage, &stamp, sight->now_ns)) {
         (void)passage->copies.ops->remove(&passage->copies, key, 0);
         return 0;
     }
@@ -134,8 +135,8 @@ int hot_look(const struct passage *passage, struct larder_slice key, enum hot_fo
 
 int hot_is_fresh(const struct passage *passage, const struct sight *sight)
 {
-    uint64_t now = now_ns(passage->hot);
-    return now < sight->asked_ns || (now - sight->asked_ns) / NS_PER_MS < passage->hot->fresh_ms;
+    return sight->now_ns < sight->asked_ns ||
+           (sight->now_ns - sight->asked_ns) / NS_PER_MS < passage->hot->fresh_ms;
 }
 
 /* ---- keeping ------------------------------------------------------------------------------- */
@@ -183,13 +184,22 @@ static enum larder_status record_make(const struct passage *passage, struct lard
     return status;
 }
 
+/* Who was elected and is late, and has a successor, may have an older answer than that one. */
+static int is_late(const struct passage *passage)
+{
+    return passage->office_ns != 0 &&
+           passage->office_ns !=
+               atomic_load_explicit(&passage->slot->elected_until_ns, memory_order_relaxed);
+}
+
 /* A value that its readers are to renew soon is left to them. */
 static int may_be_kept(const struct passage *passage, const struct stamp *stamp,
                        struct larder_slice bytes, const struct larder_info *info)
 {
     uint64_t value_max = hot_part_traits(passage, HOT_COPIES)->value_max;
     return (info->marks & LARDER_REFRESH_WANTED) == 0 && bytes.length <= value_max &&
-           value_max - bytes.length >= sizeof(*stamp) && is_valid(passage, stamp);
+           value_max - bytes.length >= sizeof(*stamp) &&
+           is_valid(passage, stamp, now_ns(passage->hot)) && !is_late(passage);
 }
 
 void hot_keep(const struct passage *passage, struct larder_slice key, const struct moment *moment,

@@ -116,7 +116,7 @@ struct passage {
     const struct larder_scope *scope; /* of the caller */
     struct larder_scope of, copies;
     struct slot *slot;  /* of the key that it is about at the moment */
-    uint64_t office_ns; /* until when it is elected to ask about that one anew */
+    uint64_t office_ns; /* until when it is elected to ask about that one anew; 0: it isn't */
 };
 
 /** @return OK or CLOSED */
@@ -149,7 +149,8 @@ struct sight {
     struct larder_slice bytes;
     struct larder_info info;
     struct larder_value view; /* whose bytes these are, unless they are in `room` */
-    uint64_t asked_ns;        /* of a copy */
+    uint64_t asked_ns;        /* of a copy: when its value was asked for */
+    uint64_t now_ns;          /* ... and when it was found */
     unsigned char room[sizeof(struct stamp) + HOT_ROOM_BYTES];
 };
 

@@ -27,11 +27,12 @@ static int elect(struct passage *passage)
 }
 
 /* Who was too late, and has a successor, leaves it to him. */
-static void resign(const struct passage *passage)
+static void resign(struct passage *passage)
 {
-    uint64_t own = passage->office_ns;
-    (void)atomic_compare_exchange_strong_explicit(&passage->slot->elected_until_ns, &own, 0,
-                                                  memory_order_acq_rel, memory_order_relaxed);
+    (void)atomic_compare_exchange_strong_explicit(&passage->slot->elected_until_ns,
+                                                  &passage->office_ns, 0, memory_order_acq_rel,
+                                                  memory_order_relaxed);
+    passage->office_ns = 0;
 }
 
 static enum hot_standing serve(const struct passage *passage, const struct sight *sight)
@@ -46,6 +47,7 @@ static enum hot_standing serve(const struct passage *passage, const struct sight
 enum hot_standing hot_find(struct passage *passage, struct larder_slice key, enum hot_form form,
                            struct sight *sight)
 {
+    passage->office_ns = 0;
     if (!hot_look(passage, key, form, sight))
         return HOT_NONE;
     if (hot_is_fresh(passage, sight) || larder_scope_no_wait(passage->scope) || !elect(passage))
