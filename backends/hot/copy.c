@@ -86,7 +86,8 @@ static int record_read(const struct passage *passage, struct larder_slice key, s
     return status == LARDER_OK || (status == LARDER_PARTIAL && record_get(passage, key, sight));
 }
 
-/* What agrees with nothing that this cache may have left is somebody else's. */
+/* No write of its key, and no flush, was answered since before its value was asked for. Relaxed:
+ * see struct slot. */
 static int is_valid(const struct passage *passage, const struct stamp *stamp, uint64_t at_ns)
 {
     const struct table *table = passage->hot->table;
@@ -97,7 +98,8 @@ static int is_valid(const struct passage *passage, const struct stamp *stamp, ui
            at_ns < stamp->end_ns;
 }
 
-/* Takes the stamp off. @return 0 when the copy may not be served; if it is ours, it goes */
+/* Takes the stamp off. @return 0 when the copy may not be served; then it goes, unless it is
+ * another cache's */
 static int record_open(const struct passage *passage, struct larder_slice key, struct sight *sight)
 {
     struct stamp stamp;

@@ -844,6 +844,44 @@ static void many_are_answered_in_order_and_the_rest_is_asked_in_one_call(void **
     }
 }
 
+/* Set: blocks for so many rows are refused. */
+static size_t refused_rows;
+static unsigned refusals;
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    if (refused_rows == 0 || count != refused_rows)
+        return __real_calloc(count, size);
+    refusals++;
+    return NULL;
+}
+
+static void many_without_memory_are_asked_some_at_a_time(void **state)
+{
+    struct place place;
+    struct larder_row rows[ROWS];
+    char keys[ROWS][8], buffers[ROWS][8];
+    (void)state;
+    place_open(&place);
+    for (int round = 0; round < 2; round++) {
+        name_rows(rows, keys, buffers);
+        for (size_t i = 0; i < ROWS && round == 0; i++)
+            put(place.of, keys[i], keys[i]);
+        larder_recording_reset(place.log);
+        refused_rows = ROWS;
+        assert_status(LARDER_OK, larder_read_multi(place.hot, rows, ROWS));
+        refused_rows = 0;
+        for (size_t i = 0; i < ROWS; i++)
+            assert_true(row_is(&rows[i], LARDER_MANY_READ, keys[i]));
+        assert_int_equal(multi_calls(&place), round == 0 ? (ROWS + 15) / 16 : 0);
+    }
+    assert_true(refusals >= 2);
+    place_close(&place);
+}
+
 static void rows_that_are_all_copies_ask_nobody(void **state)
 {
     struct place place;
@@ -1068,6 +1106,7 @@ int main(void)
         cmocka_unit_test(reads_that_want_a_version_or_a_ttl_pass_by),
         cmocka_unit_test(a_miss_of_such_a_read_drops_the_copy),
         cmocka_unit_test(many_are_answered_in_order_and_the_rest_is_asked_in_one_call),
+        cmocka_unit_test(many_without_memory_are_asked_some_at_a_time),
         cmocka_unit_test(rows_that_are_all_copies_ask_nobody),
         cmocka_unit_test(rows_that_ask_anew_and_fail_are_served_their_copies),
         cmocka_unit_test(what_cannot_be_is_refused),
