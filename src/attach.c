@@ -157,7 +157,7 @@ static enum larder_status open_self(struct leaf *leaf, const struct larder_backe
         return LARDER_NO_MEMORY;
     enum larder_status status = larder__options_complete(backend, options, complete, message);
     if (status == LARDER_OK)
-        status = larder__parts_take(&leaf->parts, backend, complete, message);
+        status = larder__parts_take(&leaf->parts, backend, complete, leaf->host.clock, message);
     leaf->host.parts = leaf->parts.list;
     leaf->host.part_count = leaf->parts.count;
     larder_succeed_fn *succeed = succession(backend, predecessor);

@@ -8,6 +8,8 @@
 #include "attach.h"
 #include "namespace.h"
 
+#define WHY_BYTES 512
+
 /* ---- taking -------------------------------------------------------------------------------- */
 
 static size_t rows_of(const struct larder_backend *backend)
@@ -39,14 +41,31 @@ static enum larder_status check_part(const struct larder_option *option,
     return LARDER_OK;
 }
 
+/* What the options name, or, where they name nothing, a new cache of the default. */
+static enum larder_status part_find(struct parts *parts, const struct larder_option *option,
+                                    const void *options, struct larder_clock clock,
+                                    struct larder_cache **cache,
+                                    const struct larder_message *message)
+{
+    struct larder_open_options open = LARDER_OPEN_OPTIONS_INIT;
+    char why[WHY_BYTES];
+    memcpy(cache, (const char *)options + option->offset, sizeof(*cache));
+    if (*cache != NULL || option->text_default == NULL)
+        return check_part(option, *cache, message);
+    open.clock = clock;
+    enum larder_status status = larder_open(option->text_default, &open, cache, why, sizeof(why));
+    parts->opened[parts->count] = status == LARDER_OK;
+    return status == LARDER_OK ? status : larder_fail(message, status, "%s: %s", option->name, why);
+}
+
 static enum larder_status part_take(struct parts *parts, const struct larder_option *option,
-                                    const void *options, const struct larder_message *message)
+                                    const void *options, struct larder_clock clock,
+                                    const struct larder_message *message)
 {
     struct larder_part *part = &parts->list[parts->count];
     struct larder_cache *cache;
-    memcpy(&cache, (const char *)options + option->offset, sizeof(cache));
     part->name = option->name;
-    enum larder_status status = check_part(option, cache, message);
+    enum larder_status status = part_find(parts, option, options, clock, &cache, message);
     if (status != LARDER_OK)
         return status;
     parts->caches[parts->count++] = cache;
@@ -68,14 +87,17 @@ static enum larder_status parts_allocate(struct parts *parts, size_t count)
     parts->list = calloc(count, sizeof(*parts->list));
     parts->caches = calloc(count, sizeof(*parts->caches));
     parts->named = calloc(count, sizeof(*parts->named));
-    if (parts->list != NULL && parts->caches != NULL && parts->named != NULL)
+    parts->opened = calloc(count, sizeof(*parts->opened));
+    if (parts->list != NULL && parts->caches != NULL && parts->named != NULL &&
+        parts->opened != NULL)
         return LARDER_OK;
     larder__parts_give_back(parts);
     return LARDER_NO_MEMORY;
 }
 
 enum larder_status larder__parts_take(struct parts *parts, const struct larder_backend *backend,
-                                      const void *options, const struct larder_message *message)
+                                      const void *options, struct larder_clock clock,
+                                      const struct larder_message *message)
 {
     size_t count = rows_of(backend);
     memset(parts, 0, sizeof(*parts));
@@ -84,7 +106,7 @@ enum larder_status larder__parts_take(struct parts *parts, const struct larder_b
     enum larder_status status = parts_allocate(parts, count);
     for (size_t i = 0; i < backend->option_count && status == LARDER_OK; i++)
         if (backend->options[i].type == LARDER_OPTION_CACHE)
-            status = part_take(parts, &backend->options[i], options, message);
+            status = part_take(parts, &backend->options[i], options, clock, message);
     if (status != LARDER_OK)
         larder__parts_give_back(parts);
     return status;
@@ -99,14 +121,18 @@ static void parts_free(struct parts *parts)
     free(parts->list);
     free(parts->caches);
     free(parts->named);
+    free(parts->opened);
     memset(parts, 0, sizeof(*parts));
 }
 
 void larder__parts_give_back(struct parts *parts)
 {
-    for (size_t i = 0; i < parts->count; i++)
+    for (size_t i = 0; i < parts->count; i++) {
         if (parts->caches[i] != NULL)
             larder__leaf_give_back(parts->caches[i]);
+        if (parts->opened[i])
+            larder__leaf_close(parts->caches[i]);
+    }
     parts_free(parts);
 }
 

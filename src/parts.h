@@ -15,18 +15,21 @@ struct parts {
     struct larder_part *list;     /* one for each row of the type CACHE */
     struct larder_cache **caches; /* the handles; NULL where the option was not given */
     struct namespaced **named;    /* around those that don't keep namespaces apart themselves */
+    unsigned char *opened;        /* 1: by larder__parts_take() itself, for nobody else */
     size_t count;
 };
 
 /**
- * Holds what the options name.
+ * Holds what the options name, and opens what they leave to their defaults.
  * @param options  complete
+ * @param clock    for what is opened
  * @param message  says which option is wrong, beginning with its name
  * @return OK; BAD_ARGUMENT for what can't be a part; NO_MEMORY. On failure nothing is held
  */
 enum larder_status larder__parts_take(struct parts *parts, const struct larder_backend *backend,
-                                      const void *options, const struct larder_message *message);
-/** Gives them back to whoever gave them: the composition was not opened. */
+                                      const void *options, struct larder_clock clock,
+                                      const struct larder_message *message);
+/** Gives them back to whoever gave them, and closes the others: the composition was not opened. */
 void larder__parts_give_back(struct parts *parts);
 
 /** The composition is shut down: parts that nobody else uses are, too.

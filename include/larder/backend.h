@@ -259,8 +259,9 @@ enum larder_option_type {
     LARDER_OPTION_METADATA, /* leases,negative: the core keeps these for a backend that only stores
                                bytes; see LARDER_METADATA_OPTION */
     LARDER_OPTION_CACHE /* @section of a configuration file; the field is a struct larder_cache *.
-                           smallest is 1 where the backend can't do without; see LARDER_CACHE_FIELD
-                           and struct larder_part */
+                           smallest is 1 where the backend can't do without; text_default is the URI
+                           that the core opens where none is given, NULL: none; see
+                           LARDER_CACHE_FIELD and struct larder_part */
 };
 
 struct larder_option {
@@ -270,7 +271,7 @@ struct larder_option {
     const char *sentence;    /* for the reference */
     uint64_t number_default; /* NUMBER */
     uint64_t smallest, largest;
-    const char *text_default; /* TEXT; may be NULL */
+    const char *text_default; /* TEXT, CACHE; may be NULL */
     const char *choices;      /* TEXT: "a|b|c"; NULL: any */
 };
 
@@ -289,6 +290,10 @@ struct larder_option {
  * CACHE):
  *
  *       CACHE(URI name, field, 1 when it is required, sentence)
+ *
+ * and perhaps a fourth, for a part that the core opens by a URI where the caller gives none:
+ *
+ *       OPENED(URI name, field, "memory:?max_bytes=8M", sentence)
  *
  * What the caller gives is held by the core for as long as the new cache is open, and reaches the
  * backend as larder_host.parts, in the order of these rows.
@@ -333,6 +338,17 @@ struct larder_option {
      1,                                                   \
      NULL,                                                \
      NULL},
+/* Its other forms are those of LARDER_CACHE_FIELD and LARDER_CACHE_DEFAULT. */
+#define LARDER_OPENED_CACHE_ROW(name, field, uri, sentence) \
+    {LARDER_OPTION_CACHE,                                   \
+     (uint32_t)offsetof(LARDER_OPTIONS_STRUCT, field),      \
+     #name,                                                 \
+     sentence,                                              \
+     0,                                                     \
+     0,                                                     \
+     1,                                                     \
+     uri,                                                   \
+     NULL},
 
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
@@ -340,11 +356,11 @@ struct larder_option {
  * A cache that an option names, as the backend calls it: with the scope that it was given, in which
  * it puts these (larder_part_scope() of util/parts.h does that). Calls don't go through the part's
  * own handle, so they are not counted there and its listener is not told; its max_ttl is in its
- * traits.
+ * traits. One that the core opened itself has the clock of the new cache, and ends with it.
  */
 struct larder_part {
     const char *name;             /* of the option */
-    const struct larder_ops *ops; /* complete; NULL: the option was not given */
+    const struct larder_ops *ops; /* complete; NULL: the option was not given, and has no default */
     void *self;
     const struct larder_traits *traits;
     /* The same for calls in a namespace (scope->space): where the part doesn't keep namespaces

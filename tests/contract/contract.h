@@ -23,6 +23,7 @@ enum leaf {
     LEAF_GUTTER,          /* over two memory caches */
     LEAF_GUTTER_DEAD,     /* the same, and the first one is down */
     LEAF_TRACKER,         /* over memory */
+    LEAF_HOT,             /* over memory; every hit leaves a copy */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,
@@ -34,6 +35,7 @@ enum leaf {
     LEAF_META_LOGIN, /* on a server with -Y */
     LEAF_META_TLS,
     LEAF_GUTTER_META,            /* a gutter over meta, with memory as its spare */
+    LEAF_HOT_META,               /* as LEAF_HOT, over meta */
     LEAF_MEMCACHED_TEXT_RECORDS, /* this and what follows: with metadata=leases,negative */
     LEAF_MEMCACHED_BINARY_RECORDS,
     LEAF_POOLED_TEXT_RECORDS,

@@ -91,6 +91,7 @@ static const struct left_out all[] = {
     {LEAF_GUTTER_DEAD, "a copy of the spare's can't be used for cas", that_use_versions},
     {LEAF_GUTTER_DEAD, "nothing lives longer than `ttl` on the spare", that_store_for_ever},
     {LEAF_GUTTER_META, "the spare answers for a dead server", that_kill_the_server},
+    {LEAF_HOT_META, "a copy is served while its server is dead", that_kill_the_server},
 };
 
 const char *reason_to_leave_out(const struct subject *subject, const char *test)

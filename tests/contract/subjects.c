@@ -3,6 +3,7 @@
 
 #include <larder/client.h>
 #include <larder/gutter.h>
+#include <larder/hot.h>
 #include <larder/memory.h>
 #include <larder/null.h>
 #include <larder/testing.h>
@@ -40,6 +41,7 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("gutter", LEAF_GUTTER),
     EVERY_SHAPE("gutter_dead", LEAF_GUTTER_DEAD),
     EVERY_SHAPE("tracker", LEAF_TRACKER),
+    EVERY_SHAPE("hot", LEAF_HOT),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
     EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
@@ -57,6 +59,7 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("meta_login", LEAF_META_LOGIN),
     EVERY_SHAPE("meta_records", LEAF_META_RECORDS),
     EVERY_SHAPE("gutter_meta", LEAF_GUTTER_META),
+    EVERY_SHAPE("hot_meta", LEAF_HOT_META),
 #endif
 #ifdef LARDER_WITH_TLS
     EVERY_SHAPE("meta_tls", LEAF_META_TLS),
@@ -377,6 +380,23 @@ static enum larder_status open_tracker(const struct larder_open_options *options
     return larder_tracker_open(&tracker, options, cache, message, size);
 }
 
+static struct larder_cache *open_hot(enum leaf leaf, struct server_use use,
+                                     const struct larder_open_options *options)
+{
+    struct larder_hot_options hot = LARDER_HOT_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    char message[256] = "";
+    inner.clock = options->clock;
+    hot.one_in = 1;
+    if (leaf == LEAF_HOT_META)
+        hot.of = open_meta(LEAF_META, use, &inner);
+    else
+        must_open(open_memory(&inner, &hot.of, message, sizeof(message)), "of", message);
+    must_open(larder_hot_open(&hot, options, &cache, message, sizeof(message)), "hot", message);
+    return cache;
+}
+
 static int is_gutter(enum leaf leaf)
 {
     return leaf == LEAF_GUTTER || leaf == LEAF_GUTTER_DEAD || leaf == LEAF_GUTTER_META;
@@ -400,6 +420,8 @@ static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use
         must_open(open_tracker(options, &cache, message, sizeof(message)), "tracker", message);
     else if (is_gutter(subject->leaf))
         return open_gutter(fixture, use, options);
+    else if (subject->leaf == LEAF_HOT || subject->leaf == LEAF_HOT_META)
+        return open_hot(subject->leaf, use, options);
     else if (is_meta(subject->leaf))
         return open_meta(subject->leaf, use, options);
     else

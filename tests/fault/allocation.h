@@ -51,6 +51,7 @@ enum leaf {
     LEAF_MEMORY,
     LEAF_SPARSE,
     LEAF_GUTTER, /* over a tracker over sparse, with memory as its spare */
+    LEAF_HOT,    /* over sparse; every hit leaves a copy, which is old at once */
     LEAF_NULL,
     LEAF_MEMCACHED,
     LEAF_POOLED,

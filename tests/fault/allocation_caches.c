@@ -9,6 +9,7 @@
 #include <larder/backend.h>
 #include <larder/client.h>
 #include <larder/gutter.h>
+#include <larder/hot.h>
 #include <larder/memory.h>
 #include <larder/null.h>
 #include <larder/tracker.h>
@@ -28,6 +29,7 @@ const struct cache_kind cache_kinds[] = {
     EVERY_SHAPE("memory", LEAF_MEMORY, ""),
     EVERY_SHAPE("sparse", LEAF_SPARSE, ""),
     EVERY_SHAPE("gutter", LEAF_GUTTER, ""),
+    EVERY_SHAPE("hot", LEAF_HOT, ""),
     EVERY_SHAPE("null", LEAF_NULL, ""),
 #ifdef LARDER_WITH_MEMCACHED
     {"memcached", LEAF_MEMCACHED, 0, 0, ""},
@@ -147,18 +149,18 @@ static void files_write(void)
 {
     file_write(file_path, "",
                "[client]\ndefault_ttl = 1h\n[kept]\nuri = memory:\nbuckets = 7\n"
-               "[lost]\nuri = tracker:?of=@one\n[front]\nuri = gutter:?of=@lost&spare=@hot\n"
+               "[lost]\nuri = tracker:?of=@one\n[warm]\nuri = hot:?of=@two\n[front]\nuri = gutter:?of=@lost&spare=@hot\n"
                "[whole]\nuri = memory:?buckets=9\ntracker = on\ngutter = @hot\nmax_ttl = 1h\n",
-               "front = @front\nwhole = @whole\nmain = @hot\none = @one  default_ttl=5m\ntwo = "
+               "front = @front\nwarm = @warm\nwhole = @whole\nmain = @hot\none = @one  default_ttl=5m\ntwo = "
                "@two\noff = "
                "null:\nkept = @kept\n"
                "* = @hot\n");
     file_write(changed_path, CHANGED_OPTION,
                "[client]\ndefault_namespace = first\nnamespace_poll = 2s\n"
                "[kept]\nuri = memory:?buckets=7\n"
-               "[lost]\nuri = tracker:?of=@two\n[front]\nuri = gutter:?of=@lost&spare=@hot\n"
+               "[lost]\nuri = tracker:?of=@two\n[warm]\nuri = hot:?of=@one&life=1m\n[front]\nuri = gutter:?of=@lost&spare=@hot\n"
                "[whole]\nuri = memory:?buckets=9&tracker=on&tracker_keys=9\n",
-               "front = @front\nwhole = @whole\nfirst = @one max_ttl=2h\none = @two\ntwo = "
+               "front = @front\nwarm = @warm\nwhole = @whole\nfirst = @one max_ttl=2h\none = @two\ntwo = "
                "@hot\nmain = null:\n"
                "kept = @kept max_ttl=1m\n");
 }
@@ -241,6 +243,17 @@ static struct larder_cache *open_gutter(void)
     return cache;
 }
 
+static struct larder_cache *open_hot(void)
+{
+    struct larder_hot_options hot = LARDER_HOT_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    hot.of = open_sparse();
+    hot.one_in = 1;
+    hot.fresh_ms = 0;
+    must(larder_hot_open(&hot, NULL, &cache, NULL, 0), "hot");
+    return cache;
+}
+
 static struct larder_cache *open_leaf(const struct cache_kind *kind)
 {
     char uri[512], message[256] = "";
@@ -251,6 +264,8 @@ static struct larder_cache *open_leaf(const struct cache_kind *kind)
         return open_sparse();
     if (kind->leaf == LEAF_GUTTER)
         return open_gutter();
+    if (kind->leaf == LEAF_HOT)
+        return open_hot();
     if (kind->leaf == LEAF_NULL) {
         must(larder_null_open(NULL, &cache, NULL, 0), "null");
         return cache;

@@ -7,6 +7,7 @@
 #include <larder/backend.h>
 #include <larder/client.h>
 #include <larder/gutter.h>
+#include <larder/hot.h>
 #include <larder/memcached.h>
 #include <larder/memory.h>
 #include <larder/null.h>
@@ -110,18 +111,63 @@ static enum larder_status run_gutter_typed(struct fixture *fixture)
     return open_over_two(open_gutter_of);
 }
 
-static enum larder_status run_tracker_typed(struct fixture *fixture)
+static enum larder_status open_hot_of(struct larder_cache *first, struct larder_cache *second)
 {
-    struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_hot_options options = LARDER_HOT_OPTIONS_INIT;
     struct larder_cache *cache = NULL;
+    options.of = first;
+    options.copies = second;
+    options.prefixes = "a,b";
+    enum larder_status status = larder_hot_open(&options, NULL, &cache, message, sizeof(message));
+    return closed(status, cache);
+}
+
+static enum larder_status run_hot_typed(struct fixture *fixture)
+{
     (void)fixture;
-    enum larder_status status = larder_null_open(NULL, &options.of, NULL, 0);
+    return open_over_two(open_hot_of);
+}
+
+typedef enum larder_status open_over_fn(struct larder_cache *of, struct larder_cache **cache);
+
+/* Opens something over one cache, which is its own when it could be opened. */
+static enum larder_status open_over_one(open_over_fn *open)
+{
+    struct larder_cache *of = NULL, *cache = NULL;
+    enum larder_status status = larder_null_open(NULL, &of, NULL, 0);
     if (status != LARDER_OK)
         return status;
-    status = larder_tracker_open(&options, NULL, &cache, message, sizeof(message));
+    status = open(of, &cache);
     if (status != LARDER_OK)
-        larder_close(options.of);
+        larder_close(of);
     return closed(status, cache);
+}
+
+static enum larder_status open_tracker_over(struct larder_cache *of, struct larder_cache **cache)
+{
+    struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
+    options.of = of;
+    return larder_tracker_open(&options, NULL, cache, message, sizeof(message));
+}
+
+static enum larder_status run_tracker_typed(struct fixture *fixture)
+{
+    (void)fixture;
+    return open_over_one(open_tracker_over);
+}
+
+/* Its copies are in a cache that the library opens. */
+static enum larder_status open_hot_over(struct larder_cache *of, struct larder_cache **cache)
+{
+    struct larder_hot_options options = LARDER_HOT_OPTIONS_INIT;
+    options.of = of;
+    return larder_hot_open(&options, NULL, cache, message, sizeof(message));
+}
+
+static enum larder_status run_hot_by_itself(struct fixture *fixture)
+{
+    (void)fixture;
+    return open_over_one(open_hot_over);
 }
 
 static enum larder_status run_file(struct fixture *fixture)
@@ -295,6 +341,8 @@ const struct call openings[] = {
     OPENING("a backend", run_attach),
     OPENING("gutter, typed", run_gutter_typed),
     OPENING("tracker, typed", run_tracker_typed),
+    OPENING("hot, typed", run_hot_typed),
+    OPENING("hot, with its own copies", run_hot_by_itself),
     OPENING("a file", run_file),
     OPENING("a reload", run_reload),
     OPENING("a client", run_client),

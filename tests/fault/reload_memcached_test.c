@@ -418,6 +418,8 @@ static void replaced_caches_leave_nothing_behind(void **state)
         {"a TTL alone", {"null:", "null:?default_ttl=1s"}},
         {"memory", {"memory:?max_bytes=1M", "memory:?max_bytes=1M&buckets=61"}},
         {"memory, 64M", {"memory:?max_bytes=64M", "memory:?max_bytes=64M&buckets=61"}},
+        {"hot, with copies",
+         {"hot:?of=@b\n[b]\nuri = null:", "hot:?of=@b&life=1s\n[b]\nuri = null:"}},
         {"memcached", {plain[0], plain[1]}},
         {"pooled-memcached", {pooled[0], pooled[1]}},
 #ifdef LARDER_WITH_META

@@ -611,6 +611,7 @@ static void every_example_of_the_documentation_opens(void **state)
     assert_int_equal(open_blocks("docs/configuration.md"), 15);
     assert_int_equal(open_blocks("docs/gutter.md"), 1);
     assert_int_equal(open_blocks("docs/tracker.md"), 2);
+    assert_int_equal(open_blocks("docs/hot.md"), 2);
     print_message("README.md: %d examples\n", open_blocks("README.md"));
     enum larder_status status = larder_open_file(LARDER_SOURCE_DIR "/examples/larder.conf", NULL,
                                                  &client, text, sizeof(text));

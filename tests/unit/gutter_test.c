@@ -1,13 +1,12 @@
 /* gutter: the table of docs/gutter.md cell by cell, and what the page says beside it. */
 #include "support.h"
 #include "stats.h"
+#include "watched_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <larder/gutter.h>
-#include <larder/memory.h>
-#include <larder/testing.h>
 
 #define TTL_MS 10000
 #define START_NS UINT64_C(1000000000)
@@ -21,40 +20,18 @@ struct pair {
     struct larder_cache *of, *spare, *gutter;
 };
 
-static struct larder_cache *watch(struct larder_cache *inner,
-                                  const struct larder_observer *observer)
-{
-    struct larder_cache *cache = NULL;
-    assert_status(LARDER_OK, larder_observed_open(inner, observer, NULL, &cache, NULL, 0));
-    return cache;
-}
-
-static struct larder_cache *part_open(struct pair *pair, struct larder_faults **faults,
-                                      struct larder_recording **log)
-{
-    struct larder_open_options open = LARDER_OPEN_OPTIONS_INIT;
-    struct larder_cache *cache = NULL;
-    open.clock = larder_manual_clock_of(pair->clock);
-    *faults = larder_faults_new(1);
-    *log = larder_recording_new(0, 64, NULL);
-    assert_non_null(*faults);
-    assert_non_null(*log);
-    assert_status(LARDER_OK, larder_memory_open(NULL, &open, &cache, NULL, 0));
-    return watch(watch(cache, larder_faults_observer(*faults)), larder_recording_observer(*log));
-}
-
 static void pair_open(struct pair *pair)
 {
     struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
     struct larder_open_options open = LARDER_OPEN_OPTIONS_INIT;
     pair->clock = larder_manual_clock_new(START_NS);
     assert_non_null(pair->clock);
-    pair->of = part_open(pair, &pair->of_faults, &pair->of_log);
-    pair->spare = part_open(pair, &pair->spare_faults, &pair->spare_log);
+    open.clock = larder_manual_clock_of(pair->clock);
+    pair->of = watched_memory_open(open.clock, &pair->of_faults, &pair->of_log);
+    pair->spare = watched_memory_open(open.clock, &pair->spare_faults, &pair->spare_log);
     options.of = pair->of;
     options.spare = pair->spare;
     options.ttl_ms = TTL_MS;
-    open.clock = larder_manual_clock_of(pair->clock);
     assert_status(LARDER_OK, larder_gutter_open(&options, &open, &pair->gutter, NULL, 0));
 }
 
@@ -68,14 +45,6 @@ static void pair_close(struct pair *pair)
     larder_manual_clock_free(pair->clock);
 }
 
-static void answer(struct larder_faults *faults, uint32_t operations, enum larder_status status)
-{
-    struct larder_fault fault = LARDER_FAULT_INIT;
-    fault.match.operations = operations;
-    fault.status = status;
-    assert_status(LARDER_OK, larder_faults_add(faults, &fault));
-}
-
 static struct larder_slice text(const char *string)
 {
     return larder_text(string);
@@ -84,12 +53,6 @@ static struct larder_slice text(const char *string)
 static void put(struct larder_cache *cache, const char *key, const char *value)
 {
     assert_status(LARDER_OK, larder_set(cache, text(key), text(value), LARDER_TTL_FOREVER));
-}
-
-static size_t asked(struct larder_recording *log, uint32_t operations, const char *key)
-{
-    const struct larder_match match = larder_match_of(operations, key, LARDER_ANY_STATUS);
-    return larder_recording_count(log, &match);
 }
 
 /* ---- the calls of the table ---------------------------------------------------------------- */

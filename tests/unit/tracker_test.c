@@ -1,12 +1,11 @@
 /* tracker: what is lost, what is not, and that it is made up for before it is served. */
 #include "support.h"
+#include "watched_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <larder/client.h>
-#include <larder/memory.h>
-#include <larder/testing.h>
 #include <larder/tracker.h>
 
 #define SETTLE_MS 100
@@ -31,25 +30,14 @@ static void tell(void *context, const struct larder_lost *lost)
              (const char *)lost->key.data);
 }
 
-static struct larder_cache *watch(struct larder_cache *inner,
-                                  const struct larder_observer *observer)
-{
-    struct larder_cache *cache = NULL;
-    assert_status(LARDER_OK, larder_observed_open(inner, observer, NULL, &cache, NULL, 0));
-    return cache;
-}
-
 static int start(void **state)
 {
     struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
     struct larder_open_options open = LARDER_OPEN_OPTIONS_INIT;
     (void)state;
     manual = larder_manual_clock_new(UINT64_C(1000000000));
-    faults = larder_faults_new(1);
-    events = larder_recording_new(0, 0, NULL);
     open.clock = larder_manual_clock_of(manual);
-    assert_status(LARDER_OK, larder_memory_open(NULL, &open, &of, NULL, 0));
-    of = watch(watch(of, larder_faults_observer(faults)), larder_recording_observer(events));
+    of = watched_memory_open(open.clock, &faults, &events);
     options.of = of;
     options.keys = KEYS;
     options.settle_ms = SETTLE_MS;
@@ -71,10 +59,7 @@ static int stop(void **state)
 
 static void break_with(uint32_t operations, enum larder_status status)
 {
-    struct larder_fault fault = LARDER_FAULT_INIT;
-    fault.match.operations = operations;
-    fault.status = status;
-    assert_status(LARDER_OK, larder_faults_add(faults, &fault));
+    answer(faults, operations, status);
 }
 
 static void mend(void)
@@ -103,12 +88,6 @@ static uint64_t figure(const char *name)
             return rows[i].value;
     fail_msg("no figure %s", name);
     return 0;
-}
-
-static size_t asked(uint32_t operations, const char *key)
-{
-    const struct larder_match match = larder_match_of(operations, key, LARDER_ANY_STATUS);
-    return larder_recording_count(events, &match);
 }
 
 /* ---- what is lost -------------------------------------------------------------------------- */
@@ -281,7 +260,7 @@ static void a_lost_key_is_not_served_and_all_others_are(void **state)
     assert_status(LARDER_UNAVAILABLE, larder_delete(tracker, larder_text("k"), 0));
     assert_status(LARDER_OK, look(tracker, "l"));
     assert_status(LARDER_OK, set(tracker, "l", "4"));
-    assert_int_equal(asked(LARDER_ON(READ), "k"), 1); /* that of plant() */
+    assert_int_equal(asked(events, LARDER_ON(READ), "k"), 1); /* that of plant() */
     mend();
     assert_status(LARDER_OK, set(tracker, "k", "5"));
     assert_status(LARDER_OK, look(tracker, "k"));
@@ -327,7 +306,7 @@ static void a_write_that_arrives_late_is_not_served(void **state)
     assert_status(LARDER_UNAVAILABLE, look(tracker, "k"));
     larder_manual_clock_advance(manual, 1);
     assert_status(LARDER_MISS, look(tracker, "k"));
-    assert_int_equal(asked(LARDER_ON(DELETE), "k"), 2);
+    assert_int_equal(asked(events, LARDER_ON(DELETE), "k"), 2);
     assert_int_equal(figure("lost_keys"), 0);
 }
 
@@ -359,7 +338,7 @@ static void one_key_too_many_and_all_is_flushed(void **state)
         assert_status(over ? LARDER_UNAVAILABLE : LARDER_OK, look(tracker, "l"));
         mend();
         assert_status(over ? LARDER_MISS : LARDER_OK, look(tracker, "l"));
-        assert_int_equal(asked(LARDER_ON(FLUSH), NULL) > 0, over);
+        assert_int_equal(asked(events, LARDER_ON(FLUSH), NULL) > 0, over);
         assert_int_equal(figure("lost_wholes"), 0);
         stop(state);
     }

@@ -6,6 +6,7 @@
 
 #include <larder/client.h>
 #include <larder/gutter.h>
+#include <larder/hot.h>
 #include <larder/tracker.h>
 
 static const struct {
@@ -114,22 +115,40 @@ static void write_namespace(FILE *page, const char *uri)
 }
 
 /* A composition, and a namespace of it. */
+static void write_both(FILE *page, const char *name, struct larder_cache *composition)
+{
+    struct larder_cache *client, *view;
+    char other_name[160];
+    write_one(page, name, composition);
+    struct larder_route routes[] = {{"main", composition, LARDER_TTL_DEFAULT, 0}};
+    assert_status(LARDER_OK, larder_client_open(NULL, NULL, routes, 1, &client, NULL, 0));
+    assert_status(LARDER_OK, larder_bind(client, "main", &view));
+    snprintf(other_name, sizeof(other_name), "a namespace on %s", name);
+    write_one(page, other_name, view);
+    larder_close(client);
+}
+
 static void write_gutter(FILE *page, const char *of, const char *spare)
 {
     struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
-    struct larder_cache *gutter, *client, *view;
+    struct larder_cache *gutter;
     char name[128];
     assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
     assert_status(LARDER_OK, larder_open(spare, NULL, &options.spare, NULL, 0));
     assert_status(LARDER_OK, larder_gutter_open(&options, NULL, &gutter, NULL, 0));
     snprintf(name, sizeof(name), "gutter: with of %s and spare %s", of, spare);
-    write_one(page, name, gutter);
-    struct larder_route routes[] = {{"main", gutter, LARDER_TTL_DEFAULT, 0}};
-    assert_status(LARDER_OK, larder_client_open(NULL, NULL, routes, 1, &client, NULL, 0));
-    assert_status(LARDER_OK, larder_bind(client, "main", &view));
-    snprintf(name, sizeof(name), "a namespace on gutter: with of %s and spare %s", of, spare);
-    write_one(page, name, view);
-    larder_close(client);
+    write_both(page, name, gutter);
+}
+
+static void write_hot(FILE *page, const char *of)
+{
+    struct larder_hot_options options = LARDER_HOT_OPTIONS_INIT;
+    struct larder_cache *hot;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_hot_open(&options, NULL, &hot, NULL, 0));
+    snprintf(name, sizeof(name), "hot: with of %s", of);
+    write_both(page, name, hot);
 }
 
 static void write_tracker(FILE *page, const char *of)
@@ -184,6 +203,8 @@ static char *generate(size_t *length)
     write_namespace(page, "meta:");
     write_gutter(page, "memory:", "null:");
     write_gutter(page, "meta:", "memcached:");
+    write_hot(page, "meta:");
+    write_hot(page, "memcached:");
     write_tracker(page, "meta:");
     fclose(page);
     return text;
