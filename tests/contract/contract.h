@@ -23,6 +23,7 @@ enum leaf {
     LEAF_GUTTER,          /* over two memory caches */
     LEAF_GUTTER_DEAD,     /* the same, and the first one is down */
     LEAF_TRACKER,         /* over memory */
+    LEAF_EPHEMERAL,       /* over memory */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,

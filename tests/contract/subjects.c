@@ -2,6 +2,7 @@
 #include "contract.h"
 
 #include <larder/client.h>
+#include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/memory.h>
 #include <larder/null.h>
@@ -40,6 +41,7 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("gutter", LEAF_GUTTER),
     EVERY_SHAPE("gutter_dead", LEAF_GUTTER_DEAD),
     EVERY_SHAPE("tracker", LEAF_TRACKER),
+    EVERY_SHAPE("ephemeral", LEAF_EPHEMERAL),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
     EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
@@ -377,6 +379,18 @@ static enum larder_status open_tracker(const struct larder_open_options *options
     return larder_tracker_open(&tracker, options, cache, message, size);
 }
 
+/* The longest ttl, as with the gutter. */
+static enum larder_status open_ephemeral(const struct larder_open_options *options,
+                                         struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_ephemeral_options ephemeral = LARDER_EPHEMERAL_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    inner.clock = options->clock;
+    ephemeral.ttl_ms = 2592000000;
+    must_open(open_memory(&inner, &ephemeral.of, message, size), "of", message);
+    return larder_ephemeral_open(&ephemeral, options, cache, message, size);
+}
+
 static int is_gutter(enum leaf leaf)
 {
     return leaf == LEAF_GUTTER || leaf == LEAF_GUTTER_DEAD || leaf == LEAF_GUTTER_META;
@@ -398,6 +412,8 @@ static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use
         must_open(larder_null_open(options, &cache, message, sizeof(message)), "null", message);
     else if (subject->leaf == LEAF_TRACKER)
         must_open(open_tracker(options, &cache, message, sizeof(message)), "tracker", message);
+    else if (subject->leaf == LEAF_EPHEMERAL)
+        must_open(open_ephemeral(options, &cache, message, sizeof(message)), "ephemeral", message);
     else if (is_gutter(subject->leaf))
         return open_gutter(fixture, use, options);
     else if (is_meta(subject->leaf))

@@ -6,6 +6,7 @@
 
 #include <larder/backend.h>
 #include <larder/client.h>
+#include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/memcached.h>
 #include <larder/memory.h>
@@ -119,6 +120,20 @@ static enum larder_status run_tracker_typed(struct fixture *fixture)
     if (status != LARDER_OK)
         return status;
     status = larder_tracker_open(&options, NULL, &cache, message, sizeof(message));
+    if (status != LARDER_OK)
+        larder_close(options.of);
+    return closed(status, cache);
+}
+
+static enum larder_status run_ephemeral_typed(struct fixture *fixture)
+{
+    struct larder_ephemeral_options options = LARDER_EPHEMERAL_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    (void)fixture;
+    enum larder_status status = larder_null_open(NULL, &options.of, NULL, 0);
+    if (status != LARDER_OK)
+        return status;
+    status = larder_ephemeral_open(&options, NULL, &cache, message, sizeof(message));
     if (status != LARDER_OK)
         larder_close(options.of);
     return closed(status, cache);
@@ -294,6 +309,7 @@ const struct call openings[] = {
     OPENING("null, typed", run_null_typed),
     OPENING("a backend", run_attach),
     OPENING("gutter, typed", run_gutter_typed),
+    OPENING("ephemeral, typed", run_ephemeral_typed),
     OPENING("tracker, typed", run_tracker_typed),
     OPENING("a file", run_file),
     OPENING("a reload", run_reload),

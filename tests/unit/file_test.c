@@ -605,6 +605,7 @@ static void every_example_of_the_documentation_opens(void **state)
     (void)state;
     setenv("CACHE_PASSWORD", "secret", 1); /* an example refers to it */
     assert_int_equal(open_blocks("docs/configuration.md"), 13);
+    assert_int_equal(open_blocks("docs/ephemeral.md"), 1);
     assert_int_equal(open_blocks("docs/gutter.md"), 1);
     assert_int_equal(open_blocks("docs/tracker.md"), 1);
     print_message("README.md: %d examples\n", open_blocks("README.md"));

@@ -16,7 +16,7 @@
 #define SKIPPED 77
 
 static const char *const components[] = {
-    "memory", "null", "gutter", "tracker", "memcached", "pooled-memcached", "meta"};
+    "memory", "null", "gutter", "tracker", "ephemeral", "memcached", "pooled-memcached", "meta"};
 
 static void write_cell(FILE *page, const char *text)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <larder/client.h>
+#include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/tracker.h>
 
@@ -144,6 +145,18 @@ static void write_tracker(FILE *page, const char *of)
     larder_close(tracker);
 }
 
+static void write_ephemeral(FILE *page, const char *of)
+{
+    struct larder_ephemeral_options options = LARDER_EPHEMERAL_OPTIONS_INIT;
+    struct larder_cache *ephemeral;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_ephemeral_open(&options, NULL, &ephemeral, NULL, 0));
+    snprintf(name, sizeof(name), "ephemeral: with of %s", of);
+    write_one(page, name, ephemeral);
+    larder_close(ephemeral);
+}
+
 static char *generate(size_t *length)
 {
     char *text = NULL;
@@ -185,6 +198,7 @@ static char *generate(size_t *length)
     write_gutter(page, "memory:", "null:");
     write_gutter(page, "meta:", "memcached:");
     write_tracker(page, "meta:");
+    write_ephemeral(page, "meta:");
     fclose(page);
     return text;
 }
