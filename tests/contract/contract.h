@@ -24,6 +24,8 @@ enum leaf {
     LEAF_GUTTER_DEAD,     /* the same, and the first one is down */
     LEAF_TRACKER,         /* over memory */
     LEAF_EPHEMERAL,       /* over memory */
+    LEAF_MIGRATION,       /* over two memory caches; reads are populated */
+    LEAF_MIGRATION_TO,    /* the same, and the other one answers */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,

@@ -5,6 +5,7 @@
 #include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/memory.h>
+#include <larder/migration.h>
 #include <larder/null.h>
 #include <larder/testing.h>
 #include <larder/tracker.h>
@@ -42,6 +43,8 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("gutter_dead", LEAF_GUTTER_DEAD),
     EVERY_SHAPE("tracker", LEAF_TRACKER),
     EVERY_SHAPE("ephemeral", LEAF_EPHEMERAL),
+    EVERY_SHAPE("migration", LEAF_MIGRATION),
+    EVERY_SHAPE("migration_to", LEAF_MIGRATION_TO),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
     EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
@@ -391,6 +394,23 @@ static enum larder_status open_ephemeral(const struct larder_open_options *optio
     return larder_ephemeral_open(&ephemeral, options, cache, message, size);
 }
 
+static enum larder_status open_migration(enum leaf leaf, const struct larder_open_options *options,
+                                         struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_migration_options migration = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    inner.clock = options->clock;
+    migration.mode = leaf == LEAF_MIGRATION ? "populate_reads_10_percent" : "use_to_update_from";
+    must_open(open_memory(&inner, &migration.from, message, size), "from", message);
+    must_open(open_memory(&inner, &migration.to, message, size), "to", message);
+    return larder_migration_open(&migration, options, cache, message, size);
+}
+
+static int is_migration(enum leaf leaf)
+{
+    return leaf == LEAF_MIGRATION || leaf == LEAF_MIGRATION_TO;
+}
+
 static int is_gutter(enum leaf leaf)
 {
     return leaf == LEAF_GUTTER || leaf == LEAF_GUTTER_DEAD || leaf == LEAF_GUTTER_META;
@@ -414,6 +434,9 @@ static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use
         must_open(open_tracker(options, &cache, message, sizeof(message)), "tracker", message);
     else if (subject->leaf == LEAF_EPHEMERAL)
         must_open(open_ephemeral(options, &cache, message, sizeof(message)), "ephemeral", message);
+    else if (is_migration(subject->leaf))
+        must_open(open_migration(subject->leaf, options, &cache, message, sizeof(message)),
+                  "migration", message);
     else if (is_gutter(subject->leaf))
         return open_gutter(fixture, use, options);
     else if (is_meta(subject->leaf))

@@ -50,7 +50,8 @@ enum leaf {
     LEAF_NOTHING,
     LEAF_MEMORY,
     LEAF_SPARSE,
-    LEAF_GUTTER, /* over a tracker over sparse, with memory as its spare */
+    LEAF_GUTTER,    /* over a tracker over sparse, with memory as its spare */
+    LEAF_MIGRATION, /* from sparse to memory */
     LEAF_NULL,
     LEAF_MEMCACHED,
     LEAF_POOLED,

@@ -10,6 +10,7 @@
 #include <larder/client.h>
 #include <larder/gutter.h>
 #include <larder/memory.h>
+#include <larder/migration.h>
 #include <larder/null.h>
 #include <larder/tracker.h>
 #include "clock.h"
@@ -28,6 +29,7 @@ const struct cache_kind cache_kinds[] = {
     EVERY_SHAPE("memory", LEAF_MEMORY, ""),
     EVERY_SHAPE("sparse", LEAF_SPARSE, ""),
     EVERY_SHAPE("gutter", LEAF_GUTTER, ""),
+    EVERY_SHAPE("migration", LEAF_MIGRATION, ""),
     EVERY_SHAPE("null", LEAF_NULL, ""),
 #ifdef LARDER_WITH_MEMCACHED
     {"memcached", LEAF_MEMCACHED, 0, 0, ""},
@@ -228,6 +230,18 @@ static struct larder_cache *open_gutter(void)
     return cache;
 }
 
+/* All reads that are drawn are populated, all writes copied. */
+static struct larder_cache *open_migration(void)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.from = open_sparse();
+    options.to = open_memory();
+    options.mode = "populate_reads_10_percent";
+    must(larder_migration_open(&options, NULL, &cache, NULL, 0), "migration");
+    return cache;
+}
+
 static struct larder_cache *open_leaf(const struct cache_kind *kind)
 {
     char uri[512], message[256] = "";
@@ -238,6 +252,8 @@ static struct larder_cache *open_leaf(const struct cache_kind *kind)
         return open_sparse();
     if (kind->leaf == LEAF_GUTTER)
         return open_gutter();
+    if (kind->leaf == LEAF_MIGRATION)
+        return open_migration();
     if (kind->leaf == LEAF_NULL) {
         must(larder_null_open(NULL, &cache, NULL, 0), "null");
         return cache;

@@ -8,6 +8,7 @@
 #include <larder/client.h>
 #include <larder/ephemeral.h>
 #include <larder/gutter.h>
+#include <larder/migration.h>
 #include <larder/memcached.h>
 #include <larder/memory.h>
 #include <larder/null.h>
@@ -109,6 +110,23 @@ static enum larder_status run_gutter_typed(struct fixture *fixture)
 {
     (void)fixture;
     return open_over_two(open_gutter_of);
+}
+
+static enum larder_status open_migration_of(struct larder_cache *first, struct larder_cache *second)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.from = first;
+    options.to = second;
+    enum larder_status status =
+        larder_migration_open(&options, NULL, &cache, message, sizeof(message));
+    return closed(status, cache);
+}
+
+static enum larder_status run_migration_typed(struct fixture *fixture)
+{
+    (void)fixture;
+    return open_over_two(open_migration_of);
 }
 
 static enum larder_status run_tracker_typed(struct fixture *fixture)
@@ -310,6 +328,7 @@ const struct call openings[] = {
     OPENING("a backend", run_attach),
     OPENING("gutter, typed", run_gutter_typed),
     OPENING("ephemeral, typed", run_ephemeral_typed),
+    OPENING("migration, typed", run_migration_typed),
     OPENING("tracker, typed", run_tracker_typed),
     OPENING("a file", run_file),
     OPENING("a reload", run_reload),

@@ -7,6 +7,7 @@
 #include <larder/client.h>
 #include <larder/ephemeral.h>
 #include <larder/gutter.h>
+#include <larder/migration.h>
 #include <larder/tracker.h>
 
 static const struct {
@@ -157,6 +158,19 @@ static void write_ephemeral(FILE *page, const char *of)
     larder_close(ephemeral);
 }
 
+static void write_migration(FILE *page, const char *from, const char *to)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_cache *migration;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(from, NULL, &options.from, NULL, 0));
+    assert_status(LARDER_OK, larder_open(to, NULL, &options.to, NULL, 0));
+    assert_status(LARDER_OK, larder_migration_open(&options, NULL, &migration, NULL, 0));
+    snprintf(name, sizeof(name), "migration: from %s to %s", from, to);
+    write_one(page, name, migration);
+    larder_close(migration);
+}
+
 static char *generate(size_t *length)
 {
     char *text = NULL;
@@ -199,6 +213,7 @@ static char *generate(size_t *length)
     write_gutter(page, "meta:", "memcached:");
     write_tracker(page, "meta:");
     write_ephemeral(page, "meta:");
+    write_migration(page, "memcached:", "meta:");
     fclose(page);
     return text;
 }
