@@ -73,7 +73,7 @@ static void migration_compose(const struct larder_traits *const *parts, size_t c
 static enum larder_status migration_flush(const struct larder_scope *scope)
 {
     struct larder_passage passage;
-    enum larder_status status = larder_pair_begin(&passage, scope, 0, 1);
+    enum larder_status status = larder_pair_begin(&passage, scope, NULL, 0, 1);
     if (status != LARDER_OK)
         return status;
     return passage.follows ? larder_parts_flush(scope, passage.pair->parts, LARDER_PAIR_PARTS)

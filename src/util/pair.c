@@ -74,12 +74,15 @@ static enum larder_status share_time(struct larder_passage *passage)
 {
     uint32_t lead_ms = traits_of(passage, passage->lead)->timeout_ms;
     uint32_t all_ms = lead_ms + larder_pair_other_traits(passage)->timeout_ms;
+    if (passage->pair->kind->only_copies)
+        lead_ms = all_ms;
     return larder_parts_share_time(passage->scope, lead_ms, all_ms, &passage->of.deadline_ns,
                                    &passage->other.deadline_ns);
 }
 
 enum larder_status larder_pair_begin(struct larder_passage *passage,
-                                     const struct larder_scope *scope, int reads, int writes)
+                                     const struct larder_scope *scope,
+                                     const struct larder_slice *key, int reads, int writes)
 {
     struct larder_pair *pair = scope->self;
     if (atomic_load_explicit(&pair->closed, memory_order_relaxed))
@@ -87,8 +90,9 @@ enum larder_status larder_pair_begin(struct larder_passage *passage,
     passage->pair = pair;
     passage->scope = scope;
     pair->kind->set_out(passage, reads);
-    passage->looks &= reads;
-    passage->follows &= writes;
+    int has = key == NULL || larder_pair_has(passage, *key);
+    passage->looks &= reads && has;
+    passage->follows &= writes && has;
     passage->of = larder_part_scope(scope, pair->parts, passage->lead);
     if (!passage->follows && !passage->looks)
         return LARDER_OK;
@@ -108,6 +112,12 @@ static int joins(enum larder_mode mode)
     return mode == LARDER_APPEND || mode == LARDER_PREPEND;
 }
 
+static int is_unanswered(const struct larder_passage *passage)
+{
+    const struct larder_call *call = passage->scope->call;
+    return call != NULL && (call->flags & LARDER_NO_REPLY) != 0;
+}
+
 static int can_hold(const struct larder_passage *passage, const struct larder_write *write)
 {
     const struct larder_traits *traits = larder_pair_other_traits(passage);
@@ -118,10 +128,10 @@ static int can_hold(const struct larder_passage *passage, const struct larder_wr
 static enum follow follow_store(const struct larder_passage *passage, enum larder_mode mode,
                                 enum larder_status status, const struct larder_write *write)
 {
-    if (status == LARDER_UNKNOWN || (status == LARDER_OK && joins(mode)))
-        return FOLLOW_DELETE;
-    if (status != LARDER_OK)
+    if (status != LARDER_OK && status != LARDER_UNKNOWN)
         return FOLLOW_NOT;
+    if (status == LARDER_UNKNOWN || joins(mode) || (mode != LARDER_SET && is_unanswered(passage)))
+        return FOLLOW_DELETE;
     return can_hold(passage, write) ? FOLLOW_SET : FOLLOW_LEAVE_OUT;
 }
 

@@ -73,7 +73,7 @@ void larder_pair_many(const struct larder_scope *scope, enum larder_many_kind ma
     struct larder_passage passage;
     int reads = many == LARDER_MANY_READ || many == LARDER_MANY_GET;
     enum larder_status status =
-        larder_pair_begin(&passage, scope, reads, !reads || larder__pair_touches(scope));
+        larder_pair_begin(&passage, scope, NULL, reads, !reads || larder__pair_touches(scope));
     if (status != LARDER_OK) {
         larder_rows_refuse(rows, status);
         return;

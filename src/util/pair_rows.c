@@ -4,9 +4,9 @@
 #include <larder/util/value.h>
 
 /* Makes way for a call, or answers. */
-#define BEGIN(passage, scope, reads, writes)                                               \
-    enum larder_status status = larder_pair_begin(&(passage), (scope), (reads), (writes)); \
-    if (status != LARDER_OK)                                                               \
+#define BEGIN(passage, scope, key, reads, writes)                                                 \
+    enum larder_status status = larder_pair_begin(&(passage), (scope), (key), (reads), (writes)); \
+    if (status != LARDER_OK)                                                                      \
     return status
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -34,7 +34,7 @@ enum larder_status larder_pair_read(const struct larder_scope *scope, struct lar
     struct larder_passage passage;
     struct larder_info own = {0};
     int touches = larder__pair_touches(scope);
-    BEGIN(passage, scope, 1, touches);
+    BEGIN(passage, scope, &key, 1, touches);
     if (info == NULL && passage.looks)
         info = &own;
     status = passage.of.ops->read(&passage.of, key, buffer, size, info);
@@ -61,7 +61,7 @@ enum larder_status larder_pair_get(const struct larder_scope *scope, struct lard
 {
     struct larder_passage passage;
     int touches = larder__pair_touches(scope);
-    BEGIN(passage, scope, 1, touches);
+    BEGIN(passage, scope, &key, 1, touches);
     status = passage.of.ops->get(&passage.of, key, value);
     after_get(&passage, touches, touch_ttl_of(scope), key, status, value);
     return status;
@@ -72,7 +72,7 @@ enum larder_status larder_pair_get_and_touch(const struct larder_scope *scope,
                                              struct larder_value *value)
 {
     struct larder_passage passage;
-    BEGIN(passage, scope, 1, 1);
+    BEGIN(passage, scope, &key, 1, 1);
     status = passage.of.ops->get_and_touch(&passage.of, key, ttl_ms, value);
     after_get(&passage, 1, ttl_ms, key, status, value);
     return status;
@@ -95,7 +95,7 @@ enum larder_status larder_pair_store(const struct larder_scope *scope, enum lard
                                      uint64_t *version)
 {
     struct larder_passage passage;
-    BEGIN(passage, scope, 0, 1);
+    BEGIN(passage, scope, &key, 0, 1);
     status = passage.of.ops->store(&passage.of, mode, key, write, version);
     after_write(&passage, LARDER_MANY_STORE, mode, key, status, write);
     return status;
@@ -106,7 +106,7 @@ enum larder_status larder_pair_remove(const struct larder_scope *scope, struct l
 {
     struct larder_passage passage;
     const struct larder_write write = {.version = version};
-    BEGIN(passage, scope, 0, 1);
+    BEGIN(passage, scope, &key, 0, 1);
     status = passage.of.ops->remove(&passage.of, key, version);
     after_write(&passage, LARDER_MANY_DELETE, LARDER_SET, key, status, &write);
     return status;
@@ -117,7 +117,7 @@ enum larder_status larder_pair_touch(const struct larder_scope *scope, struct la
 {
     struct larder_passage passage;
     const struct larder_write write = {.ttl_ms = ttl_ms};
-    BEGIN(passage, scope, 0, 1);
+    BEGIN(passage, scope, &key, 0, 1);
     status = passage.of.ops->touch(&passage.of, key, ttl_ms);
     after_write(&passage, LARDER_MANY_TOUCH, LARDER_SET, key, status, &write);
     return status;
@@ -130,7 +130,7 @@ enum larder_status larder_pair_count(const struct larder_scope *scope, struct la
 {
     struct larder_passage passage;
     const struct larder_write none = {0};
-    BEGIN(passage, scope, 0, 1);
+    BEGIN(passage, scope, &key, 0, 1);
     status = passage.of.ops->count(&passage.of, key, direction, delta, initial, result);
     after_write(&passage, LARDER_MANY_STORE, LARDER_APPEND, key, status, &none);
     return status;
@@ -143,7 +143,7 @@ enum larder_status larder_pair_lease_get(const struct larder_scope *scope, struc
                                          struct larder_lease *lease)
 {
     struct larder_passage passage;
-    BEGIN(passage, scope, 1, 0);
+    BEGIN(passage, scope, &key, 1, 0);
     status = passage.of.ops->lease_get(&passage.of, key, lease_ms, value, lease);
     larder_lease_sign(lease, passage.lead);
     after_get(&passage, 0, 0, key, status, value);
@@ -168,7 +168,7 @@ static void turn_round(struct larder_passage *passage)
 static enum larder_status lease_begin(struct larder_passage *passage,
                                       const struct larder_scope *scope, struct larder_lease lease)
 {
-    enum larder_status status = larder_pair_begin(passage, scope, 0, 1);
+    enum larder_status status = larder_pair_begin(passage, scope, NULL, 0, 1);
     unsigned part = larder_lease_part(lease);
     if (status != LARDER_OK || part == passage->lead)
         return status;
@@ -208,7 +208,7 @@ enum larder_status larder_pair_keys(const struct larder_scope *scope, struct lar
                                     size_t capacity, size_t *count)
 {
     struct larder_passage passage;
-    BEGIN(passage, scope, 0, 0);
+    BEGIN(passage, scope, NULL, 0, 0);
     return passage.of.ops->keys(&passage.of, cursor, buffer, size, keys, capacity, count);
 }
 
@@ -216,7 +216,7 @@ enum larder_status larder_pair_wire_key(const struct larder_scope *scope, struct
                                         void *buffer, size_t size, size_t *length)
 {
     struct larder_passage passage;
-    BEGIN(passage, scope, 0, 0);
+    BEGIN(passage, scope, NULL, 0, 0);
     return passage.of.ops->wire_key(&passage.of, key, buffer, size, length);
 }
 

@@ -26,6 +26,7 @@ enum leaf {
     LEAF_EPHEMERAL,       /* over memory */
     LEAF_MIGRATION,       /* over two memory caches; reads are populated */
     LEAF_MIGRATION_TO,    /* the same, and the other one answers */
+    LEAF_SHADOW,          /* over two memory caches, reads compared */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,

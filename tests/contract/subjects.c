@@ -7,6 +7,7 @@
 #include <larder/memory.h>
 #include <larder/migration.h>
 #include <larder/null.h>
+#include <larder/shadow.h>
 #include <larder/testing.h>
 #include <larder/tracker.h>
 
@@ -45,6 +46,7 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("ephemeral", LEAF_EPHEMERAL),
     EVERY_SHAPE("migration", LEAF_MIGRATION),
     EVERY_SHAPE("migration_to", LEAF_MIGRATION_TO),
+    EVERY_SHAPE("shadow", LEAF_SHADOW),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
     EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
@@ -406,6 +408,19 @@ static enum larder_status open_migration(enum leaf leaf, const struct larder_ope
     return larder_migration_open(&migration, options, cache, message, size);
 }
 
+static enum larder_status open_shadow(const struct larder_open_options *options,
+                                      struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_shadow_options shadow = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    inner.clock = options->clock;
+    shadow.share = 50;
+    shadow.reads = 1;
+    must_open(open_memory(&inner, &shadow.of, message, size), "of", message);
+    must_open(open_memory(&inner, &shadow.copy, message, size), "copy", message);
+    return larder_shadow_open(&shadow, options, cache, message, size);
+}
+
 static int is_migration(enum leaf leaf)
 {
     return leaf == LEAF_MIGRATION || leaf == LEAF_MIGRATION_TO;
@@ -434,6 +449,8 @@ static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use
         must_open(open_tracker(options, &cache, message, sizeof(message)), "tracker", message);
     else if (subject->leaf == LEAF_EPHEMERAL)
         must_open(open_ephemeral(options, &cache, message, sizeof(message)), "ephemeral", message);
+    else if (subject->leaf == LEAF_SHADOW)
+        must_open(open_shadow(options, &cache, message, sizeof(message)), "shadow", message);
     else if (is_migration(subject->leaf))
         must_open(open_migration(subject->leaf, options, &cache, message, sizeof(message)),
                   "migration", message);

@@ -12,6 +12,7 @@
 #include <larder/memory.h>
 #include <larder/migration.h>
 #include <larder/null.h>
+#include <larder/shadow.h>
 #include <larder/tracker.h>
 #include "clock.h"
 #include "memcached_server.h"
@@ -30,6 +31,7 @@ const struct cache_kind cache_kinds[] = {
     EVERY_SHAPE("sparse", LEAF_SPARSE, ""),
     EVERY_SHAPE("gutter", LEAF_GUTTER, ""),
     EVERY_SHAPE("migration", LEAF_MIGRATION, ""),
+    EVERY_SHAPE("shadow", LEAF_SHADOW, ""),
     EVERY_SHAPE("null", LEAF_NULL, ""),
 #ifdef LARDER_WITH_MEMCACHED
     {"memcached", LEAF_MEMCACHED, 0, 0, ""},
@@ -242,6 +244,17 @@ static struct larder_cache *open_migration(void)
     return cache;
 }
 
+static struct larder_cache *open_shadow(void)
+{
+    struct larder_shadow_options options = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = open_memory();
+    options.copy = open_sparse();
+    options.reads = 1;
+    must(larder_shadow_open(&options, NULL, &cache, NULL, 0), "shadow");
+    return cache;
+}
+
 static struct larder_cache *open_leaf(const struct cache_kind *kind)
 {
     char uri[512], message[256] = "";
@@ -254,6 +267,8 @@ static struct larder_cache *open_leaf(const struct cache_kind *kind)
         return open_gutter();
     if (kind->leaf == LEAF_MIGRATION)
         return open_migration();
+    if (kind->leaf == LEAF_SHADOW)
+        return open_shadow();
     if (kind->leaf == LEAF_NULL) {
         must(larder_null_open(NULL, &cache, NULL, 0), "null");
         return cache;

@@ -9,6 +9,7 @@
 #include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/migration.h>
+#include <larder/shadow.h>
 #include <larder/memcached.h>
 #include <larder/memory.h>
 #include <larder/null.h>
@@ -121,6 +122,23 @@ static enum larder_status open_migration_of(struct larder_cache *first, struct l
     enum larder_status status =
         larder_migration_open(&options, NULL, &cache, message, sizeof(message));
     return closed(status, cache);
+}
+
+static enum larder_status open_shadow_of(struct larder_cache *first, struct larder_cache *second)
+{
+    struct larder_shadow_options options = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = first;
+    options.copy = second;
+    enum larder_status status =
+        larder_shadow_open(&options, NULL, &cache, message, sizeof(message));
+    return closed(status, cache);
+}
+
+static enum larder_status run_shadow_typed(struct fixture *fixture)
+{
+    (void)fixture;
+    return open_over_two(open_shadow_of);
 }
 
 static enum larder_status run_migration_typed(struct fixture *fixture)
@@ -329,6 +347,7 @@ const struct call openings[] = {
     OPENING("gutter, typed", run_gutter_typed),
     OPENING("ephemeral, typed", run_ephemeral_typed),
     OPENING("migration, typed", run_migration_typed),
+    OPENING("shadow, typed", run_shadow_typed),
     OPENING("tracker, typed", run_tracker_typed),
     OPENING("a file", run_file),
     OPENING("a reload", run_reload),

@@ -15,9 +15,9 @@
 
 #define SKIPPED 77
 
-static const char *const components[] = {"memory",    "null",      "gutter",    "tracker",
-                                         "ephemeral", "migration", "memcached", "pooled-memcached",
-                                         "meta"};
+static const char *const components[] = {"memory",           "null",      "gutter", "tracker",
+                                         "ephemeral",        "migration", "shadow", "memcached",
+                                         "pooled-memcached", "meta"};
 
 static void write_cell(FILE *page, const char *text)
 {

@@ -8,6 +8,7 @@
 #include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/migration.h>
+#include <larder/shadow.h>
 #include <larder/tracker.h>
 
 static const struct {
@@ -171,6 +172,19 @@ static void write_migration(FILE *page, const char *from, const char *to)
     larder_close(migration);
 }
 
+static void write_shadow(FILE *page, const char *of, const char *copy)
+{
+    struct larder_shadow_options options = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_cache *shadow;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_open(copy, NULL, &options.copy, NULL, 0));
+    assert_status(LARDER_OK, larder_shadow_open(&options, NULL, &shadow, NULL, 0));
+    snprintf(name, sizeof(name), "shadow: with of %s and copy %s", of, copy);
+    write_one(page, name, shadow);
+    larder_close(shadow);
+}
+
 static char *generate(size_t *length)
 {
     char *text = NULL;
@@ -214,6 +228,7 @@ static char *generate(size_t *length)
     write_tracker(page, "meta:");
     write_ephemeral(page, "meta:");
     write_migration(page, "memcached:", "meta:");
+    write_shadow(page, "meta:", "memcached:");
     fclose(page);
     return text;
 }

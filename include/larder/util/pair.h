@@ -12,7 +12,8 @@
  *     joined or counted (append, prepend, count)     delete: the result, or its TTL, isn't known
  *     deleted, or missed it, or is down              delete; at a version only after OK
  *     touched, or missed it, or is down              touch; at a version only after OK
- *     UNKNOWN                                        delete; a touch is made
+ *     UNKNOWN, or a condition on a write whose       delete; a touch is made
+ *     answer nobody waited for (LARDER_NO_REPLY)
  *     anything else                                  nothing
  *
  * A set or a touch that the follower refuses although it is up becomes a delete, so that nothing
@@ -69,8 +70,9 @@ struct larder_pair_kind {
      * @param many  LARDER_MANY_READ or LARDER_MANY_GET: where the rows' bytes are */
     void (*look)(struct larder_passage *passage, enum larder_many_kind many,
                  const struct larder_rows *rows);
-    /** 1: nobody ever reads the follower. A session holds nothing of it, a call that is asked not
-     * to wait is made all the same, and the follower's part of it is lost where it would wait. */
+    /** 1: nobody ever reads the follower. A session holds nothing of it; the leader has all the
+     * time of a call, and the follower what is left; a call that is asked not to wait is made all
+     * the same, and the follower's part of it is lost where it would wait. */
     int only_copies;
 };
 
@@ -79,10 +81,12 @@ void larder_pair_init(struct larder_pair *pair, const struct larder_pair_kind *k
                       const struct larder_part *parts);
 
 /** Makes way for a call.
+ * @param key            NULL: of many keys, or of the whole
  * @param reads, writes  what it does
  * @return OK; CLOSED; TIMEOUT when the caller's time was over before; WOULD_BLOCK */
 enum larder_status larder_pair_begin(struct larder_passage *passage,
-                                     const struct larder_scope *scope, int reads, int writes);
+                                     const struct larder_scope *scope,
+                                     const struct larder_slice *key, int reads, int writes);
 
 /** Whether the follower has to do with this key. */
 int larder_pair_has(const struct larder_passage *passage, struct larder_slice key);
