@@ -37,6 +37,7 @@ enum leaf {
     LEAF_META_THREE, /* on three servers */
     LEAF_META_LOGIN, /* on a server with -Y */
     LEAF_META_TLS,
+    LEAF_MIGRATION_META,         /* a migration from meta to memory; reads are populated */
     LEAF_GUTTER_META,            /* a gutter over meta, with memory as its spare */
     LEAF_MEMCACHED_TEXT_RECORDS, /* this and what follows: with metadata=leases,negative */
     LEAF_MEMCACHED_BINARY_RECORDS,

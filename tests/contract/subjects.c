@@ -63,6 +63,7 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("meta_three", LEAF_META_THREE),
     EVERY_SHAPE("meta_login", LEAF_META_LOGIN),
     EVERY_SHAPE("meta_records", LEAF_META_RECORDS),
+    EVERY_SHAPE("migration_meta", LEAF_MIGRATION_META),
     EVERY_SHAPE("gutter_meta", LEAF_GUTTER_META),
 #endif
 #ifdef LARDER_WITH_TLS
@@ -396,14 +397,18 @@ static enum larder_status open_ephemeral(const struct larder_open_options *optio
     return larder_ephemeral_open(&ephemeral, options, cache, message, size);
 }
 
-static enum larder_status open_migration(enum leaf leaf, const struct larder_open_options *options,
+static enum larder_status open_migration(enum leaf leaf, struct server_use use,
+                                         const struct larder_open_options *options,
                                          struct larder_cache **cache, char *message, size_t size)
 {
     struct larder_migration_options migration = LARDER_MIGRATION_OPTIONS_INIT;
     struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
     inner.clock = options->clock;
-    migration.mode = leaf == LEAF_MIGRATION ? "populate_reads_10_percent" : "use_to_update_from";
-    must_open(open_memory(&inner, &migration.from, message, size), "from", message);
+    migration.mode = leaf == LEAF_MIGRATION_TO ? "use_to_update_from" : "populate_reads_10_percent";
+    if (leaf == LEAF_MIGRATION_META)
+        migration.from = open_meta(LEAF_META, use, &inner);
+    else
+        must_open(open_memory(&inner, &migration.from, message, size), "from", message);
     must_open(open_memory(&inner, &migration.to, message, size), "to", message);
     return larder_migration_open(&migration, options, cache, message, size);
 }
@@ -423,7 +428,7 @@ static enum larder_status open_shadow(const struct larder_open_options *options,
 
 static int is_migration(enum leaf leaf)
 {
-    return leaf == LEAF_MIGRATION || leaf == LEAF_MIGRATION_TO;
+    return leaf == LEAF_MIGRATION || leaf == LEAF_MIGRATION_TO || leaf == LEAF_MIGRATION_META;
 }
 
 static int is_gutter(enum leaf leaf)
@@ -452,7 +457,7 @@ static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use
     else if (subject->leaf == LEAF_SHADOW)
         must_open(open_shadow(options, &cache, message, sizeof(message)), "shadow", message);
     else if (is_migration(subject->leaf))
-        must_open(open_migration(subject->leaf, options, &cache, message, sizeof(message)),
+        must_open(open_migration(subject->leaf, use, options, &cache, message, sizeof(message)),
                   "migration", message);
     else if (is_gutter(subject->leaf))
         return open_gutter(fixture, use, options);

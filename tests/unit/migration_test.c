@@ -4,9 +4,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <larder/client.h>
 #include <larder/migration.h>
+#include <larder/util/deadline.h>
 
 #define START_NS UINT64_C(1000000000)
 #define HOUR_MS 3600000
@@ -560,6 +562,95 @@ static void a_mode_that_is_none_is_refused(void **state)
     pair_close(&pair);
 }
 
+/* As a file does it: the parts stay, and so do their entries. */
+static void write_file(const char *path, const char *mode)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "[old]\nuri = memory:\n[new]\nuri = memory:\n"
+            "[front]\nuri = migration:?from=@old&to=@new&mode=%s\n"
+            "[namespaces]\nmain = @front\n",
+            mode);
+    fclose(file);
+}
+
+static void a_reload_puts_another_mode_into_force(void **state)
+{
+    char path[] = "/tmp/larder-migration-XXXXXX", message[256];
+    struct larder_cache *client = NULL;
+    int descriptor = mkstemp(path);
+    (void)state;
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    write_file(path, "populate_writes");
+    assert_status(LARDER_OK, larder_open_file(path, NULL, &client, message, sizeof(message)));
+    put(client, "k", "1");
+    write_file(path, "only_to");
+    assert_status(LARDER_OK, larder_reload(client, NULL, message, sizeof(message)));
+    assert_is(client, "k", '1');
+    put(client, "k", "2");
+    write_file(path, "only_from");
+    assert_status(LARDER_OK, larder_reload(client, NULL, message, sizeof(message)));
+    assert_is(client, "k", '1'); /* it was left alone */
+    write_file(path, "sideways");
+    assert_status(LARDER_BAD_ARGUMENT, larder_reload(client, NULL, message, sizeof(message)));
+    assert_non_null(strstr(message, "mode"));
+    larder_close(client);
+    unlink(path);
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+static const struct larder_entry *the_entry(const struct watched_part *part, uint32_t operation)
+{
+    const struct larder_match match = larder_match_of(operation, "k", LARDER_ANY_STATUS);
+    size_t at = larder_recording_find(part->log, &match, 0);
+    assert_int_not_equal(at, LARDER_NOT_RECORDED);
+    return larder_recording_at(part->log, at);
+}
+
+/* Neither has more than the caller gave for both. */
+static void a_deadline_holds_for_both_together(void **state)
+{
+    struct pair pair;
+    struct larder_call call = LARDER_CALL_INIT;
+    struct larder_write write = larder_write_of(text("1"), HOUR_MS);
+    (void)state;
+    pair_open(&pair, LARDER_MIGRATION_POPULATE_WRITES);
+    call.timeout_ms = 30000;
+    uint64_t before_ns = larder_monotonic_ns();
+    assert_status(LARDER_OK,
+                  larder_store_with(pair.cache, &call, LARDER_SET, text("k"), &write, NULL));
+    uint64_t end_ns = larder_monotonic_ns() + UINT64_C(30000000000);
+    uint64_t of_ns = the_entry(&pair.from, LARDER_ON(STORE))->call.deadline_ns;
+    uint64_t other_ns = the_entry(&pair.to, LARDER_ON(STORE))->call.deadline_ns;
+    assert_true(of_ns > before_ns && of_ns <= end_ns);
+    assert_true(other_ns >= of_ns && other_ns <= end_ns);
+    pair_close(&pair);
+}
+
+/* A watched part may wait, as a server may. */
+static void a_write_that_must_not_wait_is_made_on_neither(void **state)
+{
+    struct pair pair;
+    struct larder_call call = LARDER_CALL_INIT;
+    struct larder_write write = larder_write_of(text("1"), HOUR_MS);
+    char byte;
+    (void)state;
+    pair_open(&pair, LARDER_MIGRATION_POPULATE_WRITES);
+    put(pair.cache, "k", "1");
+    reset(&pair);
+    call.flags = LARDER_NO_WAIT;
+    assert_status(LARDER_WOULD_BLOCK,
+                  larder_store_with(pair.cache, &call, LARDER_SET, text("k"), &write, NULL));
+    assert_status(LARDER_WOULD_BLOCK, larder_delete_with(pair.cache, &call, text("k"), 0));
+    assert_int_equal(part_was_asked(&pair.from, 0, NULL), 0);
+    assert_int_equal(part_was_asked(&pair.to, 0, NULL), 0);
+    assert_status(LARDER_OK, larder_read_with(pair.cache, &call, text("k"), &byte, 1, NULL));
+    pair_close(&pair);
+}
+
 /* ---- the whole ----------------------------------------------------------------------------- */
 
 static void a_flush_reaches_those_that_are_written(void **state)
@@ -635,6 +726,9 @@ int main(void)
         cmocka_unit_test(a_version_of_the_side_before_is_refused),
         cmocka_unit_test(a_lease_is_filled_where_it_was_taken_while_both_are_written),
         cmocka_unit_test(a_mode_that_is_none_is_refused),
+        cmocka_unit_test(a_reload_puts_another_mode_into_force),
+        cmocka_unit_test(a_deadline_holds_for_both_together),
+        cmocka_unit_test(a_write_that_must_not_wait_is_made_on_neither),
         cmocka_unit_test(a_flush_reaches_those_that_are_written),
         cmocka_unit_test(traits_are_the_lesser_of_both_in_every_mode),
         cmocka_unit_test(the_same_cache_twice_is_refused),

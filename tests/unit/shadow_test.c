@@ -334,6 +334,32 @@ static void a_condition_without_an_answer_has_no_result(void **state)
     pair_close(&pair);
 }
 
+/* The copy gets what is left of the time, and what must not wait is not refused for its sake. */
+static void the_copy_takes_no_time_of_the_cache_that_answers(void **state)
+{
+    struct pair pair;
+    struct larder_call call = LARDER_CALL_INIT;
+    struct larder_write write = larder_write_of(text("1"), HOUR_MS);
+    const struct larder_match match = larder_match_of(LARDER_ON(STORE), NULL, LARDER_ANY_STATUS);
+    (void)state;
+    pair_open(&pair, 100, 0);
+    call.timeout_ms = 30000;
+    assert_status(LARDER_OK,
+                  larder_store_with(pair.cache, &call, LARDER_SET, text("k"), &write, NULL));
+    const struct larder_entry *of =
+        larder_recording_at(pair.of.log, larder_recording_find(pair.of.log, &match, 0));
+    const struct larder_entry *copy =
+        larder_recording_at(pair.copy.log, larder_recording_find(pair.copy.log, &match, 0));
+    assert_non_null(of);
+    assert_non_null(copy);
+    assert_true(of->call.deadline_ns != UINT64_MAX);
+    assert_true(of->call.deadline_ns == copy->call.deadline_ns);
+    call.flags = LARDER_NO_WAIT;
+    assert_status(LARDER_OK,
+                  larder_store_with(pair.cache, &call, LARDER_SET, text("k"), &write, NULL));
+    pair_close(&pair);
+}
+
 /* ---- sessions, traits, opening ------------------------------------------------------------- */
 
 static void a_session_copies_as_well(void **state)
@@ -413,6 +439,7 @@ int main(void)
         cmocka_unit_test(a_key_is_copied_always_or_never),
         cmocka_unit_test(what_the_copy_cant_hold_is_deleted_there),
         cmocka_unit_test(a_condition_without_an_answer_has_no_result),
+        cmocka_unit_test(the_copy_takes_no_time_of_the_cache_that_answers),
         cmocka_unit_test(a_session_copies_as_well),
         cmocka_unit_test(traits_are_those_of_the_cache_that_answers),
         cmocka_unit_test(options_have_bounds),
