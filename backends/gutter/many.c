@@ -81,9 +81,10 @@ static void note_drop(struct larder_again *again, struct larder_row *row, struct
 /* ---- the call ------------------------------------------------------------------------------ */
 
 /* All of the rows are asked. */
-static void run_send(struct passage *passage, enum larder_many_kind many, enum larder_mode mode,
+static void run_send(void *of, enum larder_many_kind many, enum larder_mode mode,
                      const struct larder_rows *rows)
 {
+    struct passage *passage = of;
     struct crowd crowd = {.passage = passage, .many = many, .mode = mode};
     struct larder_again turned = {&passage->spare, many, mode, takes_turned, take_answer, &crowd};
     struct larder_again dropped = {&passage->spare, LARDER_MANY_DELETE, LARDER_SET,
@@ -104,12 +105,5 @@ void gutter_many(const struct larder_scope *scope, enum larder_many_kind many,
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    if (status != LARDER_OK) {
-        larder_rows_refuse(rows, status);
-        return;
-    }
-    size_t next = 0;
-    struct larder_rows run;
-    while (larder_rows_run(rows, &next, &run))
-        run_send(&passage, many, mode, &run);
+    larder_rows_hand(rows, status, run_send, &passage, many, mode);
 }

@@ -52,9 +52,10 @@ static void follow_rows(struct crowd *crowd, const struct larder_rows *rows)
     }
 }
 
-static void run_send(struct larder_passage *passage, enum larder_many_kind many,
-                     enum larder_mode mode, const struct larder_rows *rows)
+static void run_send(void *of, enum larder_many_kind many, enum larder_mode mode,
+                     const struct larder_rows *rows)
 {
+    struct larder_passage *passage = of;
     int reads = many == LARDER_MANY_READ || many == LARDER_MANY_GET;
     struct crowd crowd = {.passage = passage, .many = many, .mode = mode};
     passage->of.ops->many(&passage->of, many, mode, rows);
@@ -74,14 +75,7 @@ void larder_pair_many(const struct larder_scope *scope, enum larder_many_kind ma
     int reads = many == LARDER_MANY_READ || many == LARDER_MANY_GET;
     enum larder_status status =
         larder_pair_begin(&passage, scope, NULL, reads, !reads || larder__pair_touches(scope));
-    if (status != LARDER_OK) {
-        larder_rows_refuse(rows, status);
-        return;
-    }
-    size_t next = 0;
-    struct larder_rows run;
-    while (larder_rows_run(rows, &next, &run))
-        run_send(&passage, many, mode, &run);
+    larder_rows_hand(rows, status, run_send, &passage, many, mode);
 }
 
 struct larder_slice larder_pair_bytes(enum larder_many_kind many, const struct larder_row *row)

@@ -207,6 +207,19 @@ int larder_rows_run(const struct larder_rows *rows, size_t *next, struct larder_
     return 1;
 }
 
+void larder_rows_hand(const struct larder_rows *rows, enum larder_status status,
+                      larder_run_fn *each, void *passage, enum larder_many_kind many,
+                      enum larder_mode mode)
+{
+    struct larder_rows run;
+    size_t next = 0;
+    if (status != LARDER_OK)
+        larder_rows_refuse(rows, status);
+    else
+        while (larder_rows_run(rows, &next, &run))
+            each(passage, many, mode, &run);
+}
+
 void larder_rows_refuse(const struct larder_rows *rows, enum larder_status status)
 {
     for (size_t i = 0; i < rows->count; i++)

@@ -99,6 +99,14 @@ enum larder_status larder_parts_purge(const struct larder_scope *scope,
  * @param next  0 at first; where to go on from
  * @return 0: there are no more */
 int larder_rows_run(const struct larder_rows *rows, size_t *next, struct larder_rows *run);
+/** What a composition does with such a run. @param passage  its own */
+typedef void larder_run_fn(void *passage, enum larder_many_kind many, enum larder_mode mode,
+                           const struct larder_rows *run);
+/** A row `many`, after its composition began with `status`: hands every run to `each`, or answers
+ * all with what is no OK. */
+void larder_rows_hand(const struct larder_rows *rows, enum larder_status status,
+                      larder_run_fn *each, void *passage, enum larder_many_kind many,
+                      enum larder_mode mode);
 /** Answers all that are to be answered. */
 void larder_rows_refuse(const struct larder_rows *rows, enum larder_status status);
 
