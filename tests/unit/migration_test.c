@@ -2,6 +2,8 @@
 #include "parts_asking.h"
 #include "stats.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -562,6 +564,65 @@ static void a_mode_that_is_none_is_refused(void **state)
     pair_close(&pair);
 }
 
+#define ROUNDS 5000
+
+struct worker {
+    struct larder_cache *cache;
+    char key[8];
+    atomic_int *done;
+    unsigned failures;
+};
+
+/* Writes in several ways, and reads what it wrote. */
+static void *write_and_read(void *context)
+{
+    struct worker *worker = context;
+    struct larder_slice key = text(worker->key);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        char value[16], found[16] = "";
+        snprintf(value, sizeof(value), "%u", round);
+        if (round % 3 == 0)
+            (void)larder_delete(worker->cache, key, 0);
+        enum larder_status status = round % 3 == 0 ? larder_add(worker->cache, key, text(value), 0)
+                                                   : larder_set(worker->cache, key, text(value), 0);
+        worker->failures += status != LARDER_OK;
+        status = larder_read(worker->cache, key, found, sizeof(found), NULL);
+        worker->failures += status != LARDER_OK || strcmp(found, value) != 0;
+    }
+    atomic_fetch_add(worker->done, 1);
+    return NULL;
+}
+
+static void what_a_thread_wrote_it_reads_through_every_switch(void **state)
+{
+    enum { WORKERS = 2 };
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct worker workers[WORKERS];
+    pthread_t threads[WORKERS];
+    struct larder_cache *cache = NULL;
+    atomic_int done = 0;
+    (void)state;
+    assert_status(LARDER_OK, larder_open("memory:", NULL, &options.from, NULL, 0));
+    assert_status(LARDER_OK, larder_open("memory:", NULL, &options.to, NULL, 0));
+    options.mode = "populate_writes";
+    assert_status(LARDER_OK, larder_migration_open(&options, NULL, &cache, NULL, 0));
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){.cache = cache, .done = &done};
+        snprintf(workers[i].key, sizeof(workers[i].key), "%u", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, write_and_read, &workers[i]), 0);
+    }
+    for (unsigned i = 0; atomic_load(&done) < WORKERS; i++) {
+        enum larder_migration_mode mode =
+            (enum larder_migration_mode)(LARDER_MIGRATION_POPULATE_WRITES + i % 4);
+        assert_status(LARDER_OK, larder_migration_set_mode(cache, mode));
+    }
+    for (unsigned i = 0; i < WORKERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(workers[i].failures, 0);
+    }
+    larder_close(cache);
+}
+
 /* As a file does it: the parts stay, and so do their entries. */
 static void write_file(const char *path, const char *mode)
 {
@@ -726,6 +787,7 @@ int main(void)
         cmocka_unit_test(a_version_of_the_side_before_is_refused),
         cmocka_unit_test(a_lease_is_filled_where_it_was_taken_while_both_are_written),
         cmocka_unit_test(a_mode_that_is_none_is_refused),
+        cmocka_unit_test(what_a_thread_wrote_it_reads_through_every_switch),
         cmocka_unit_test(a_reload_puts_another_mode_into_force),
         cmocka_unit_test(a_deadline_holds_for_both_together),
         cmocka_unit_test(a_write_that_must_not_wait_is_made_on_neither),
