@@ -691,6 +691,28 @@ static void a_deadline_holds_for_both_together(void **state)
     pair_close(&pair);
 }
 
+/* A side that stalls leaves the other one its part. */
+static void a_short_deadline_is_shared_out(void **state)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_call call = LARDER_CALL_INIT;
+    struct larder_write write = larder_write_of(text("1"), HOUR_MS);
+    struct timed_part from, to;
+    struct larder_cache *cache = NULL;
+    (void)state;
+    options.from = timed_part_open(&from, 10000);
+    options.to = timed_part_open(&to, 30000);
+    options.mode = "populate_writes";
+    assert_status(LARDER_OK, larder_migration_open(&options, NULL, &cache, NULL, 0));
+    assert_int_equal(larder_describe(cache)->timeout_ms, 40000);
+    call.timeout_ms = 20000;
+    assert_status(LARDER_OK, larder_store_with(cache, &call, LARDER_SET, text("k"), &write, NULL));
+    assert_true(from.deadline_ns <= larder_monotonic_ns() + UINT64_C(5000000000));
+    assert_true(from.deadline_ns < to.deadline_ns);
+    assert_true(to.deadline_ns <= larder_monotonic_ns() + UINT64_C(20000000000));
+    larder_close(cache);
+}
+
 /* A watched part may wait, as a server may. */
 static void a_write_that_must_not_wait_is_made_on_neither(void **state)
 {
@@ -790,6 +812,7 @@ int main(void)
         cmocka_unit_test(what_a_thread_wrote_it_reads_through_every_switch),
         cmocka_unit_test(a_reload_puts_another_mode_into_force),
         cmocka_unit_test(a_deadline_holds_for_both_together),
+        cmocka_unit_test(a_short_deadline_is_shared_out),
         cmocka_unit_test(a_write_that_must_not_wait_is_made_on_neither),
         cmocka_unit_test(a_flush_reaches_those_that_are_written),
         cmocka_unit_test(traits_are_the_lesser_of_both_in_every_mode),

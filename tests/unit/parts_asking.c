@@ -2,7 +2,9 @@
 
 #include <stdio.h>
 
+#include <larder/backend.h>
 #include <larder/memory.h>
+#include <larder/util/deadline.h>
 
 /* ---- a part -------------------------------------------------------------------------------- */
 
@@ -65,6 +67,64 @@ int64_t ttl_left(struct larder_cache *cache, const char *key)
     enum larder_status status = larder_read(cache, text(key), &byte, 1, &info);
     assert_true(status == LARDER_OK || status == LARDER_PARTIAL);
     return info.ttl_ms;
+}
+
+/* ---- a part with a timeout ----------------------------------------------------------------- */
+
+static enum larder_status timed_read(const struct larder_scope *scope, struct larder_slice key,
+                                     void *buffer, size_t size, struct larder_info *info)
+{
+    (void)scope, (void)key, (void)buffer, (void)size, (void)info;
+    return LARDER_MISS;
+}
+
+static enum larder_status timed_store(const struct larder_scope *scope, enum larder_mode mode,
+                                      struct larder_slice key, const struct larder_write *write,
+                                      uint64_t *version)
+{
+    struct timed_part *part = scope->self;
+    (void)mode, (void)key, (void)write, (void)version;
+    part->deadline_ns = larder_scope_deadline(scope, part->traits.timeout_ms);
+    return LARDER_OK;
+}
+
+static enum larder_status timed_remove(const struct larder_scope *scope, struct larder_slice key,
+                                       uint64_t version)
+{
+    (void)scope, (void)key, (void)version;
+    return LARDER_MISS;
+}
+
+static const struct larder_traits *timed_traits(const void *self)
+{
+    return &((const struct timed_part *)self)->traits;
+}
+
+static void timed_close(void *self)
+{
+    (void)self; /* the test's own */
+}
+
+struct larder_cache *timed_part_open(struct timed_part *part, uint32_t timeout_ms)
+{
+    static const struct larder_ops ops = {
+        .version = LARDER_BACKEND_VERSION,
+        .size = sizeof(struct larder_ops),
+        .name = "timed",
+        .read = timed_read,
+        .store = timed_store,
+        .remove = timed_remove,
+        .traits = timed_traits,
+        .close = timed_close,
+    };
+    struct larder_cache *cache = NULL;
+    memset(part, 0, sizeof(*part));
+    part->traits.size = sizeof(part->traits);
+    part->traits.options = LARDER_TAKES_TIMEOUT;
+    part->traits.value_max = 1000;
+    part->traits.timeout_ms = timeout_ms;
+    assert_status(LARDER_OK, larder_attach(&ops, part, NULL, &cache, NULL, 0));
+    return cache;
 }
 
 /* ---- the calls of the table ---------------------------------------------------------------- */

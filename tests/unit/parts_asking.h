@@ -29,6 +29,15 @@ void put(struct larder_cache *cache, const char *key, const char *value);
 /** Of an entry that is there. */
 int64_t ttl_left(struct larder_cache *cache, const char *key);
 
+/** A cache that stores nothing, may wait, and remembers until when the last store might have. */
+struct timed_part {
+    struct larder_traits traits;
+    uint64_t deadline_ns;
+};
+
+/** @param timeout_ms  of its traits */
+struct larder_cache *timed_part_open(struct timed_part *part, uint32_t timeout_ms);
+
 /* ---- the calls ----------------------------------------------------------------------------- */
 
 struct asking {
