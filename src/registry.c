@@ -19,12 +19,14 @@
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-extern const struct larder_backend larder_gutter_backend, larder_hot_backend, larder_memory_backend,
-    larder_null_backend, larder_tracker_backend;
+extern const struct larder_backend larder_ephemeral_backend, larder_gutter_backend,
+    larder_hot_backend, larder_memory_backend, larder_migration_backend, larder_null_backend,
+    larder_shadow_backend, larder_tracker_backend;
 
 static const struct larder_backend *const builtin[] = {
-    &larder_memory_backend, &larder_null_backend,    &larder_gutter_backend,
-    &larder_hot_backend,    &larder_tracker_backend,
+    &larder_memory_backend,  &larder_null_backend,      &larder_gutter_backend,
+    &larder_tracker_backend, &larder_ephemeral_backend, &larder_migration_backend,
+    &larder_shadow_backend,  &larder_hot_backend,
 };
 #define BUILTIN_COUNT (sizeof(builtin) / sizeof(builtin[0]))
 

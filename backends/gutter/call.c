@@ -1,27 +1,9 @@
 /* One call: first `of`, then perhaps the spare. */
 #include "gutter.h"
 
-#include <larder/util/deadline.h>
+#include <larder/util/lower.h>
 
 /* ---- on the way to `of` -------------------------------------------------------------------- */
-
-/* Both attempts have one deadline; a short one is shared out as the timeouts are.
- * @return OK, or TIMEOUT when nothing is left of it: then it is no fault of `of` */
-static enum larder_status share_time(struct passage *passage)
-{
-    const struct gutter *gutter = passage->gutter;
-    uint64_t all_ms = gutter->all_ms != 0 ? gutter->all_ms : UINT64_MAX;
-    uint64_t now_ns = larder_monotonic_ns();
-    uint64_t end_ns = larder_scope_deadline(passage->scope, all_ms);
-    if (end_ns == LARDER_NEVER_NS)
-        return LARDER_OK;
-    if (end_ns <= now_ns)
-        return LARDER_TIMEOUT;
-    double share = gutter->of_ms != 0 ? (double)gutter->of_ms / gutter->all_ms : 1.0;
-    passage->spare.deadline_ns = end_ns;
-    passage->of.deadline_ns = now_ns + (uint64_t)((double)(end_ns - now_ns) * share);
-    return LARDER_OK;
-}
 
 enum larder_status gutter_begin(struct passage *passage, const struct larder_scope *scope)
 {
@@ -32,15 +14,14 @@ enum larder_status gutter_begin(struct passage *passage, const struct larder_sco
     passage->scope = scope;
     passage->of = larder_part_scope(scope, gutter->parts, GUTTER_OF);
     passage->spare.deadline_ns = scope->deadline_ns;
-    return gutter->waits ? share_time(passage) : LARDER_OK;
+    if (!gutter->waits)
+        return LARDER_OK;
+    /* a TIMEOUT here is no fault of `of` */
+    return larder_parts_share_time(scope, gutter->of_ms, gutter->all_ms, &passage->of.deadline_ns,
+                                   &passage->spare.deadline_ns);
 }
 
 /* ---- on the way to the spare --------------------------------------------------------------- */
-
-int64_t gutter_lower(const struct gutter *gutter, int64_t ttl_ms)
-{
-    return ttl_ms == LARDER_TTL_FOREVER || ttl_ms > gutter->ttl_ms ? gutter->ttl_ms : ttl_ms;
-}
 
 static void lower_call(struct passage *passage)
 {
@@ -49,10 +30,7 @@ static void lower_call(struct passage *passage)
     if (passage->scope->call == NULL)
         return;
     *call = *passage->scope->call;
-    if (call->touch_ttl_ms != LARDER_TTL_UNKNOWN)
-        call->touch_ttl_ms = gutter_lower(gutter, call->touch_ttl_ms);
-    if (call->recache_ms > gutter->ttl_ms)
-        call->recache_ms = (uint32_t)gutter->ttl_ms;
+    larder_call_lower(call, gutter->ttl_ms);
     passage->spare.call = call;
 }
 
@@ -62,11 +40,6 @@ void gutter_ready_spare(struct passage *passage)
     passage->spare = larder_part_scope(passage->scope, passage->gutter->parts, GUTTER_SPARE);
     passage->spare.deadline_ns = deadline_ns;
     lower_call(passage);
-}
-
-int gutter_is_down(enum larder_status status)
-{
-    return status == LARDER_UNAVAILABLE || status == LARDER_TIMEOUT || status == LARDER_PROTOCOL;
 }
 
 static int prolongs(const struct passage *passage)
@@ -80,7 +53,7 @@ int gutter_turns(struct passage *passage, enum gutter_turn turn, enum larder_sta
     struct gutter *gutter = passage->gutter;
     const struct larder_call *call = passage->scope->call;
     /* a version is one of `of`'s */
-    if (!gutter_is_down(status) || (call != NULL && call->version != 0))
+    if (!larder_is_down(status) || (call != NULL && call->version != 0))
         return 0;
     if (!gutter_spare_may_be_read(gutter)) {
         GUTTER_COUNT(gutter, spare_avoided);
@@ -98,7 +71,7 @@ int gutter_turns(struct passage *passage, enum gutter_turn turn, enum larder_sta
 
 enum larder_status gutter_settle(enum larder_status of, enum larder_status spare)
 {
-    return gutter_is_down(spare) ? of : spare;
+    return larder_is_down(spare) ? of : spare;
 }
 
 /* ---- the spare's copy ---------------------------------------------------------------------- */
@@ -124,11 +97,4 @@ int gutter_outdates(const struct passage *passage, enum larder_status status)
 {
     return (status == LARDER_OK || status == LARDER_UNKNOWN) &&
            gutter_spare_may_hold(passage->gutter);
-}
-
-int gutter_deletes(enum larder_status status, uint64_t version)
-{
-    if (version != 0 || status == LARDER_WOULD_BLOCK)
-        return status == LARDER_OK || status == LARDER_UNKNOWN;
-    return status >= LARDER_OK || status == LARDER_UNKNOWN || gutter_is_down(status);
 }

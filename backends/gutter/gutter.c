@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include <larder/util/lower.h>
 #include <larder/util/message.h>
 
 /* ---- traits -------------------------------------------------------------------------------- */
@@ -12,47 +13,14 @@
     (LARDER_CAN_CAS | LARDER_CAN_DELETE_VERSION | LARDER_CAN_STORE_VERSION | LARDER_CAN_KEYS | \
      LARDER_CAN_WIRE_KEY)
 
-#define BOTH_PROMISE \
-    (LARDER_NEVER_BLOCKS | LARDER_HARD_DEADLINE | LARDER_KEEPS_NOTHING | LARDER_STRICT_COUNTERS)
-#define EITHER_PROMISES (LARDER_SHARED | LARDER_POOLED)
-
-static uint64_t smaller(uint64_t one, uint64_t other)
-{
-    return one < other ? one : other;
-}
-
-static uint32_t larger(uint32_t one, uint32_t other)
-{
-    return one > other ? one : other;
-}
-
-static uint64_t abilities(const struct larder_traits *traits)
-{
-    return traits->can | traits->steps;
-}
-
 static void gutter_compose(const struct larder_traits *const *parts, size_t count,
                            struct larder_traits *traits)
 {
     const struct larder_traits *of = parts[GUTTER_OF], *spare = parts[GUTTER_SPARE];
-    uint64_t all = abilities(of) & (abilities(spare) | OF_ALONE);
     (void)count;
-    traits->can = of->can & (spare->can | OF_ALONE);
-    traits->steps = all & ~traits->can;
-    traits->can |= LARDER_CAN_NAMESPACES; /* where a part doesn't, the core does */
-    traits->steps &= ~(uint64_t)LARDER_CAN_NAMESPACES;
-    traits->consistency = LARDER_EVENTUAL;
-    traits->promises = (of->promises & spare->promises & BOTH_PROMISE) |
-                       ((of->promises | spare->promises) & EITHER_PROMISES) |
-                       (of->promises & LARDER_OLD_TOKENS_CONFLICT);
-    traits->options = of->options & spare->options;
-    traits->value_max = smaller(of->value_max, spare->value_max);
-    traits->delta_max = smaller(of->delta_max, spare->delta_max);
+    larder_traits_join(of, spare, OF_ALONE, traits);
+    traits->promises |= of->promises & LARDER_OLD_TOKENS_CONFLICT;
     traits->ttl_max_ms = of->ttl_max_ms;
-    traits->ttl_step_ms = larger(of->ttl_step_ms, spare->ttl_step_ms);
-    traits->ttl_late_ms = larger(of->ttl_late_ms, spare->ttl_late_ms);
-    traits->key_max = (uint32_t)smaller(of->key_max, spare->key_max);
-    traits->timeout_ms = of->timeout_ms + spare->timeout_ms;
 }
 
 static const struct larder_traits *gutter_traits(const void *self)
@@ -168,13 +136,6 @@ static const struct larder_option gutter_options[] = {
     LARDER_GUTTER_OPTIONS_TABLE(LARDER_NUMBER_ROW, LARDER_CACHE_ROW)};
 #undef LARDER_OPTIONS_STRUCT
 
-/* A spare with a smaller maximum keeps to that. */
-static int64_t ttl_on(const struct larder_traits *spare, uint64_t ttl_ms)
-{
-    return spare->ttl_max_ms != 0 ? (int64_t)smaller(ttl_ms, (uint64_t)spare->ttl_max_ms)
-                                  : (int64_t)ttl_ms;
-}
-
 static void gutter_init(struct gutter *gutter, const struct larder_host *host,
                         const struct larder_gutter_options *options)
 {
@@ -183,7 +144,7 @@ static void gutter_init(struct gutter *gutter, const struct larder_host *host,
     const struct larder_traits *spare = parts[GUTTER_SPARE];
     gutter->parts = host->parts;
     gutter->clock = host->clock;
-    gutter->ttl_ms = ttl_on(spare, options->ttl_ms);
+    gutter->ttl_ms = larder_ttl_lowered((int64_t)options->ttl_ms, spare->ttl_max_ms);
     gutter->linger_ms = (uint64_t)gutter->ttl_ms + spare->ttl_late_ms + spare->ttl_step_ms;
     gutter->of_ms = parts[GUTTER_OF]->timeout_ms;
     gutter->all_ms = gutter->of_ms + spare->timeout_ms;

@@ -82,9 +82,6 @@ struct passage {
  * caller's time was over before */
 enum larder_status gutter_begin(struct passage *passage, const struct larder_scope *scope);
 
-/** 1 when `of` is down and has changed nothing. */
-int gutter_is_down(enum larder_status status);
-
 enum gutter_turn {
     GUTTER_READ,
     GUTTER_WRITE /* leaves or prolongs a copy */
@@ -94,9 +91,6 @@ int gutter_turns(struct passage *passage, enum gutter_turn turn, enum larder_sta
 /** What the caller is told when both were asked. */
 enum larder_status gutter_settle(enum larder_status of, enum larder_status spare);
 
-/** The TTL that a thing gets on the spare. */
-int64_t gutter_lower(const struct gutter *gutter, int64_t ttl_ms);
-
 /** Makes passage->spare ready without asking whether it may be read. */
 void gutter_ready_spare(struct passage *passage);
 /** The same, for deletes of copies that a write has outdated. */
@@ -105,8 +99,6 @@ void gutter_ready_drop(struct passage *passage);
 void gutter_drop(struct passage *passage, struct larder_slice key);
 /** After `of` answered a write with `status`: whether the spare's copy is old by now. */
 int gutter_outdates(const struct passage *passage, enum larder_status status);
-/** After `of` answered a delete with `status`: whether the spare's copy goes, too. */
-int gutter_deletes(enum larder_status status, uint64_t version);
 
 /* ---- rows.c, many.c ------------------------------------------------------------------------ */
 

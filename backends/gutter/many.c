@@ -4,19 +4,14 @@
  */
 #include "gutter.h"
 
-#include <stdlib.h>
-#include <string.h>
-
+#include <larder/util/lower.h>
 #include <larder/util/value.h>
 
-/* Rows on their way to the spare. Without memory they go one at a time. */
+/* Rows on their way to the spare. */
 struct crowd {
     struct passage *passage;
     enum larder_many_kind many;
     enum larder_mode mode;
-    struct larder_row *rows; /* copies */
-    struct larder_row **of;  /* whose copies they are */
-    size_t room, count;
 };
 
 /* ---- which rows ---------------------------------------------------------------------------- */
@@ -28,13 +23,13 @@ static int turns(const struct crowd *crowd, const struct larder_row *row)
     if (crowd->many == LARDER_MANY_DELETE ||
         (crowd->many == LARDER_MANY_STORE && crowd->mode == LARDER_CAS))
         return 0;
-    return gutter_is_down(row->status);
+    return larder_is_down(row->status);
 }
 
 static int is_outdated(const struct crowd *crowd, const struct larder_row *row)
 {
     if (crowd->many == LARDER_MANY_DELETE)
-        return gutter_deletes(row->status, row->write.version);
+        return larder_delete_spreads(row->status, row->write.version);
     return crowd->many == LARDER_MANY_STORE && gutter_outdates(crowd->passage, row->status);
 }
 
@@ -48,98 +43,61 @@ static int any(const struct crowd *crowd, choose_fn *chooses, const struct larde
 
 /* ---- there and back ------------------------------------------------------------------------ */
 
-/* A row that turns gets the spare's answer. */
-static void take_answer(struct larder_row *row, const struct larder_row *copy)
+static int takes_turned(struct larder_again *again, const struct larder_row *row,
+                        struct larder_row *copy)
 {
+    const struct crowd *crowd = again->context;
+    copy->write = larder_write_lowered(&row->write, crowd->passage->gutter->ttl_ms);
+    return turns(crowd, row);
+}
+
+/* A row that turns gets the spare's answer. */
+static void take_answer(struct larder_again *again, struct larder_row *row, struct larder_row *copy)
+{
+    (void)again;
+    larder_value_release(&row->value);
     row->status = gutter_settle(row->status, copy->status);
     row->value = copy->value;
     row->value.info.version = 0;
 }
 
-static void send_turned(struct crowd *crowd)
+static int takes_dropped(struct larder_again *again, const struct larder_row *row,
+                         struct larder_row *copy)
 {
-    struct passage *passage = crowd->passage;
-    struct larder_rows rows = {crowd->rows, crowd->count, sizeof(*crowd->rows)};
-    passage->spare.ops->many(&passage->spare, crowd->many, crowd->mode, &rows);
-    for (size_t i = 0; i < crowd->count; i++)
-        take_answer(crowd->of[i], &crowd->rows[i]);
+    copy->write.version = 0;
+    return is_outdated(again->context, row);
 }
 
 /* A row that was answered stays answered, whatever becomes of the spare's copy. */
-static void send_dropped(struct crowd *crowd)
+static void note_drop(struct larder_again *again, struct larder_row *row, struct larder_row *copy)
 {
-    struct passage *passage = crowd->passage;
-    struct larder_rows rows = {crowd->rows, crowd->count, sizeof(*crowd->rows)};
-    passage->spare.ops->many(&passage->spare, LARDER_MANY_DELETE, LARDER_SET, &rows);
-    for (size_t i = 0; i < crowd->count; i++) {
-        GUTTER_COUNT(passage->gutter, drops);
-        if (crowd->rows[i].status != LARDER_OK && crowd->rows[i].status != LARDER_MISS)
-            gutter_spare_missed(passage->gutter);
-    }
-}
-
-static void copy_row(struct crowd *crowd, struct larder_row *row, int is_drop)
-{
-    struct larder_row *copy = &crowd->rows[crowd->count];
-    larder_value_release(&row->value);
-    memcpy(copy, row, sizeof(*copy));
-    larder_info_clear(&copy->value.info);
-    copy->status = LARDER_ASKED;
-    copy->write.ttl_ms = gutter_lower(crowd->passage->gutter, row->write.ttl_ms);
-    if (is_drop)
-        copy->write.version = 0;
-    crowd->of[crowd->count++] = row;
-}
-
-static void send_chosen(struct crowd *crowd, choose_fn *chooses, const struct larder_rows *rows,
-                        void (*send)(struct crowd *crowd))
-{
-    for (size_t i = 0; i < rows->count; i++) {
-        struct larder_row *row = larder_row_at(rows, i);
-        if (chooses(crowd, row))
-            copy_row(crowd, row, send == send_dropped);
-        if (crowd->count > 0 && (crowd->count == crowd->room || i + 1 == rows->count)) {
-            send(crowd);
-            crowd->count = 0;
-        }
-    }
-}
-
-static void send_again(struct crowd *crowd, choose_fn *chooses, const struct larder_rows *rows,
-                       void (*send)(struct crowd *crowd))
-{
-    struct larder_row one_row, *one_of;
-    crowd->room = rows->count;
-    crowd->rows = calloc(crowd->room, sizeof(*crowd->rows));
-    crowd->of = calloc(crowd->room, sizeof(struct larder_row *));
-    struct larder_row *rows_there = crowd->rows;
-    struct larder_row **of_there = crowd->of;
-    if (rows_there == NULL || of_there == NULL) {
-        crowd->room = 1;
-        crowd->rows = &one_row;
-        crowd->of = &one_of;
-    }
-    send_chosen(crowd, chooses, rows, send);
-    free(rows_there);
-    free(of_there);
+    struct gutter *gutter = ((const struct crowd *)again->context)->passage->gutter;
+    (void)row;
+    GUTTER_COUNT(gutter, drops);
+    if (copy->status != LARDER_OK && copy->status != LARDER_MISS)
+        gutter_spare_missed(gutter);
 }
 
 /* ---- the call ------------------------------------------------------------------------------ */
 
 /* All of the rows are asked. */
-static void run_send(struct passage *passage, enum larder_many_kind many, enum larder_mode mode,
+static void run_send(void *of, enum larder_many_kind many, enum larder_mode mode,
                      const struct larder_rows *rows)
 {
+    struct passage *passage = of;
     struct crowd crowd = {.passage = passage, .many = many, .mode = mode};
+    struct larder_again turned = {&passage->spare, many, mode, takes_turned, take_answer, &crowd};
+    struct larder_again dropped = {&passage->spare, LARDER_MANY_DELETE, LARDER_SET,
+                                   takes_dropped,   note_drop,          &crowd};
     int reads = many == LARDER_MANY_READ || many == LARDER_MANY_GET;
     passage->of.ops->many(&passage->of, many, mode, rows);
     if (any(&crowd, is_outdated, rows)) {
         gutter_ready_drop(passage);
-        send_again(&crowd, is_outdated, rows, send_dropped);
+        larder_rows_again(&dropped, rows);
     }
     if (any(&crowd, turns, rows) &&
         gutter_turns(passage, reads ? GUTTER_READ : GUTTER_WRITE, LARDER_UNAVAILABLE))
-        send_again(&crowd, turns, rows, send_turned);
+        larder_rows_again(&turned, rows);
 }
 
 void gutter_many(const struct larder_scope *scope, enum larder_many_kind many,
@@ -147,12 +105,5 @@ void gutter_many(const struct larder_scope *scope, enum larder_many_kind many,
 {
     struct passage passage;
     enum larder_status status = gutter_begin(&passage, scope);
-    if (status != LARDER_OK) {
-        larder_rows_refuse(rows, status);
-        return;
-    }
-    size_t next = 0;
-    struct larder_rows run;
-    while (larder_rows_run(rows, &next, &run))
-        run_send(&passage, many, mode, &run);
+    larder_rows_hand(rows, status, run_send, &passage, many, mode);
 }

@@ -1,6 +1,7 @@
 /* The rows for one key. */
 #include "gutter.h"
 
+#include <larder/util/lower.h>
 #include <larder/util/value.h>
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -70,21 +71,14 @@ enum larder_status gutter_get_and_touch(const struct larder_scope *scope, struct
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_WRITE, as_read(status)))
         return status;
     clear_value(value);
-    status = gutter_settle(
-        status, passage.spare.ops->get_and_touch(&passage.spare, key,
-                                                 gutter_lower(passage.gutter, ttl_ms), value));
+    status = gutter_settle(status, passage.spare.ops->get_and_touch(
+                                       &passage.spare, key,
+                                       larder_ttl_lowered(ttl_ms, passage.gutter->ttl_ms), value));
     forget_version(&value->info);
     return status;
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */
-
-static struct larder_write lowered(const struct gutter *gutter, const struct larder_write *write)
-{
-    struct larder_write low = *write;
-    low.ttl_ms = gutter_lower(gutter, write->ttl_ms);
-    return low;
-}
 
 enum larder_status gutter_store(const struct larder_scope *scope, enum larder_mode mode,
                                 struct larder_slice key, const struct larder_write *write,
@@ -99,7 +93,7 @@ enum larder_status gutter_store(const struct larder_scope *scope, enum larder_mo
         gutter_drop(&passage, key);
     if (mode == LARDER_CAS || !gutter_turns(&passage, GUTTER_WRITE, status))
         return status;
-    struct larder_write low = lowered(passage.gutter, write);
+    struct larder_write low = larder_write_lowered(write, passage.gutter->ttl_ms);
     status =
         gutter_settle(status, passage.spare.ops->store(&passage.spare, mode, key, &low, version));
     *version = 0;
@@ -114,7 +108,7 @@ enum larder_status gutter_remove(const struct larder_scope *scope, struct larder
     if (status != LARDER_OK)
         return status;
     status = passage.of.ops->remove(&passage.of, key, version);
-    if (gutter_deletes(status, version))
+    if (larder_delete_spreads(status, version))
         gutter_drop(&passage, key);
     return status;
 }
@@ -129,8 +123,9 @@ enum larder_status gutter_touch(const struct larder_scope *scope, struct larder_
     status = passage.of.ops->touch(&passage.of, key, ttl_ms);
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_WRITE, status))
         return status;
-    return gutter_settle(status, passage.spare.ops->touch(&passage.spare, key,
-                                                          gutter_lower(passage.gutter, ttl_ms)));
+    return gutter_settle(
+        status, passage.spare.ops->touch(&passage.spare, key,
+                                         larder_ttl_lowered(ttl_ms, passage.gutter->ttl_ms)));
 }
 
 enum larder_status gutter_count(const struct larder_scope *scope, struct larder_slice key,
@@ -147,33 +142,17 @@ enum larder_status gutter_count(const struct larder_scope *scope, struct larder_
         gutter_drop(&passage, key);
     if (!gutter_turns(&passage, GUTTER_WRITE, status))
         return status;
-    if (initial != NULL) {
-        low = *initial;
-        low.ttl_ms = gutter_lower(passage.gutter, initial->ttl_ms);
-    }
-    return gutter_settle(status, passage.spare.ops->count(&passage.spare, key, direction, delta,
-                                                          initial != NULL ? &low : NULL, result));
+    return gutter_settle(status, passage.spare.ops->count(
+                                     &passage.spare, key, direction, delta,
+                                     larder_initial_lowered(initial, passage.gutter->ttl_ms, &low),
+                                     result));
 }
 
 /* ---- leases -------------------------------------------------------------------------------- */
 
-/* A lease remembers in the lowest bit of `reserved` which part gave it; above it is what that part
- * remembers, which may be a composition itself. */
-static void sign(struct larder_lease *lease, uint64_t part)
-{
-    if (lease->token != 0)
-        lease->reserved = lease->reserved << 1 | part;
-}
-
 static int is_of_spare(struct larder_lease lease)
 {
-    return (lease.reserved & 1) == GUTTER_SPARE;
-}
-
-static struct larder_lease unsigned_lease(struct larder_lease lease)
-{
-    lease.reserved >>= 1;
-    return lease;
+    return larder_lease_part(lease) == GUTTER_SPARE;
 }
 
 enum larder_status gutter_lease_get(const struct larder_scope *scope, struct larder_slice key,
@@ -185,16 +164,16 @@ enum larder_status gutter_lease_get(const struct larder_scope *scope, struct lar
     if (status != LARDER_OK)
         return status;
     status = passage.of.ops->lease_get(&passage.of, key, lease_ms, value, lease);
-    sign(lease, GUTTER_OF);
+    larder_lease_sign(lease, GUTTER_OF);
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_WRITE, as_read(status)))
         return status;
     clear_value(value);
     lease->token = lease->reserved = 0;
-    status =
-        gutter_settle(status, passage.spare.ops->lease_get(
-                                  &passage.spare, key,
-                                  (uint32_t)gutter_lower(passage.gutter, lease_ms), value, lease));
-    sign(lease, GUTTER_SPARE);
+    status = gutter_settle(
+        status, passage.spare.ops->lease_get(&passage.spare, key,
+                                             larder_span_lowered(lease_ms, passage.gutter->ttl_ms),
+                                             value, lease));
+    larder_lease_sign(lease, GUTTER_SPARE);
     forget_version(&value->info);
     return status;
 }
@@ -208,10 +187,10 @@ static int is_lost(const struct gutter *gutter, struct larder_lease lease)
 static enum larder_status fill_spare(struct passage *passage, struct larder_slice key,
                                      struct larder_lease lease, const struct larder_write *write)
 {
-    struct larder_write low = lowered(passage->gutter, write);
+    struct larder_write low = larder_write_lowered(write, passage->gutter->ttl_ms);
     gutter_ready_spare(passage);
     gutter_spare_holds(passage->gutter);
-    return passage->spare.ops->lease_fill(&passage->spare, key, unsigned_lease(lease), &low);
+    return passage->spare.ops->lease_fill(&passage->spare, key, larder_lease_unsigned(lease), &low);
 }
 
 enum larder_status gutter_lease_fill(const struct larder_scope *scope, struct larder_slice key,
@@ -225,7 +204,7 @@ enum larder_status gutter_lease_fill(const struct larder_scope *scope, struct la
         return LARDER_CONFLICT;
     if (is_of_spare(lease))
         return fill_spare(&passage, key, lease, write);
-    status = passage.of.ops->lease_fill(&passage.of, key, unsigned_lease(lease), write);
+    status = passage.of.ops->lease_fill(&passage.of, key, larder_lease_unsigned(lease), write);
     if (gutter_outdates(&passage, status))
         gutter_drop(&passage, key);
     return status;
@@ -239,7 +218,7 @@ enum larder_status gutter_lease_return(const struct larder_scope *scope, struct 
     if (status != LARDER_OK)
         return status;
     if (!is_of_spare(lease))
-        return passage.of.ops->lease_return(&passage.of, key, unsigned_lease(lease));
+        return passage.of.ops->lease_return(&passage.of, key, larder_lease_unsigned(lease));
     gutter_ready_spare(&passage);
-    return passage.spare.ops->lease_return(&passage.spare, key, unsigned_lease(lease));
+    return passage.spare.ops->lease_return(&passage.spare, key, larder_lease_unsigned(lease));
 }

@@ -201,9 +201,10 @@ static void ready_rows(struct passage *passage, enum larder_many_kind many,
     }
 }
 
-static void run_send(struct passage *passage, enum larder_many_kind many, enum larder_mode mode,
+static void run_send(void *of, enum larder_many_kind many, enum larder_mode mode,
                      const struct larder_rows *rows)
 {
+    struct passage *passage = of;
     ready_rows(passage, many, rows);
     passage->of.ops->many(&passage->of, many, mode, rows);
     for (size_t i = 0; i < rows->count; i++)
@@ -216,14 +217,7 @@ void tracker_many(const struct larder_scope *scope, enum larder_many_kind many,
 {
     struct passage passage;
     enum larder_status status = tracker_begin(&passage, scope);
-    if (status != LARDER_OK) {
-        larder_rows_refuse(rows, status);
-        return;
-    }
-    size_t next = 0;
-    struct larder_rows run;
-    while (larder_rows_run(rows, &next, &run))
-        run_send(&passage, many, mode, &run);
+    larder_rows_hand(rows, status, run_send, &passage, many, mode);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */

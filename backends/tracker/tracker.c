@@ -16,8 +16,7 @@ static void tracker_compose(const struct larder_traits *const *parts, size_t cou
     (void)count;
     *traits = *parts[0];
     traits->size = size;
-    traits->can |= LARDER_CAN_NAMESPACES; /* where it doesn't, the core does */
-    traits->steps &= ~(uint64_t)LARDER_CAN_NAMESPACES;
+    larder_traits_pass_namespaces(traits);
     if (traits->timeout_ms == 0 && (traits->promises & LARDER_NEVER_BLOCKS) == 0)
         traits->promises &= ~(uint64_t)LARDER_HARD_DEADLINE; /* each step has a time of its own */
     /* What isn't acknowledged can't be known to be lost; and a lost key is found by its name. */

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <larder/util/deadline.h>
+#include <larder/util/lower.h>
+
 /* The longest name of a part within a part within a part. */
 #define PREFIX_BYTES 56
 
@@ -26,6 +29,72 @@ struct larder_scope larder_part_scope(const struct larder_scope *scope,
     inner.self = scope->space != NULL ? part->space_self : part->self;
     inner.session = session_of(scope, index);
     return inner;
+}
+
+enum larder_status larder_parts_share_time(const struct larder_scope *scope, uint32_t first_ms,
+                                           uint32_t all_ms, uint64_t *first_ns, uint64_t *second_ns)
+{
+    uint64_t now_ns = larder_monotonic_ns();
+    uint64_t end_ns = larder_scope_deadline(scope, all_ms != 0 ? all_ms : UINT64_MAX);
+    if (end_ns == LARDER_NEVER_NS)
+        return LARDER_OK;
+    if (end_ns <= now_ns)
+        return LARDER_TIMEOUT;
+    double share = first_ms != 0 ? (double)first_ms / all_ms : 1.0;
+    *second_ns = end_ns;
+    *first_ns = now_ns + (uint64_t)((double)(end_ns - now_ns) * share);
+    return LARDER_OK;
+}
+
+/* ---- traits -------------------------------------------------------------------------------- */
+
+#define BOTH_PROMISE                                                                              \
+    (LARDER_NEVER_BLOCKS | LARDER_HARD_DEADLINE | LARDER_KEEPS_NOTHING | LARDER_STRICT_COUNTERS | \
+     LARDER_OLD_TOKENS_CONFLICT)
+#define EITHER_PROMISES (LARDER_SHARED | LARDER_POOLED)
+
+static uint64_t smaller(uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
+static uint32_t larger(uint32_t one, uint32_t other)
+{
+    return one > other ? one : other;
+}
+
+void larder_traits_pass_namespaces(struct larder_traits *traits)
+{
+    traits->can |= LARDER_CAN_NAMESPACES;
+    traits->steps &= ~(uint64_t)LARDER_CAN_NAMESPACES;
+}
+
+void larder_traits_join(const struct larder_traits *one, const struct larder_traits *other,
+                        uint64_t alone, struct larder_traits *traits)
+{
+    traits->consistency = LARDER_EVENTUAL;
+    traits->can = one->can & (other->can | alone);
+    traits->steps = (one->can | one->steps) & (other->can | other->steps | alone) & ~traits->can;
+    traits->promises = (one->promises & other->promises & BOTH_PROMISE) |
+                       ((one->promises | other->promises) & EITHER_PROMISES);
+    traits->options = one->options & other->options;
+    traits->value_max = smaller(one->value_max, other->value_max);
+    traits->delta_max = smaller(one->delta_max, other->delta_max);
+    traits->ttl_max_ms = larder_ttl_max_of(one->ttl_max_ms, other->ttl_max_ms);
+    traits->ttl_step_ms = larger(one->ttl_step_ms, other->ttl_step_ms);
+    traits->ttl_late_ms = larger(one->ttl_late_ms, other->ttl_late_ms);
+    traits->key_max = (uint32_t)smaller(one->key_max, other->key_max);
+    traits->timeout_ms = one->timeout_ms + other->timeout_ms;
+    larder_traits_pass_namespaces(traits);
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+int larder_delete_spreads(enum larder_status status, uint64_t version)
+{
+    if (version != 0 || status == LARDER_WOULD_BLOCK)
+        return status == LARDER_OK || status == LARDER_UNKNOWN;
+    return status >= LARDER_OK || status == LARDER_UNKNOWN || larder_is_down(status);
 }
 
 /* ---- sessions ------------------------------------------------------------------------------ */
@@ -136,6 +205,19 @@ int larder_rows_run(const struct larder_rows *rows, size_t *next, struct larder_
         return 0;
     *run = (struct larder_rows){larder_row_at(rows, first), end - first, rows->stride};
     return 1;
+}
+
+void larder_rows_hand(const struct larder_rows *rows, enum larder_status status,
+                      larder_run_fn *each, void *passage, enum larder_many_kind many,
+                      enum larder_mode mode)
+{
+    struct larder_rows run;
+    size_t next = 0;
+    if (status != LARDER_OK)
+        larder_rows_refuse(rows, status);
+    else
+        while (larder_rows_run(rows, &next, &run))
+            each(passage, many, mode, &run);
 }
 
 void larder_rows_refuse(const struct larder_rows *rows, enum larder_status status)

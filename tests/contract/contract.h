@@ -24,6 +24,10 @@ enum leaf {
     LEAF_GUTTER_DEAD,     /* the same, and the first one is down */
     LEAF_TRACKER,         /* over memory */
     LEAF_HOT,             /* over memory; every hit leaves a copy */
+    LEAF_EPHEMERAL,       /* over memory */
+    LEAF_MIGRATION,       /* over two memory caches; reads are populated */
+    LEAF_MIGRATION_TO,    /* the same, and the other one answers */
+    LEAF_SHADOW,          /* over two memory caches, reads compared */
     LEAF_NULL,
     LEAF_MEMCACHED_TEXT,
     LEAF_MEMCACHED_BINARY,
@@ -34,6 +38,7 @@ enum leaf {
     LEAF_META_THREE, /* on three servers */
     LEAF_META_LOGIN, /* on a server with -Y */
     LEAF_META_TLS,
+    LEAF_MIGRATION_META,         /* a migration from meta to memory; reads are populated */
     LEAF_GUTTER_META,            /* a gutter over meta, with memory as its spare */
     LEAF_HOT_META,               /* as LEAF_HOT, over meta */
     LEAF_MEMCACHED_TEXT_RECORDS, /* this and what follows: with metadata=leases,negative */

@@ -79,6 +79,15 @@ static const char *const that_store_for_ever[] = {
     NULL,
 };
 
+static const char *const that_give_no_ttl[] = {
+    "without_options_a_ttl_is_applied_as_it_is",
+    "the_default_ttl_is_that_of_the_options",
+    "the_ttl_left_is_read_where_the_traits_say_so",
+    "a_manual_clock_reaches_far_ttls",
+    "purge_tells_when_it_is_due",
+    NULL,
+};
+
 static const char *const that_kill_the_server[] = {
     "a_dead_server_is_a_failure_and_a_miss_only_where_asked",
     NULL,
@@ -90,6 +99,7 @@ static const struct left_out all[] = {
      that_flush_or_list},
     {LEAF_GUTTER_DEAD, "a copy of the spare's can't be used for cas", that_use_versions},
     {LEAF_GUTTER_DEAD, "nothing lives longer than `ttl` on the spare", that_store_for_ever},
+    {LEAF_EPHEMERAL, "nothing lives longer than `ttl`", that_give_no_ttl},
     {LEAF_GUTTER_META, "the spare answers for a dead server", that_kill_the_server},
     {LEAF_HOT_META, "a copy is served while its server is dead", that_kill_the_server},
 };

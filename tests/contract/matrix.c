@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX 24
-#define LINE_BYTES 1024
+#define COLUMNS_MAX 48
+#define LINE_BYTES 2048
 #define WORDS_MAX 64
 
 struct matrix {

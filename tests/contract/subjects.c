@@ -2,10 +2,13 @@
 #include "contract.h"
 
 #include <larder/client.h>
+#include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/hot.h>
 #include <larder/memory.h>
+#include <larder/migration.h>
 #include <larder/null.h>
+#include <larder/shadow.h>
 #include <larder/testing.h>
 #include <larder/tracker.h>
 
@@ -42,6 +45,10 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("gutter_dead", LEAF_GUTTER_DEAD),
     EVERY_SHAPE("tracker", LEAF_TRACKER),
     EVERY_SHAPE("hot", LEAF_HOT),
+    EVERY_SHAPE("ephemeral", LEAF_EPHEMERAL),
+    EVERY_SHAPE("migration", LEAF_MIGRATION),
+    EVERY_SHAPE("migration_to", LEAF_MIGRATION_TO),
+    EVERY_SHAPE("shadow", LEAF_SHADOW),
     EVERY_SHAPE("null", LEAF_NULL),
 #ifdef LARDER_WITH_MEMCACHED
     EVERY_SHAPE("memcached_text", LEAF_MEMCACHED_TEXT),
@@ -58,6 +65,7 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("meta_three", LEAF_META_THREE),
     EVERY_SHAPE("meta_login", LEAF_META_LOGIN),
     EVERY_SHAPE("meta_records", LEAF_META_RECORDS),
+    EVERY_SHAPE("migration_meta", LEAF_MIGRATION_META),
     EVERY_SHAPE("gutter_meta", LEAF_GUTTER_META),
     EVERY_SHAPE("hot_meta", LEAF_HOT_META),
 #endif
@@ -397,6 +405,52 @@ static struct larder_cache *open_hot(enum leaf leaf, struct server_use use,
     return cache;
 }
 
+/* The longest ttl, as with the gutter. */
+static enum larder_status open_ephemeral(const struct larder_open_options *options,
+                                         struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_ephemeral_options ephemeral = LARDER_EPHEMERAL_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    inner.clock = options->clock;
+    ephemeral.ttl_ms = 2592000000;
+    must_open(open_memory(&inner, &ephemeral.of, message, size), "of", message);
+    return larder_ephemeral_open(&ephemeral, options, cache, message, size);
+}
+
+static enum larder_status open_migration(enum leaf leaf, struct server_use use,
+                                         const struct larder_open_options *options,
+                                         struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_migration_options migration = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    inner.clock = options->clock;
+    migration.mode = leaf == LEAF_MIGRATION_TO ? "use_to_update_from" : "populate_reads_10_percent";
+    if (leaf == LEAF_MIGRATION_META)
+        migration.from = open_meta(LEAF_META, use, &inner);
+    else
+        must_open(open_memory(&inner, &migration.from, message, size), "from", message);
+    must_open(open_memory(&inner, &migration.to, message, size), "to", message);
+    return larder_migration_open(&migration, options, cache, message, size);
+}
+
+static enum larder_status open_shadow(const struct larder_open_options *options,
+                                      struct larder_cache **cache, char *message, size_t size)
+{
+    struct larder_shadow_options shadow = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_open_options inner = LARDER_OPEN_OPTIONS_INIT;
+    inner.clock = options->clock;
+    shadow.share = 50;
+    shadow.reads = 1;
+    must_open(open_memory(&inner, &shadow.of, message, size), "of", message);
+    must_open(open_memory(&inner, &shadow.copy, message, size), "copy", message);
+    return larder_shadow_open(&shadow, options, cache, message, size);
+}
+
+static int is_migration(enum leaf leaf)
+{
+    return leaf == LEAF_MIGRATION || leaf == LEAF_MIGRATION_TO || leaf == LEAF_MIGRATION_META;
+}
+
 static int is_gutter(enum leaf leaf)
 {
     return leaf == LEAF_GUTTER || leaf == LEAF_GUTTER_DEAD || leaf == LEAF_GUTTER_META;
@@ -418,6 +472,13 @@ static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use
         must_open(larder_null_open(options, &cache, message, sizeof(message)), "null", message);
     else if (subject->leaf == LEAF_TRACKER)
         must_open(open_tracker(options, &cache, message, sizeof(message)), "tracker", message);
+    else if (subject->leaf == LEAF_EPHEMERAL)
+        must_open(open_ephemeral(options, &cache, message, sizeof(message)), "ephemeral", message);
+    else if (subject->leaf == LEAF_SHADOW)
+        must_open(open_shadow(options, &cache, message, sizeof(message)), "shadow", message);
+    else if (is_migration(subject->leaf))
+        must_open(open_migration(subject->leaf, use, options, &cache, message, sizeof(message)),
+                  "migration", message);
     else if (is_gutter(subject->leaf))
         return open_gutter(fixture, use, options);
     else if (subject->leaf == LEAF_HOT || subject->leaf == LEAF_HOT_META)

@@ -11,7 +11,9 @@
 #include <larder/gutter.h>
 #include <larder/hot.h>
 #include <larder/memory.h>
+#include <larder/migration.h>
 #include <larder/null.h>
+#include <larder/shadow.h>
 #include <larder/tracker.h>
 #include "clock.h"
 #include "memcached_server.h"
@@ -30,6 +32,8 @@ const struct cache_kind cache_kinds[] = {
     EVERY_SHAPE("sparse", LEAF_SPARSE, ""),
     EVERY_SHAPE("gutter", LEAF_GUTTER, ""),
     EVERY_SHAPE("hot", LEAF_HOT, ""),
+    EVERY_SHAPE("migration", LEAF_MIGRATION, ""),
+    EVERY_SHAPE("shadow", LEAF_SHADOW, ""),
     EVERY_SHAPE("null", LEAF_NULL, ""),
 #ifdef LARDER_WITH_MEMCACHED
     {"memcached", LEAF_MEMCACHED, 0, 0, ""},
@@ -149,20 +153,24 @@ static void files_write(void)
 {
     file_write(file_path, "",
                "[client]\ndefault_ttl = 1h\n[kept]\nuri = memory:\nbuckets = 7\n"
-               "[lost]\nuri = tracker:?of=@one\n[warm]\nuri = hot:?of=@two\n[front]\nuri = gutter:?of=@lost&spare=@hot\n"
+               "[lost]\nuri = tracker:?of=@one\n[warm]\nuri = hot:?of=@two\n[front]\nuri = "
+               "gutter:?of=@lost&spare=@hot\n"
                "[whole]\nuri = memory:?buckets=9\ntracker = on\ngutter = @hot\nmax_ttl = 1h\n",
-               "front = @front\nwarm = @warm\nwhole = @whole\nmain = @hot\none = @one  default_ttl=5m\ntwo = "
+               "front = @front\nwarm = @warm\nwhole = @whole\nmain = @hot\none = @one  "
+               "default_ttl=5m\ntwo = "
                "@two\noff = "
                "null:\nkept = @kept\n"
                "* = @hot\n");
-    file_write(changed_path, CHANGED_OPTION,
-               "[client]\ndefault_namespace = first\nnamespace_poll = 2s\n"
-               "[kept]\nuri = memory:?buckets=7\n"
-               "[lost]\nuri = tracker:?of=@two\n[warm]\nuri = hot:?of=@one&life=1m\n[front]\nuri = gutter:?of=@lost&spare=@hot\n"
-               "[whole]\nuri = memory:?buckets=9&tracker=on&tracker_keys=9\n",
-               "front = @front\nwarm = @warm\nwhole = @whole\nfirst = @one max_ttl=2h\none = @two\ntwo = "
-               "@hot\nmain = null:\n"
-               "kept = @kept max_ttl=1m\n");
+    file_write(
+        changed_path, CHANGED_OPTION,
+        "[client]\ndefault_namespace = first\nnamespace_poll = 2s\n"
+        "[kept]\nuri = memory:?buckets=7\n"
+        "[lost]\nuri = tracker:?of=@two\n[warm]\nuri = hot:?of=@one&life=1m\n[front]\nuri = "
+        "gutter:?of=@lost&spare=@hot\n"
+        "[whole]\nuri = memory:?buckets=9&tracker=on&tracker_keys=9\n",
+        "front = @front\nwarm = @warm\nwhole = @whole\nfirst = @one max_ttl=2h\none = @two\ntwo = "
+        "@hot\nmain = null:\n"
+        "kept = @kept max_ttl=1m\n");
 }
 
 void caches_start(void)
@@ -254,6 +262,29 @@ static struct larder_cache *open_hot(void)
     return cache;
 }
 
+/* All reads that are drawn are populated, all writes copied. */
+static struct larder_cache *open_migration(void)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.from = open_sparse();
+    options.to = open_memory();
+    options.mode = "populate_reads_10_percent";
+    must(larder_migration_open(&options, NULL, &cache, NULL, 0), "migration");
+    return cache;
+}
+
+static struct larder_cache *open_shadow(void)
+{
+    struct larder_shadow_options options = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = open_memory();
+    options.copy = open_sparse();
+    options.reads = 1;
+    must(larder_shadow_open(&options, NULL, &cache, NULL, 0), "shadow");
+    return cache;
+}
+
 static struct larder_cache *open_leaf(const struct cache_kind *kind)
 {
     char uri[512], message[256] = "";
@@ -266,6 +297,10 @@ static struct larder_cache *open_leaf(const struct cache_kind *kind)
         return open_gutter();
     if (kind->leaf == LEAF_HOT)
         return open_hot();
+    if (kind->leaf == LEAF_MIGRATION)
+        return open_migration();
+    if (kind->leaf == LEAF_SHADOW)
+        return open_shadow();
     if (kind->leaf == LEAF_NULL) {
         must(larder_null_open(NULL, &cache, NULL, 0), "null");
         return cache;

@@ -6,8 +6,11 @@
 
 #include <larder/backend.h>
 #include <larder/client.h>
+#include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/hot.h>
+#include <larder/migration.h>
+#include <larder/shadow.h>
 #include <larder/memcached.h>
 #include <larder/memory.h>
 #include <larder/null.h>
@@ -111,6 +114,40 @@ static enum larder_status run_gutter_typed(struct fixture *fixture)
     return open_over_two(open_gutter_of);
 }
 
+static enum larder_status open_migration_of(struct larder_cache *first, struct larder_cache *second)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.from = first;
+    options.to = second;
+    enum larder_status status =
+        larder_migration_open(&options, NULL, &cache, message, sizeof(message));
+    return closed(status, cache);
+}
+
+static enum larder_status open_shadow_of(struct larder_cache *first, struct larder_cache *second)
+{
+    struct larder_shadow_options options = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = first;
+    options.copy = second;
+    enum larder_status status =
+        larder_shadow_open(&options, NULL, &cache, message, sizeof(message));
+    return closed(status, cache);
+}
+
+static enum larder_status run_shadow_typed(struct fixture *fixture)
+{
+    (void)fixture;
+    return open_over_two(open_shadow_of);
+}
+
+static enum larder_status run_migration_typed(struct fixture *fixture)
+{
+    (void)fixture;
+    return open_over_two(open_migration_of);
+}
+
 static enum larder_status open_hot_of(struct larder_cache *first, struct larder_cache *second)
 {
     struct larder_hot_options options = LARDER_HOT_OPTIONS_INIT;
@@ -168,6 +205,19 @@ static enum larder_status run_hot_by_itself(struct fixture *fixture)
 {
     (void)fixture;
     return open_over_one(open_hot_over);
+}
+
+static enum larder_status open_ephemeral_over(struct larder_cache *of, struct larder_cache **cache)
+{
+    struct larder_ephemeral_options options = LARDER_EPHEMERAL_OPTIONS_INIT;
+    options.of = of;
+    return larder_ephemeral_open(&options, NULL, cache, message, sizeof(message));
+}
+
+static enum larder_status run_ephemeral_typed(struct fixture *fixture)
+{
+    (void)fixture;
+    return open_over_one(open_ephemeral_over);
 }
 
 static enum larder_status run_file(struct fixture *fixture)
@@ -340,6 +390,9 @@ const struct call openings[] = {
     OPENING("null, typed", run_null_typed),
     OPENING("a backend", run_attach),
     OPENING("gutter, typed", run_gutter_typed),
+    OPENING("ephemeral, typed", run_ephemeral_typed),
+    OPENING("migration, typed", run_migration_typed),
+    OPENING("shadow, typed", run_shadow_typed),
     OPENING("tracker, typed", run_tracker_typed),
     OPENING("hot, typed", run_hot_typed),
     OPENING("hot, with its own copies", run_hot_by_itself),

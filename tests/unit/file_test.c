@@ -612,6 +612,9 @@ static void every_example_of_the_documentation_opens(void **state)
     assert_int_equal(open_blocks("docs/gutter.md"), 1);
     assert_int_equal(open_blocks("docs/tracker.md"), 2);
     assert_int_equal(open_blocks("docs/hot.md"), 2);
+    assert_int_equal(open_blocks("docs/ephemeral.md"), 1);
+    assert_int_equal(open_blocks("docs/migration.md"), 1);
+    assert_int_equal(open_blocks("docs/shadow.md"), 1);
     print_message("README.md: %d examples\n", open_blocks("README.md"));
     enum larder_status status = larder_open_file(LARDER_SOURCE_DIR "/examples/larder.conf", NULL,
                                                  &client, text, sizeof(text));

@@ -16,8 +16,9 @@
 
 #define SKIPPED 77
 
-static const char *const components[] = {"memory",  "null",      "gutter",           "hot",
-                                         "tracker", "memcached", "pooled-memcached", "meta"};
+static const char *const components[] = {
+    "memory", "null",      "gutter",           "hot", "tracker", "ephemeral", "migration",
+    "shadow", "memcached", "pooled-memcached", "meta"};
 
 static void write_cell(FILE *page, const char *text)
 {

@@ -5,8 +5,11 @@
 #include <stdlib.h>
 
 #include <larder/client.h>
+#include <larder/ephemeral.h>
 #include <larder/gutter.h>
 #include <larder/hot.h>
+#include <larder/migration.h>
+#include <larder/shadow.h>
 #include <larder/tracker.h>
 
 static const struct {
@@ -163,6 +166,44 @@ static void write_tracker(FILE *page, const char *of)
     larder_close(tracker);
 }
 
+static void write_ephemeral(FILE *page, const char *of)
+{
+    struct larder_ephemeral_options options = LARDER_EPHEMERAL_OPTIONS_INIT;
+    struct larder_cache *ephemeral;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_ephemeral_open(&options, NULL, &ephemeral, NULL, 0));
+    snprintf(name, sizeof(name), "ephemeral: with of %s", of);
+    write_one(page, name, ephemeral);
+    larder_close(ephemeral);
+}
+
+static void write_migration(FILE *page, const char *from, const char *to)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_cache *migration;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(from, NULL, &options.from, NULL, 0));
+    assert_status(LARDER_OK, larder_open(to, NULL, &options.to, NULL, 0));
+    assert_status(LARDER_OK, larder_migration_open(&options, NULL, &migration, NULL, 0));
+    snprintf(name, sizeof(name), "migration: from %s to %s", from, to);
+    write_one(page, name, migration);
+    larder_close(migration);
+}
+
+static void write_shadow(FILE *page, const char *of, const char *copy)
+{
+    struct larder_shadow_options options = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_cache *shadow;
+    char name[128];
+    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_open(copy, NULL, &options.copy, NULL, 0));
+    assert_status(LARDER_OK, larder_shadow_open(&options, NULL, &shadow, NULL, 0));
+    snprintf(name, sizeof(name), "shadow: with of %s and copy %s", of, copy);
+    write_one(page, name, shadow);
+    larder_close(shadow);
+}
+
 static char *generate(size_t *length)
 {
     char *text = NULL;
@@ -206,6 +247,9 @@ static char *generate(size_t *length)
     write_hot(page, "meta:");
     write_hot(page, "memcached:");
     write_tracker(page, "meta:");
+    write_ephemeral(page, "meta:");
+    write_migration(page, "memcached:", "meta:");
+    write_shadow(page, "meta:", "memcached:");
     fclose(page);
     return text;
 }
