@@ -55,11 +55,12 @@ struct moment hot_moment(const struct passage *passage)
     return moment;
 }
 
-/* The TTL left costs nothing where it is native. */
+/* What costs nothing where it is native. */
 uint32_t hot_wants(const struct passage *passage)
 {
     const struct larder_traits *traits = hot_part_traits(passage, HOT_OF);
-    return (traits->can & LARDER_CAN_READ_TTL) != 0 ? LARDER_WANT_TTL : 0;
+    return ((traits->can & LARDER_CAN_READ_TTL) != 0 ? LARDER_WANT_TTL : 0) |
+           ((traits->can & LARDER_CAN_READ_ACCESS) != 0 ? LARDER_WANT_ACCESS : 0);
 }
 
 /* ---- looking ------------------------------------------------------------------------------- */
@@ -194,13 +195,24 @@ static int is_late(const struct passage *passage)
                atomic_load_explicit(&passage->slot->elected_until_ns, memory_order_relaxed);
 }
 
+/* Read before, and lately, as far as can be known. What was hot when its copy was left stays so:
+ * its readers are served here, where `of` sees none of them. */
+static int is_warm(const struct passage *passage, const struct larder_info *info)
+{
+    uint64_t recent_ms = passage->hot->recent_ms;
+    if (passage->office_ns != 0 || info->idle_ms < 0)
+        return 1;
+    return (info->marks & LARDER_HIT_BEFORE) != 0 &&
+           (recent_ms == 0 || (uint64_t)info->idle_ms <= recent_ms);
+}
+
 /* A value that its readers are to renew soon is left to them. */
 static int may_be_kept(const struct passage *passage, const struct stamp *stamp,
                        struct larder_slice bytes, const struct larder_info *info)
 {
     uint64_t value_max = hot_part_traits(passage, HOT_COPIES)->value_max;
-    return (info->marks & LARDER_REFRESH_WANTED) == 0 && bytes.length <= value_max &&
-           value_max - bytes.length >= sizeof(*stamp) &&
+    return (info->marks & LARDER_REFRESH_WANTED) == 0 && is_warm(passage, info) &&
+           bytes.length <= value_max && value_max - bytes.length >= sizeof(*stamp) &&
            is_valid(passage, stamp, now_ns(passage->hot)) && !is_late(passage);
 }
 

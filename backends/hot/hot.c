@@ -188,6 +188,7 @@ static void hot_init(struct hot *hot, const struct larder_host *host,
     hot->life_ms = options->life_ms;
     hot->fresh_ms = options->fresh_ms;
     hot->reelect_ms = options->reelect_ms;
+    hot->recent_ms = options->recent_ms;
     hot->traits.size = sizeof(hot->traits);
     hot_compose(parts, HOT_PARTS, &hot->traits);
     if (!knows_ends(parts[HOT_OF]))

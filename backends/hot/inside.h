@@ -103,7 +103,7 @@ struct hot {
     struct larder_traits traits;
     struct larder_clock clock;
     uint64_t identity; /* in the stamps of its copies: others have others */
-    uint64_t one_in, life_ms, fresh_ms, reelect_ms;
+    uint64_t one_in, life_ms, fresh_ms, reelect_ms, recent_ms;
     struct prefixes prefixes;
     struct table *table;
 

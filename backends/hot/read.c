@@ -90,8 +90,8 @@ static enum larder_status ask(const struct passage *passage, struct larder_slice
 {
     struct moment moment = hot_moment(passage);
     memset(value, 0, sizeof(*value));
-    value->info.ttl_ms = LARDER_TTL_UNKNOWN;
     value->info.want = hot_wants(passage);
+    larder_info_clear(&value->info);
     enum larder_status status = passage->of.ops->get(&passage->of, key, value);
     value->info.want = 0;
     if (status == LARDER_OK)

@@ -30,8 +30,9 @@ extern "C" {
 /** The most that `life` may be, in milliseconds. */
 #define LARDER_HOT_LIFE_MS_MAX 3600000
 
-/* OPENED: see backend.h. Source of `one_in`, `life` and `fresh`: probability_factor, cache_ttl and
- * max_stale_while_revalidate_seconds of meta-memcache-py; the defaults are larder's own. */
+/* OPENED: see backend.h. Source of `one_in`, `life`, `fresh` and `recent`: probability_factor,
+ * cache_ttl, max_stale_while_revalidate_seconds and max_last_access_age_seconds of
+ * meta-memcache-py; the defaults are larder's own. */
 #define LARDER_HOT_OPTIONS_TABLE(NUMBER, STRING, CACHE, OPENED)                                    \
     CACHE(of, of, 1, "the cache whose hottest entries are copied")                                 \
     OPENED(copies, copies, "memory:?max_bytes=8M",                                                 \
@@ -46,6 +47,9 @@ extern "C" {
         "`life` on nobody is")                                                                     \
     NUMBER(DURATION, reelect, reelect_ms, 1000, 1, LARDER_HOT_LIFE_MS_MAX,                         \
            "when that caller has brought nothing new within this, another one asks")               \
+    NUMBER(DURATION, recent, recent_ms, 120000, 0, 2592000000,                                     \
+           "where `of` tells when an entry was last read, only one that was read within this, by " \
+           "anybody, is copied; 0s: whatever was read before")                                     \
     STRING(                                                                                        \
         TEXT, prefixes, prefixes, NULL, NULL,                                                      \
         "only keys that begin with one of these are copied, up to 64 with commas between; none: "  \
