@@ -32,6 +32,8 @@ struct leaf {
     /* acq_rel: whoever comes last sees all that the others did */
     atomic_int holders; /* that have not let go */
     atomic_int users;   /* of them, those that have not left */
+    atomic_int shut;    /* one of them left at a shutdown; release and acquire on itself */
+    atomic_int named;   /* space_traits are set; release and acquire on itself */
 };
 
 static struct leaf *leaf_of(struct larder_cache *handle)
@@ -227,6 +229,8 @@ static struct leaf *leaf_new(struct larder_clock clock)
     atomic_init(&leaf->owned, 0);
     atomic_init(&leaf->holders, 0);
     atomic_init(&leaf->users, 0);
+    atomic_init(&leaf->shut, 0);
+    atomic_init(&leaf->named, 0);
     leaf->host = (struct larder_host){
         .version = LARDER_BACKEND_VERSION, .size = sizeof(struct larder_host), .clock = clock};
     leaf->host.coarse_clock =
@@ -336,35 +340,63 @@ const struct larder_traits *larder__leaf_space_traits(const struct larder_cache 
     return &((const struct leaf *)(const void *)leaf)->space_traits;
 }
 
-enum larder_status larder__leaf_name(struct larder_cache *handle, uint64_t poll_ms, int generation)
+/* What the composition can in a namespace, when its parts are named. */
+static enum larder_status compose(struct leaf *leaf)
 {
-    struct leaf *leaf = leaf_of(handle);
-    enum larder_status status = larder__parts_name(&leaf->parts, poll_ms, generation);
-    if (status != LARDER_OK || leaf->parts.count == 0 || leaf->ops.compose == NULL)
-        return status;
+    struct larder_traits traits = {.size = sizeof(traits)};
     const struct larder_traits **parts = calloc(leaf->parts.count, sizeof(*parts));
     if (parts == NULL)
         return LARDER_NO_MEMORY;
     for (size_t i = 0; i < leaf->parts.count; i++)
         parts[i] = leaf->parts.list[i].space_traits;
-    int64_t ttl_max_ms = leaf->traits.ttl_max_ms;
-    leaf->space_traits = (struct larder_traits){.size = sizeof(leaf->space_traits)};
-    leaf->ops.compose(parts, leaf->parts.count, &leaf->space_traits);
-    leaf->space_traits.ttl_max_ms = ttl_max_ms;
+    leaf->ops.compose(parts, leaf->parts.count, &traits);
+    traits.ttl_max_ms = leaf->traits.ttl_max_ms;
+    leaf->space_traits = traits;
     free(parts);
     return LARDER_OK;
 }
 
-int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cache *other)
+enum larder_status larder__leaf_name(struct larder_cache *handle, uint64_t poll_ms, int generation)
+{
+    struct leaf *leaf = leaf_of(handle);
+    if (atomic_load_explicit(&leaf->named, memory_order_acquire))
+        return LARDER_OK;
+    enum larder_status status = larder__parts_name(&leaf->parts, poll_ms, generation);
+    if (status == LARDER_OK && leaf->parts.count > 0 && leaf->ops.compose != NULL)
+        status = compose(leaf);
+    if (status == LARDER_OK)
+        atomic_store_explicit(&leaf->named, 1, memory_order_release);
+    return status;
+}
+
+const struct larder_cache *larder__leaf_authority(const struct larder_cache *leaf)
 {
     const struct parts *parts = larder__leaf_parts(leaf);
-    if (leaf == other)
-        return 1;
+    if (parts->count == 0)
+        return leaf;
     for (size_t i = 0; i < parts->count; i++)
-        if (parts->caches[i] != NULL && larder__leaf_shares(other, parts->caches[i]))
-            return 1;
-    return parts->count == 0 && larder__leaf_parts(other)->count > 0 &&
-           larder__leaf_shares(other, leaf);
+        if (strcmp(parts->list[i].name, "of") == 0 && parts->caches[i] != NULL)
+            return larder__leaf_authority(parts->caches[i]);
+    return NULL;
+}
+
+static int are_alike(const struct larder_cache *leaf, const struct larder_cache *other)
+{
+    return leaf != NULL && other != NULL ? larder__leaf_is_alike(leaf, other) : leaf == other;
+}
+
+int larder__leaf_is_alike(const struct larder_cache *leaf, const struct larder_cache *other)
+{
+    const struct leaf *one = (const struct leaf *)(const void *)leaf;
+    const struct leaf *two = (const struct leaf *)(const void *)other;
+    if (one == two)
+        return 1;
+    if (one->backend != two->backend || one->parts.count == 0)
+        return 0;
+    for (size_t i = 0; i < one->parts.count; i++) /* of one backend: as many */
+        if (!are_alike(one->parts.caches[i], two->parts.caches[i]))
+            return 0;
+    return 1;
 }
 
 /* ---- ending -------------------------------------------------------------------------------- */
@@ -404,16 +436,23 @@ void larder__leaf_hold(struct larder_cache *leaf)
     atomic_fetch_add_explicit(&leaf_of(leaf)->users, 1, memory_order_acq_rel);
 }
 
-void larder__leaf_give_back(struct larder_cache *leaf)
+/* Those that others left meanwhile to this one alone are ended by it. */
+void larder__leaf_give_back(struct larder_cache *handle)
 {
-    atomic_fetch_sub_explicit(&leaf_of(leaf)->users, 1, memory_order_acq_rel);
-    atomic_fetch_sub_explicit(&leaf_of(leaf)->holders, 1, memory_order_acq_rel);
+    struct leaf *leaf = leaf_of(handle);
+    int is_last = atomic_fetch_sub_explicit(&leaf->users, 1, memory_order_acq_rel) == 1;
+    if (is_last && atomic_load_explicit(&leaf->holders, memory_order_acquire) > 1)
+        leaf_end(leaf, !atomic_load_explicit(&leaf->shut, memory_order_acquire));
+    atomic_fetch_sub_explicit(&leaf->holders, 1, memory_order_acq_rel);
 }
 
-void larder__leaf_leave(struct larder_cache *leaf, int retires)
+void larder__leaf_leave(struct larder_cache *handle, int retires)
 {
-    if (atomic_fetch_sub_explicit(&leaf_of(leaf)->users, 1, memory_order_acq_rel) == 1)
-        leaf_end(leaf_of(leaf), retires);
+    struct leaf *leaf = leaf_of(handle);
+    if (!retires)
+        atomic_store_explicit(&leaf->shut, 1, memory_order_release);
+    if (atomic_fetch_sub_explicit(&leaf->users, 1, memory_order_acq_rel) == 1)
+        leaf_end(leaf, !atomic_load_explicit(&leaf->shut, memory_order_acquire));
 }
 
 void larder__leaf_let_go(struct larder_cache *leaf)

@@ -38,8 +38,11 @@ const struct parts *larder__leaf_parts(const struct larder_cache *leaf);
 enum larder_status larder__leaf_name(struct larder_cache *leaf, uint64_t poll_ms, int generation);
 /** What it can do in a namespace, once it is named. */
 const struct larder_traits *larder__leaf_space_traits(const struct larder_cache *leaf);
-/** Whether the two are one, or have a part in common. */
-int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cache *other);
+/** The leaf that has every write of what is stored in this one: itself, or, of a composition, that
+ * of the part which the option "of" names. @return NULL: there is none */
+const struct larder_cache *larder__leaf_authority(const struct larder_cache *leaf);
+/** Whether the two are one, or the same composition of such ones, with whatever options. */
+int larder__leaf_is_alike(const struct larder_cache *leaf, const struct larder_cache *other);
 
 /*
  * Holding. A leaf may be held by what a client has of it and by any number of compositions; from
@@ -50,8 +53,8 @@ int larder__leaf_shares(const struct larder_cache *leaf, const struct larder_cac
 void larder__leaf_hold(struct larder_cache *leaf);
 /** Undoes a hold, as if it had not been: the holder was not opened. */
 void larder__leaf_give_back(struct larder_cache *leaf);
-/** @param retires  the holder was replaced: unlike at a shutdown, calls under way end as they would
- *                 have */
+/** @param retires  the holder was replaced: unless another one was shut down, calls under way end
+ * as they would have */
 void larder__leaf_leave(struct larder_cache *leaf, int retires);
 void larder__leaf_let_go(struct larder_cache *leaf);
 int larder__leaf_is_held(const struct larder_cache *leaf);

@@ -306,8 +306,10 @@ void larder__client_shutdown(struct larder_client *client)
 static void backings_close(struct larder_client *client)
 {
     struct graph *graph = client->guarded.graph;
-    for (size_t i = 0; i < graph->part_count; i++)
+    for (size_t i = 0; i < graph->part_count; i++) {
+        larder__leaf_disown(graph->parts[i].leaf); /* a composition may hold it still */
         larder__backing_close(graph->parts[i].backing);
+    }
     larder__graph_free(graph);
 }
 

@@ -196,13 +196,14 @@ enum larder_status larder__parts_name(struct parts *parts, uint64_t poll_ms, int
 }
 
 static enum larder_status flush_part(const struct parts *parts, size_t index,
-                                     const struct larder_space *space)
+                                     const struct larder_space *space,
+                                     const struct larder_cache *kept)
 {
     const struct larder_part *part = &parts->list[index];
     const struct parts *inner = larder__leaf_parts(parts->caches[index]);
     if (inner->count > 0)
-        return larder__parts_flush_unshared(inner, space);
-    if ((part->traits->promises & LARDER_SHARED) != 0)
+        return larder__parts_flush_unshared(inner, space, kept);
+    if ((part->traits->promises & LARDER_SHARED) != 0 || parts->caches[index] == kept)
         return LARDER_OK;
     const struct larder_scope scope = {
         part->space_ops, part->space_self, space, NULL, NULL, 0, 0, 0};
@@ -211,12 +212,13 @@ static enum larder_status flush_part(const struct parts *parts, size_t index,
 }
 
 enum larder_status larder__parts_flush_unshared(const struct parts *parts,
-                                                const struct larder_space *space)
+                                                const struct larder_space *space,
+                                                const struct larder_cache *kept)
 {
     enum larder_status lowest = LARDER_OK;
     for (size_t i = 0; i < parts->count; i++) {
         enum larder_status status =
-            parts->caches[i] != NULL ? flush_part(parts, i, space) : LARDER_OK;
+            parts->caches[i] != NULL ? flush_part(parts, i, space, kept) : LARDER_OK;
         lowest = status < lowest ? status : lowest;
     }
     return lowest;

@@ -43,8 +43,10 @@ void larder__parts_close(struct parts *parts);
 enum larder_status larder__parts_name(struct parts *parts, uint64_t poll_ms, int generation);
 
 /** Flushes a namespace in those parts, and theirs, that no other process shares.
+ * @param kept  is left as it is; NULL: none
  * @return OK, or the failure with the lowest number */
 enum larder_status larder__parts_flush_unshared(const struct parts *parts,
-                                                const struct larder_space *space);
+                                                const struct larder_space *space,
+                                                const struct larder_cache *kept);
 
 #endif

@@ -34,24 +34,35 @@ void larder__client_reload_end(struct larder_client *client)
     pthread_mutex_unlock(&client->mutex);
 }
 
-/* Whether a name is led to a cache of this process that it was led to before, and elsewhere
- * meanwhile. A cache that others share is theirs, too. */
+/* The cache that had all that the name wrote, and will: what is in it is no older. */
+static const struct larder_cache *kept_of(const struct view *view, const struct backing *backing)
+{
+    if (larder__target(&view->handle)->refusal != LARDER_OK)
+        return NULL;
+    const struct larder_cache *kept = larder__leaf_authority(view->lead->backing->leaf);
+    return kept == larder__leaf_authority(backing->leaf) ? kept : NULL;
+}
+
+/* Whether a name is led to caches of this process that it may have been led to before, and
+ * elsewhere meanwhile. */
 static int comes_back(const struct view *view, const struct route *route)
 {
     const struct target *target = larder__target(&view->handle);
     if (route == NULL || !route->part->may_know || target->refusal == LARDER_CLOSED)
         return 0;
     return target->refusal != LARDER_OK ||
-           !larder__leaf_shares(view->lead->backing->leaf, route->part->backing->leaf);
+           !larder__leaf_is_alike(view->lead->backing->leaf, route->part->backing->leaf);
 }
 
+/* A cache that others share is theirs, too. */
 static enum larder_status flush_in(const struct backing *backing, const struct view *view)
 {
     struct larder_scope scope = backing->scope;
+    const struct larder_cache *kept = kept_of(view, backing);
     const struct parts *parts = larder__leaf_parts(backing->leaf);
     if (parts->count > 0)
-        return larder__parts_flush_unshared(parts, &view->space);
-    if ((backing->traits->promises & LARDER_SHARED) != 0)
+        return larder__parts_flush_unshared(parts, &view->space, kept);
+    if ((backing->traits->promises & LARDER_SHARED) != 0 || backing->leaf == kept)
         return LARDER_OK;
     scope.space = &view->space;
     enum larder_status status = scope.ops->flush(&scope);

@@ -80,10 +80,15 @@ static void ephemeral_release(const struct larder_scope *scope, struct larder_se
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+static void ephemeral_retire(void *self)
+{
+    larder_gate_set(&((struct ephemeral *)self)->gate, LARDER_GATE_RETIRED);
+}
+
 static void ephemeral_shutdown(void *self)
 {
     struct ephemeral *ephemeral = self;
-    atomic_store_explicit(&ephemeral->closed, 1, memory_order_relaxed);
+    larder_gate_set(&ephemeral->gate, LARDER_GATE_SHUT);
 }
 
 static void ephemeral_close(void *self)
@@ -115,6 +120,7 @@ static const struct larder_ops ephemeral_ops = {
     .release = ephemeral_release,
     .traits = ephemeral_traits,
     .shutdown = ephemeral_shutdown,
+    .retire = ephemeral_retire,
     .close = ephemeral_close,
     .compose = ephemeral_compose,
 };
@@ -138,7 +144,7 @@ static enum larder_status ephemeral_open(const struct larder_host *host, const v
     ephemeral->traits.size = sizeof(ephemeral->traits);
     ephemeral_compose(parts, 1, &ephemeral->traits);
     ephemeral->traits.ttl_max_ms = ephemeral->ttl_ms;
-    atomic_init(&ephemeral->closed, 0);
+    atomic_init(&ephemeral->gate, LARDER_GATE_OPEN);
     *self = ephemeral;
     return LARDER_OK;
 }

@@ -13,7 +13,7 @@ struct ephemeral {
     struct larder_traits traits;
     int64_t ttl_ms;
 
-    atomic_int closed; /* relaxed: calls that overlap a shutdown may miss it */
+    atomic_int gate; /* enum larder_gate */
 };
 
 /** One call on its way. On the stack of its thread. */

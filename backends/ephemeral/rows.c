@@ -12,7 +12,7 @@
 enum larder_status ephemeral_begin(struct passage *passage, const struct larder_scope *scope)
 {
     struct ephemeral *ephemeral = scope->self;
-    if (atomic_load_explicit(&ephemeral->closed, memory_order_relaxed))
+    if (larder_gate_enter(&ephemeral->gate, scope) != LARDER_OK)
         return LARDER_CLOSED;
     passage->ephemeral = ephemeral;
     passage->of = larder_part_scope(scope, ephemeral->parts, 0);

@@ -8,7 +8,7 @@
 enum larder_status gutter_begin(struct passage *passage, const struct larder_scope *scope)
 {
     struct gutter *gutter = scope->self;
-    if (atomic_load_explicit(&gutter->closed, memory_order_relaxed))
+    if (larder_gate_enter(&gutter->gate, scope) != LARDER_OK)
         return LARDER_CLOSED;
     passage->gutter = gutter;
     passage->scope = scope;

@@ -90,10 +90,15 @@ static void gutter_release(const struct larder_scope *scope, struct larder_sessi
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+static void gutter_retire(void *self)
+{
+    larder_gate_set(&((struct gutter *)self)->gate, LARDER_GATE_RETIRED);
+}
+
 static void gutter_shutdown(void *self)
 {
     struct gutter *gutter = self;
-    atomic_store_explicit(&gutter->closed, 1, memory_order_relaxed);
+    larder_gate_set(&gutter->gate, LARDER_GATE_SHUT);
 }
 
 static void gutter_close(void *self)
@@ -127,6 +132,7 @@ static const struct larder_ops gutter_ops = {
     .release = gutter_release,
     .traits = gutter_traits,
     .shutdown = gutter_shutdown,
+    .retire = gutter_retire,
     .close = gutter_close,
     .compose = gutter_compose,
 };
@@ -151,7 +157,7 @@ static void gutter_init(struct gutter *gutter, const struct larder_host *host,
     gutter->traits.size = sizeof(gutter->traits);
     gutter_compose(parts, GUTTER_PARTS, &gutter->traits);
     gutter->waits = (gutter->traits.promises & LARDER_NEVER_BLOCKS) == 0;
-    atomic_init(&gutter->closed, 0);
+    atomic_init(&gutter->gate, LARDER_GATE_OPEN);
 }
 
 static enum larder_status gutter_succeed(const struct larder_host *host, const void *given,

@@ -50,7 +50,7 @@ struct gutter {
     int waits;              /* a call may wait */
     struct spare *spare;
 
-    atomic_int closed; /* relaxed: calls that overlap a shutdown may miss it */
+    atomic_int gate; /* enum larder_gate */
     struct gutter_counters counters;
 };
 

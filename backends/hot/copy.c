@@ -80,7 +80,8 @@ static int record_get(const struct passage *passage, struct larder_slice key, st
 
 static int record_read(const struct passage *passage, struct larder_slice key, struct sight *sight)
 {
-    struct larder_info info = {.ttl_ms = LARDER_TTL_UNKNOWN};
+    struct larder_info info = {.want = 0};
+    larder_info_clear(&info);
     enum larder_status status =
         passage->copies.ops->read(&passage->copies, key, sight->room, sizeof(sight->room), &info);
     sight->bytes = larder_bytes(sight->room, info.length);

@@ -52,7 +52,7 @@ const struct larder_traits *hot_part_traits(const struct passage *passage, size_
 enum larder_status hot_begin(struct passage *passage, const struct larder_scope *scope)
 {
     struct hot *hot = scope->self;
-    if (atomic_load_explicit(&hot->closed, memory_order_relaxed))
+    if (larder_gate_enter(&hot->gate, scope) != LARDER_OK)
         return LARDER_CLOSED;
     passage->hot = hot;
     passage->scope = scope;
@@ -116,10 +116,15 @@ static void hot_release(const struct larder_scope *scope, struct larder_session 
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+static void hot_retire(void *self)
+{
+    larder_gate_set(&((struct hot *)self)->gate, LARDER_GATE_RETIRED);
+}
+
 static void hot_shutdown(void *self)
 {
     struct hot *hot = self;
-    atomic_store_explicit(&hot->closed, 1, memory_order_relaxed);
+    larder_gate_set(&hot->gate, LARDER_GATE_SHUT);
 }
 
 static void hot_close(void *self)
@@ -154,6 +159,7 @@ static const struct larder_ops hot_ops = {
     .release = hot_release,
     .traits = hot_traits,
     .shutdown = hot_shutdown,
+    .retire = hot_retire,
     .close = hot_close,
     .compose = hot_compose,
 };
@@ -193,7 +199,7 @@ static void hot_init(struct hot *hot, const struct larder_host *host,
     hot_compose(parts, HOT_PARTS, &hot->traits);
     if (!knows_ends(parts[HOT_OF]))
         hot->traits.ttl_late_ms = parts[HOT_OF]->ttl_late_ms + (uint32_t)hot->life_ms;
-    atomic_init(&hot->closed, 0);
+    atomic_init(&hot->gate, LARDER_GATE_OPEN);
 }
 
 static enum larder_status hot_succeed(const struct larder_host *host, const void *given,

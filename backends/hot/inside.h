@@ -107,7 +107,7 @@ struct hot {
     struct prefixes prefixes;
     struct table *table;
 
-    atomic_int closed; /* relaxed: calls that overlap a shutdown may miss it */
+    atomic_int gate; /* enum larder_gate */
 };
 
 /** One call on its way. On the stack of its thread. */

@@ -133,13 +133,23 @@ static enum larder_status why_not_joined(struct call *call, const struct target 
     return status == LARDER_TOO_LARGE ? LARDER_TOO_LARGE : LARDER_MISS;
 }
 
+/* A value alone: somebody else's lease is left to him, and what is stale already as it is. */
+static enum larder_status mark_live(struct call *call, const struct target *target,
+                                    struct sight *sight, const void *what)
+{
+    (void)what;
+    if (sight->state != STATE_LIVE)
+        return LARDER_MISS;
+    return meta_mark_at(call, target, sight->version, call->meta->stale_ms);
+}
+
 /* What was lost against is nobody's last word, if the options say so. A failure to mark it changes
  * nothing about the answer: nothing was stored. */
 enum larder_status meta_lost(struct call *call, const struct target *target,
                              enum larder_status status)
 {
     if (status == LARDER_CONFLICT && call->meta->stale_on_conflict)
-        (void)meta_call_remove(call, target, 0);
+        (void)meta_change(call, target, mark_live, NULL);
     return status;
 }
 

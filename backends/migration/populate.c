@@ -3,13 +3,14 @@
  * delete or overwrite it, on both sides, and the old value would stay on the other one. So the
  * entry is read once more when it was added, and deleted there when it is no longer the same: a
  * write that comes later reaches the side that answers after that look, and the other side after
- * that.
+ * that. Where the other side answers by then, what was added is deleted.
  */
 #include "inside.h"
 
 #include <string.h>
 
 #include <larder/util/lower.h>
+#include <larder/util/value.h>
 
 /* How many entries are on their way together; on the stack. */
 #define CHUNK 16
@@ -38,7 +39,7 @@ static void row_ask(struct larder_row *row, struct larder_slice key, int is_aske
     row->key = key;
     row->status = is_asked ? LARDER_ASKED : LARDER_MISS;
     row->value.info.want = want;
-    row->value.info.ttl_ms = LARDER_TTL_UNKNOWN;
+    larder_info_clear(&row->value.info);
 }
 
 static struct larder_write write_of(const struct chunk *chunk, const struct larder_value *value)
@@ -86,15 +87,23 @@ static int is_same(const struct larder_row *found, const struct larder_row *late
            !has_shrunk(before->info.ttl_ms, after->info.ttl_ms);
 }
 
+/* Then writes come to the other side first, and what was just looked at may be older than they. */
+static int has_switched(const struct migration *migration, const struct larder_passage *passage)
+{
+    int mode = atomic_load_explicit(&migration->mode, memory_order_relaxed);
+    return passage->lead == MIGRATION_FROM && mode >= LARDER_MIGRATION_USE_TO_UPDATE_FROM;
+}
+
 static void undo_changed(struct chunk *chunk)
 {
     struct migration *migration = (struct migration *)chunk->passage->pair;
     const struct larder_scope *other = &chunk->passage->other;
     const struct larder_rows all = {chunk->put, chunk->count, sizeof(chunk->put[0])};
+    int switched = has_switched(migration, chunk->passage);
     uint64_t undone = 0;
     for (size_t i = 0; i < chunk->count; i++) {
         struct larder_row *put = &chunk->put[i];
-        if (put->status != LARDER_OK || is_same(&chunk->found[i], &chunk->later[i]))
+        if (put->status != LARDER_OK || (!switched && is_same(&chunk->found[i], &chunk->later[i])))
             continue;
         row_ask(put, put->key, 1, 0);
         undone++;
@@ -132,7 +141,9 @@ static void look_again(struct chunk *chunk, uint32_t want)
 static void chunk_populate(struct chunk *chunk)
 {
     struct migration *migration = (struct migration *)chunk->passage->pair;
-    int tells = larder_can(&migration->pair.traits, LARDER_CAN_READ_TTL);
+    const struct larder_part *from = &migration->pair.parts[chunk->passage->lead];
+    int tells = larder_can(chunk->of.space != NULL ? from->space_traits : from->traits,
+                           LARDER_CAN_READ_TTL);
     uint32_t want = tells ? LARDER_WANT_TTL : 0;
     for (size_t i = 0; i < chunk->count; i++)
         row_ask(&chunk->found[i], chunk->found[i].key, 1, want);

@@ -20,7 +20,7 @@ struct tracker {
     void *lost_context;
     struct journal *journal;
 
-    atomic_int closed; /* relaxed: calls that overlap a shutdown may miss it */
+    atomic_int gate; /* enum larder_gate */
     /* Relaxed, as is all that follows: it only spreads work. When the next call carries a replay
      * along, on CLOCK_MONOTONIC. */
     _Atomic uint64_t carry_ns;

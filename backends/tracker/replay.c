@@ -17,7 +17,7 @@ enum larder_status tracker_begin(struct passage *passage, const struct larder_sc
 {
     struct tracker *tracker = scope->self;
     uint32_t timeout_ms = tracker->traits.timeout_ms;
-    if (atomic_load_explicit(&tracker->closed, memory_order_relaxed))
+    if (larder_gate_enter(&tracker->gate, scope) != LARDER_OK)
         return LARDER_CLOSED;
     passage->tracker = tracker;
     passage->of = larder_part_scope(scope, tracker->parts, 0);

@@ -101,10 +101,15 @@ static void tracker_release(const struct larder_scope *scope, struct larder_sess
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+static void tracker_retire(void *self)
+{
+    larder_gate_set(&((struct tracker *)self)->gate, LARDER_GATE_RETIRED);
+}
+
 static void tracker_shutdown(void *self)
 {
     struct tracker *tracker = self;
-    atomic_store_explicit(&tracker->closed, 1, memory_order_relaxed);
+    larder_gate_set(&tracker->gate, LARDER_GATE_SHUT);
 }
 
 static void tracker_fork(void *self, enum larder_fork_step step)
@@ -143,6 +148,7 @@ static const struct larder_ops tracker_ops = {
     .release = tracker_release,
     .traits = tracker_traits,
     .shutdown = tracker_shutdown,
+    .retire = tracker_retire,
     .fork = tracker_fork,
     .close = tracker_close,
     .compose = tracker_compose,
@@ -165,7 +171,7 @@ static void tracker_init(struct tracker *tracker, const struct larder_host *host
     tracker->lost_context = options->lost_context;
     tracker->traits.size = sizeof(tracker->traits);
     tracker_compose(parts, 1, &tracker->traits);
-    atomic_init(&tracker->closed, 0);
+    atomic_init(&tracker->gate, LARDER_GATE_OPEN);
     atomic_init(&tracker->carry_ns, 0);
 }
 

@@ -12,7 +12,7 @@ void larder_pair_init(struct larder_pair *pair, const struct larder_pair_kind *k
     pair->kind = kind;
     pair->parts = parts;
     pair->traits.size = sizeof(pair->traits);
-    atomic_init(&pair->closed, 0);
+    atomic_init(&pair->gate, LARDER_GATE_OPEN);
 #define COUNTER_INIT(name) atomic_init(&pair->name, 0);
     LARDER_PAIR_COUNTER_TABLE(COUNTER_INIT)
 #undef COUNTER_INIT
@@ -85,7 +85,7 @@ enum larder_status larder_pair_begin(struct larder_passage *passage,
                                      const struct larder_slice *key, int reads, int writes)
 {
     struct larder_pair *pair = scope->self;
-    if (atomic_load_explicit(&pair->closed, memory_order_relaxed))
+    if (larder_gate_enter(&pair->gate, scope) != LARDER_OK)
         return LARDER_CLOSED;
     passage->pair = pair;
     passage->scope = scope;

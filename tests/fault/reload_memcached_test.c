@@ -338,6 +338,36 @@ static void a_session_keeps_its_connection_over_a_reload(void **state)
     assert_int_equal(descriptors(), before + 1);
 }
 
+static void write_gutter(struct fixture *fixture, const char *ttl)
+{
+    char text[512];
+    snprintf(text, sizeof(text),
+             "[pool]\nuri = pooled-memcached:%s?size=1&timeout=1s\n[aside]\nuri = memory:\n"
+             "[front]\nuri = gutter:?of=@pool&spare=@aside&ttl=%s\n"
+             "[namespaces]\nmain = @front\n",
+             memcached_server_path(fixture->server), ttl);
+    write_file(fixture, text);
+}
+
+/* It holds the pool's only member, in a composition that a reload replaces over the same pool. */
+static void a_session_goes_on_with_the_members_that_it_holds(void **state)
+{
+    struct fixture *fixture = *state;
+    struct larder_cache *session;
+    char message[256] = "";
+    write_gutter(fixture, "10s");
+    assert_status(LARDER_OK, larder_open_file(fixture->path, NULL, &fixture->client, message,
+                                              sizeof(message)));
+    assert_status(LARDER_OK, larder_acquire(fixture->client, 0, 0, &session));
+    set(session, "k", "v");
+    write_gutter(fixture, "20s");
+    assert_status(LARDER_OK, larder_reload(fixture->client, NULL, message, sizeof(message)));
+    assert_status(LARDER_OK, look(session, "k"));
+    set(session, "k", "w");
+    larder_release(session);
+    assert_status(LARDER_OK, look(fixture->client, "k"));
+}
+
 static void a_session_keeps_its_connection_until_a_shutdown(void **state)
 {
     struct fixture *fixture = *state;
@@ -451,6 +481,7 @@ int main(void)
 #endif
         RELOAD_TEST(a_session_keeps_its_connection_over_a_reload),
         RELOAD_TEST(a_session_keeps_its_connection_until_a_shutdown),
+        RELOAD_TEST(a_session_goes_on_with_the_members_that_it_holds),
         RELOAD_TEST(connections_of_what_was_replaced_are_closed),
         RELOAD_TEST(replaced_caches_leave_nothing_behind),
     };

@@ -1082,10 +1082,45 @@ static void a_reload_that_changes_the_section_keeps_no_copy(void **state)
     unlink(path);
 }
 
+/* Where the name was meanwhile, its writes dropped no copies. */
+static void a_name_that_comes_back_finds_no_copy_of_before(void **state)
+{
+    static const char *const places[] = {"front", "a", "front"};
+    struct larder_cache *client = NULL, *name = NULL;
+    char message[256] = "", byte = 0, value[] = "0";
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fprintf(file,
+                "[a]\nuri = memory:\n[front]\nuri = hot:?of=@a&one_in=1&life=1h\n"
+                "[namespaces]\nmain = @front\nmoves = @%s\n",
+                places[i]);
+        fclose(file);
+        if (client == NULL) {
+            assert_status(LARDER_OK,
+                          larder_open_file(path, NULL, &client, message, sizeof(message)));
+            assert_status(LARDER_OK, larder_bind(client, "moves", &name));
+        } else {
+            assert_status(LARDER_OK, larder_reload(client, NULL, message, sizeof(message)));
+            assert_status(LARDER_OK, larder_read(name, text("k"), &byte, 1, NULL));
+            assert_int_equal(byte, value[0]); /* what `of` has is as new as ever */
+        }
+        if (i == 2)
+            break;
+        value[0]++;
+        put(name, "k", value);
+        assert_status(LARDER_OK, larder_read(name, text("k"), &byte, 1, NULL));
+    }
+    larder_close(client);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hit_leaves_a_copy_that_answers_from_then_on),
+        cmocka_unit_test(a_name_that_comes_back_finds_no_copy_of_before),
         cmocka_unit_test(a_value_of_any_size_is_copied_and_one_too_large_is_not),
         cmocka_unit_test(one_hit_in_so_many_leaves_a_copy_and_a_seed_repeats_which),
         cmocka_unit_test(only_keys_with_a_prefix_are_copied),

@@ -425,6 +425,25 @@ static void a_fill_that_is_too_late_marks_what_came_between(void **state)
     larder_close(asked);
 }
 
+/* Two that compute one after the other would else void each other's leases for ever. */
+static void a_fill_that_is_too_late_leaves_the_next_ones_lease(void **state)
+{
+    (void)state;
+    struct larder_cache *asked = open_at(server, "stale=30s&stale_on_conflict=on");
+    struct larder_lease first = must_win(asked, LARDER_MISS, NULL);
+    assert_status(LARDER_MISS, larder_delete(cache, KEY, 0));
+    struct larder_lease second = must_win(asked, LARDER_MISS, NULL);
+    assert_status(LARDER_CONFLICT, fill(asked, first, "late"));
+    assert_status(LARDER_OK, fill(asked, second, "in time"));
+    must_read("in time");
+    assert_status(LARDER_OK, larder_delete(asked, KEY, 0));
+    second = must_win(asked, LARDER_STALE, "in time");
+    assert_status(LARDER_CONFLICT, fill(asked, first, "late"));
+    assert_status(LARDER_OK, fill(asked, second, "computed"));
+    must_read("computed");
+    larder_close(asked);
+}
+
 static void a_stale_lease_that_is_given_back_goes_to_the_next(void **state)
 {
     (void)state;
@@ -563,6 +582,7 @@ int main(void)
         TEST(a_lease_on_nothing_leaves_nothing_stale),
         TEST(what_a_store_lost_against_is_marked_stale_only_when_asked),
         TEST(a_fill_that_is_too_late_marks_what_came_between),
+        TEST(a_fill_that_is_too_late_leaves_the_next_ones_lease),
         TEST(a_stale_lease_that_is_given_back_goes_to_the_next),
         TEST(a_delete_at_a_version_marks_that_version_only),
         TEST(rows_are_deleted_to_stale_ones_too),

@@ -388,6 +388,40 @@ static void a_name_that_comes_back_by_way_of_a_gutter_finds_nothing(void **state
     larder_close(client);
 }
 
+/* One part is where the name was all the time; the other one has what it wrote long ago. */
+static void a_name_that_comes_back_to_one_part_of_two_finds_nothing_in_it(void **state)
+{
+    struct larder_cache *client = open_file(A B "[namespaces]\nmain = @a\nx = @a\ny = @b\n");
+    struct larder_cache *x = bind(client, "x");
+    (void)state;
+    assert_status(LARDER_OK, set(x, "k", "old"));
+    reload(client, A B "[namespaces]\nmain = @a\nx = @b\n");
+    assert_status(LARDER_OK, set(x, "k", "new"));
+    reload(client, A B FRONT MAIN "x = @front\n"); /* of=@a */
+    assert_status(LARDER_MISS, look(x, "k"));
+    assert_status(LARDER_OK, set(x, "k", "newer"));
+    reload(client, A B FRONT MAIN "x = @b\n"); /* a spare has not seen every write */
+    assert_status(LARDER_MISS, look(x, "k"));
+    larder_close(client);
+}
+
+static void a_cache_whose_client_is_closed_may_be_anothers(void **state)
+{
+    struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
+    struct larder_cache *gutter, *client;
+    (void)state;
+    assert_status(LARDER_OK, larder_memory_open(NULL, NULL, &options.of, NULL, 0));
+    assert_status(LARDER_OK, larder_memory_open(NULL, NULL, &options.spare, NULL, 0));
+    assert_status(LARDER_OK, larder_gutter_open(&options, NULL, &gutter, NULL, 0));
+    const struct larder_route routes[] = {{"main", options.of, LARDER_TTL_DEFAULT, 0}};
+    for (int i = 0; i < 2; i++) {
+        assert_status(LARDER_OK,
+                      larder_client_open(NULL, NULL, routes, 1, &client, message, sizeof(message)));
+        larder_close(client);
+    }
+    larder_close(gutter);
+}
+
 static void a_reload_that_fails_leaves_parts_as_they_are(void **state)
 {
     static const char *const bad[] = {
@@ -438,6 +472,8 @@ int main(void)
         cmocka_unit_test(a_changed_part_leaves_the_others_their_entries),
         cmocka_unit_test(a_gutter_comes_and_goes_over_a_cache_that_stays),
         cmocka_unit_test(a_name_that_comes_back_by_way_of_a_gutter_finds_nothing),
+        cmocka_unit_test(a_name_that_comes_back_to_one_part_of_two_finds_nothing_in_it),
+        cmocka_unit_test(a_cache_whose_client_is_closed_may_be_anothers),
         cmocka_unit_test(a_reload_that_fails_leaves_parts_as_they_are),
         cmocka_unit_test(sessions_of_a_gutter_survive_a_reload),
     };

@@ -8,6 +8,8 @@
 #ifndef LARDER_UTIL_PARTS_H
 #define LARDER_UTIL_PARTS_H
 
+#include <stdatomic.h>
+
 #include <larder/backend.h>
 
 /** The same call on part number `index`. */
@@ -26,6 +28,28 @@ struct larder_scope larder_part_scope(const struct larder_scope *scope,
 enum larder_status larder_parts_share_time(const struct larder_scope *scope, uint32_t first_ms,
                                            uint32_t all_ms, uint64_t *first_ns,
                                            uint64_t *second_ns);
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+/** Whether a composition lets calls in. Its `shutdown` row sets SHUT, its `retire` row RETIRED:
+ * then sessions that were taken from it go on to the members that they hold. Relaxed: calls that
+ * overlap the end may miss it. */
+enum larder_gate { LARDER_GATE_OPEN, LARDER_GATE_RETIRED, LARDER_GATE_SHUT };
+
+/** @return OK or CLOSED */
+static inline enum larder_status larder_gate_enter(const atomic_int *gate,
+                                                   const struct larder_scope *scope)
+{
+    int state = atomic_load_explicit(gate, memory_order_relaxed);
+    int is_member = scope->session != NULL && scope->session->owner == scope->self;
+    return state == LARDER_GATE_OPEN || (state == LARDER_GATE_RETIRED && is_member) ? LARDER_OK
+                                                                                    : LARDER_CLOSED;
+}
+
+static inline void larder_gate_set(atomic_int *gate, enum larder_gate state)
+{
+    atomic_store_explicit(gate, (int)state, memory_order_relaxed);
+}
 
 /* ---- traits -------------------------------------------------------------------------------- */
 
