@@ -99,6 +99,14 @@ static enum larder_status ask(const struct passage *passage, struct larder_slice
     return status;
 }
 
+/* `of` may be asked twice in one call, for want of memory; there is one deadline for both. */
+static void share_time(struct passage *passage)
+{
+    uint32_t timeout_ms = hot_part_traits(passage, HOT_OF)->timeout_ms;
+    if (timeout_ms != 0)
+        passage->of.deadline_ns = larder_scope_deadline(passage->scope, timeout_ms);
+}
+
 /* @return OK with something to release in `sight`; the answer of `of`; LARDER_ASKED: there is no
  * copy, and none is to be left */
 static enum larder_status obtain(struct passage *passage, struct larder_slice key,
@@ -112,6 +120,7 @@ static enum larder_status obtain(struct passage *passage, struct larder_slice ke
         return LARDER_ASKED;
     if (standing == HOT_ASKS)
         hot_sight_release(sight);
+    share_time(passage);
     enum larder_status status = ask(passage, key, &value);
     if (standing == HOT_ASKS && hot_stands(passage, key, status, form, sight)) {
         larder_value_release(&value);

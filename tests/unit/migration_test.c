@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <larder/client.h>
+#include <larder/memory.h>
 #include <larder/migration.h>
 #include <larder/util/deadline.h>
 
@@ -713,6 +714,25 @@ static void a_short_deadline_is_shared_out(void **state)
     larder_close(cache);
 }
 
+static void what_is_populated_ends_with_its_entry_where_the_other_side_tells_no_ttl(void **state)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct timed_part to;
+    struct larder_cache *cache = NULL;
+    char byte;
+    (void)state;
+    assert_status(LARDER_OK, larder_memory_open(NULL, NULL, &options.from, NULL, 0));
+    options.to = timed_part_open(&to, 30000);
+    options.mode = "populate_reads_10_percent";
+    assert_status(LARDER_OK, larder_migration_open(&options, NULL, &cache, NULL, 0));
+    assert_status(LARDER_OK, larder_set(cache, text("k"), text("1"), HOUR_MS / 60));
+    to.ttl_ms = 0;
+    for (int i = 0; i < 1000 && to.ttl_ms == 0; i++)
+        assert_status(LARDER_OK, look(cache, "k", &byte));
+    assert_in_range(to.ttl_ms, 1, HOUR_MS / 60);
+    larder_close(cache);
+}
+
 /* A watched part may wait, as a server may. */
 static void a_write_that_must_not_wait_is_made_on_neither(void **state)
 {
@@ -813,6 +833,7 @@ int main(void)
         cmocka_unit_test(a_reload_puts_another_mode_into_force),
         cmocka_unit_test(a_deadline_holds_for_both_together),
         cmocka_unit_test(a_short_deadline_is_shared_out),
+        cmocka_unit_test(what_is_populated_ends_with_its_entry_where_the_other_side_tells_no_ttl),
         cmocka_unit_test(a_write_that_must_not_wait_is_made_on_neither),
         cmocka_unit_test(a_flush_reaches_those_that_are_written),
         cmocka_unit_test(traits_are_the_lesser_of_both_in_every_mode),

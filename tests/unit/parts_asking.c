@@ -63,7 +63,8 @@ static enum larder_status timed_store(const struct larder_scope *scope, enum lar
                                       uint64_t *version)
 {
     struct timed_part *part = scope->self;
-    (void)mode, (void)key, (void)write, (void)version;
+    (void)mode, (void)key, (void)version;
+    part->ttl_ms = write->ttl_ms;
     part->deadline_ns = larder_scope_deadline(scope, part->traits.timeout_ms);
     return LARDER_OK;
 }
@@ -102,6 +103,7 @@ struct larder_cache *timed_part_open(struct timed_part *part, uint32_t timeout_m
     part->traits.size = sizeof(part->traits);
     part->traits.options = LARDER_TAKES_TIMEOUT;
     part->traits.value_max = 1000;
+    part->traits.can = LARDER_CAN_ADD;
     part->traits.timeout_ms = timeout_ms;
     assert_status(LARDER_OK, larder_attach(&ops, part, NULL, &cache, NULL, 0));
     return cache;

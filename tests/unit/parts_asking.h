@@ -29,10 +29,12 @@ void put(struct larder_cache *cache, const char *key, const char *value);
 /** Of an entry that is there. */
 int64_t ttl_left(struct larder_cache *cache, const char *key);
 
-/** A cache that stores nothing, may wait, and remembers until when the last store might have. */
+/** A cache that stores nothing, may wait, and remembers until when the last store might have, and
+ * its TTL. It can't tell one. */
 struct timed_part {
     struct larder_traits traits;
     uint64_t deadline_ns;
+    int64_t ttl_ms;
 };
 
 /** @param timeout_ms  of its traits */
