@@ -8,12 +8,11 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <larder/dependency.h>
 #include "allocation.h"
-
-#include <stdlib.h>
 
 /* What runs, for the message of a failure. */
 static struct trial {
