@@ -33,8 +33,8 @@ static const char *const kinds[] = {
 #ifdef LARDER_WITH_MEMCACHED
     "pooled-memcached:%s?size=4&timeout=60s",
     "pooled-memcached:%s*2?size=4&timeout=60s",
-    "gutter:?of=@lost&spare=@kept\n[lost]\nuri = tracker:?of=@pool\n"
-    "[pool]\nuri = pooled-memcached:%s?size=4&timeout=60s",
+    ("gutter:?of=@lost&spare=@kept\n[lost]\nuri = tracker:?of=@pool\n"
+     "[pool]\nuri = pooled-memcached:%s?size=4&timeout=60s"),
 #endif
 #ifdef LARDER_WITH_META
     "meta:%s?size=4&timeout=60s",
