@@ -18,25 +18,25 @@ extern "C" {
  *
  * ROW(name, bit, text)
  */
-#define LARDER_CAN_TABLE(ROW)                                                 \
-    ROW(ADD, 0, "add")                                                        \
-    ROW(REPLACE, 1, "replace")                                                \
-    ROW(APPEND, 2, "append, prepend")                                         \
-    ROW(CAS, 3, "cas")                                                        \
-    ROW(DELETE_VERSION, 4, "delete at a version")                             \
-    ROW(TOUCH, 5, "touch")                                                    \
-    ROW(GET_AND_TOUCH, 6, "get and touch")                                    \
-    ROW(COUNT, 7, "incr, decr")                                               \
-    ROW(COUNT_INITIAL, 8, "incr, decr with an initial value")                 \
-    ROW(LEASE, 9, "leases")                                                   \
-    ROW(ABSENT, 10, "negative entries")                                       \
-    ROW(READ_TTL, 11, "the TTL left can be read")                             \
-    ROW(STORE_VERSION, 12, "a store returns its new version")                 \
-    ROW(KEYS, 13, "keys can be listed")                                       \
-    ROW(FLUSH, 14, "flush")                                                   \
-    ROW(NAMESPACES, 15, "the backend keeps namespaces apart itself")          \
-    ROW(WIRE_KEY, 16, "keys have a wire form")                                \
-    ROW(MANY_READ, 17, "read, get of many keys in one round trip per server") \
+#define LARDER_CAN_TABLE(ROW)                                                             \
+    ROW(ADD, 0, "add")                                                                    \
+    ROW(REPLACE, 1, "replace")                                                            \
+    ROW(APPEND, 2, "append, prepend")                                                     \
+    ROW(CAS, 3, "cas")                                                                    \
+    ROW(DELETE_VERSION, 4, "delete at a version")                                         \
+    ROW(TOUCH, 5, "touch")                                                                \
+    ROW(GET_AND_TOUCH, 6, "get and touch")                                                \
+    ROW(COUNT, 7, "incr, decr")                                                           \
+    ROW(COUNT_INITIAL, 8, "incr, decr with an initial value")                             \
+    ROW(LEASE, 9, "leases")                                                               \
+    ROW(ABSENT, 10, "negative entries")                                                   \
+    ROW(READ_TTL, 11, "the TTL left can be read")                                         \
+    ROW(STORE_VERSION, 12, "a store returns its new version")                             \
+    ROW(KEYS, 13, "keys can be listed")                                                   \
+    ROW(FLUSH, 14, "flush")                                                               \
+    ROW(NAMESPACES, 15, "the backend keeps namespaces apart itself")                      \
+    ROW(WIRE_KEY, 16, "keys have a wire form")                                            \
+    ROW(MANY_READ, 17, "read, get of many keys in one round trip per server")             \
     ROW(MANY_WRITE, 18, "store, delete, touch of many keys in one round trip per server") \
     ROW(READ_ACCESS, 19, "when an entry was last read can be read")
 

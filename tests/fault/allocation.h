@@ -50,8 +50,8 @@ enum leaf {
     LEAF_NOTHING,
     LEAF_MEMORY,
     LEAF_SPARSE,
-    LEAF_GUTTER, /* over a tracker over sparse, with memory as its spare */
-    LEAF_HOT,    /* over sparse; every hit leaves a copy, which is old at once */
+    LEAF_GUTTER,    /* over a tracker over sparse, with memory as its spare */
+    LEAF_HOT,       /* over sparse; every hit leaves a copy, which is old at once */
     LEAF_MIGRATION, /* from sparse to memory */
     LEAF_SHADOW,    /* of memory, its copy sparse */
     LEAF_NULL,
