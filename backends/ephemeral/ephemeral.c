@@ -80,17 +80,6 @@ static void ephemeral_release(const struct larder_scope *scope, struct larder_se
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static void ephemeral_retire(void *self)
-{
-    larder_gate_set(&((struct ephemeral *)self)->gate, LARDER_GATE_RETIRED);
-}
-
-static void ephemeral_shutdown(void *self)
-{
-    struct ephemeral *ephemeral = self;
-    larder_gate_set(&ephemeral->gate, LARDER_GATE_SHUT);
-}
-
 static void ephemeral_close(void *self)
 {
     free(self);
@@ -119,8 +108,8 @@ static const struct larder_ops ephemeral_ops = {
     .acquire = ephemeral_acquire,
     .release = ephemeral_release,
     .traits = ephemeral_traits,
-    .shutdown = ephemeral_shutdown,
-    .retire = ephemeral_retire,
+    .shutdown = larder_gate_shutdown,
+    .retire = larder_gate_retire,
     .close = ephemeral_close,
     .compose = ephemeral_compose,
 };

@@ -8,12 +8,11 @@
 #include <larder/util/parts.h>
 
 struct ephemeral {
+    atomic_int gate; /* first; enum larder_gate */
     /* set while opening, then only read */
     const struct larder_part *parts; /* one */
     struct larder_traits traits;
     int64_t ttl_ms;
-
-    atomic_int gate; /* enum larder_gate */
 };
 
 /** One call on its way. On the stack of its thread. */

@@ -90,17 +90,6 @@ static void gutter_release(const struct larder_scope *scope, struct larder_sessi
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static void gutter_retire(void *self)
-{
-    larder_gate_set(&((struct gutter *)self)->gate, LARDER_GATE_RETIRED);
-}
-
-static void gutter_shutdown(void *self)
-{
-    struct gutter *gutter = self;
-    larder_gate_set(&gutter->gate, LARDER_GATE_SHUT);
-}
-
 static void gutter_close(void *self)
 {
     struct gutter *gutter = self;
@@ -131,8 +120,8 @@ static const struct larder_ops gutter_ops = {
     .acquire = gutter_acquire,
     .release = gutter_release,
     .traits = gutter_traits,
-    .shutdown = gutter_shutdown,
-    .retire = gutter_retire,
+    .shutdown = larder_gate_shutdown,
+    .retire = larder_gate_retire,
     .close = gutter_close,
     .compose = gutter_compose,
 };

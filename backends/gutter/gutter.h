@@ -40,6 +40,7 @@ struct spare {
 };
 
 struct gutter {
+    atomic_int gate; /* first; enum larder_gate */
     /* set while opening, then only read */
     const struct larder_part *parts;
     struct larder_traits traits;
@@ -50,7 +51,6 @@ struct gutter {
     int waits;              /* a call may wait */
     struct spare *spare;
 
-    atomic_int gate; /* enum larder_gate */
     struct gutter_counters counters;
 };
 

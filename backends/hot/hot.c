@@ -116,17 +116,6 @@ static void hot_release(const struct larder_scope *scope, struct larder_session 
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static void hot_retire(void *self)
-{
-    larder_gate_set(&((struct hot *)self)->gate, LARDER_GATE_RETIRED);
-}
-
-static void hot_shutdown(void *self)
-{
-    struct hot *hot = self;
-    larder_gate_set(&hot->gate, LARDER_GATE_SHUT);
-}
-
 static void hot_close(void *self)
 {
     struct hot *hot = self;
@@ -158,8 +147,8 @@ static const struct larder_ops hot_ops = {
     .acquire = hot_acquire,
     .release = hot_release,
     .traits = hot_traits,
-    .shutdown = hot_shutdown,
-    .retire = hot_retire,
+    .shutdown = larder_gate_shutdown,
+    .retire = larder_gate_retire,
     .close = hot_close,
     .compose = hot_compose,
 };

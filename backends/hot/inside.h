@@ -98,6 +98,7 @@ int hot_prefixes_match(const struct prefixes *prefixes, struct larder_slice key)
 /* ---- hot.c --------------------------------------------------------------------------------- */
 
 struct hot {
+    atomic_int gate; /* first; enum larder_gate */
     /* set while opening, then only read */
     const struct larder_part *parts;
     struct larder_traits traits;
@@ -106,8 +107,6 @@ struct hot {
     uint64_t one_in, life_ms, fresh_ms, reelect_ms, recent_ms;
     struct prefixes prefixes;
     struct table *table;
-
-    atomic_int gate; /* enum larder_gate */
 };
 
 /** One call on its way. On the stack of its thread. */

@@ -10,6 +10,7 @@
 #include "journal.h"
 
 struct tracker {
+    atomic_int gate; /* first; enum larder_gate */
     /* set while opening, then only read */
     const struct larder_part *parts; /* one */
     struct larder_traits traits;
@@ -20,7 +21,6 @@ struct tracker {
     void *lost_context;
     struct journal *journal;
 
-    atomic_int gate; /* enum larder_gate */
     /* Relaxed, as is all that follows: it only spreads work. When the next call carries a replay
      * along, on CLOCK_MONOTONIC. */
     _Atomic uint64_t carry_ns;

@@ -101,17 +101,6 @@ static void tracker_release(const struct larder_scope *scope, struct larder_sess
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static void tracker_retire(void *self)
-{
-    larder_gate_set(&((struct tracker *)self)->gate, LARDER_GATE_RETIRED);
-}
-
-static void tracker_shutdown(void *self)
-{
-    struct tracker *tracker = self;
-    larder_gate_set(&tracker->gate, LARDER_GATE_SHUT);
-}
-
 static void tracker_fork(void *self, enum larder_fork_step step)
 {
     journal_fork(((struct tracker *)self)->journal, step);
@@ -147,8 +136,8 @@ static const struct larder_ops tracker_ops = {
     .acquire = tracker_acquire,
     .release = tracker_release,
     .traits = tracker_traits,
-    .shutdown = tracker_shutdown,
-    .retire = tracker_retire,
+    .shutdown = larder_gate_shutdown,
+    .retire = larder_gate_retire,
     .fork = tracker_fork,
     .close = tracker_close,
     .compose = tracker_compose,

@@ -270,14 +270,3 @@ const struct larder_traits *larder_pair_traits(const void *self)
 {
     return &((const struct larder_pair *)self)->traits;
 }
-
-void larder_pair_retire(void *self)
-{
-    larder_gate_set(&((struct larder_pair *)self)->gate, LARDER_GATE_RETIRED);
-}
-
-void larder_pair_shutdown(void *self)
-{
-    struct larder_pair *pair = self;
-    larder_gate_set(&pair->gate, LARDER_GATE_SHUT);
-}

@@ -10,6 +10,23 @@
 /* The longest name of a part within a part within a part. */
 #define PREFIX_BYTES 56
 
+/* ---- the end ------------------------------------------------------------------------------- */
+
+static void gate_set(void *self, enum larder_gate state)
+{
+    atomic_store_explicit((atomic_int *)self, (int)state, memory_order_relaxed);
+}
+
+void larder_gate_shutdown(void *self)
+{
+    gate_set(self, LARDER_GATE_SHUT);
+}
+
+void larder_gate_retire(void *self)
+{
+    gate_set(self, LARDER_GATE_RETIRED);
+}
+
 /* ---- scopes -------------------------------------------------------------------------------- */
 
 static struct larder_session *session_of(const struct larder_scope *scope, size_t index)

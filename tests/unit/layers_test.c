@@ -4,69 +4,28 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <larder/backend.h>
 #include <larder/tracker.h>
 
 #include "clock.h"
 #include "config.h"
+#include "file_client.h"
 #include "flaky_backend.h"
 #include "handle.h"
 #include "layers.h"
 
-static char message[512];
-static char path[] = "/tmp/larder-layers-XXXXXX";
 static struct manual_clock now;
 
-static void assert_says(const char *what)
+static struct larder_cache *open_layers(const char *text)
 {
-    if (strstr(message, what) == NULL)
-        fail_msg("\"%s\" does not say \"%s\"", message, what);
-}
-
-static void write_file(const char *text)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    fclose(file);
-}
-
-static struct larder_cache *open_file(const char *text)
-{
-    struct larder_open_options options = LARDER_OPEN_OPTIONS_INIT;
-    struct larder_cache *client = NULL;
-    options.clock = manual_clock_of(&now);
-    write_file(text);
-    if (larder_open_file(path, &options, &client, message, sizeof(message)) != LARDER_OK)
-        fail_msg("%s", message);
-    return client;
-}
-
-static void reload(struct larder_cache *client, const char *text)
-{
-    write_file(text);
-    if (larder_reload(client, NULL, message, sizeof(message)) != LARDER_OK)
-        fail_msg("%s", message);
-}
-
-static struct larder_cache *bind(struct larder_cache *client, const char *name)
-{
-    struct larder_cache *view = NULL;
-    assert_status(LARDER_OK, larder_bind(client, name, &view));
-    return view;
+    struct larder_clock clock = manual_clock_of(&now);
+    return open_file(text, &clock);
 }
 
 static enum larder_status set(struct larder_cache *cache, const char *key)
 {
     return larder_set(cache, larder_text(key), larder_text("v"), LARDER_TTL_FOREVER);
-}
-
-static enum larder_status look(struct larder_cache *cache, const char *key)
-{
-    char buffer[64];
-    return larder_read(cache, larder_text(key), buffer, sizeof(buffer), NULL);
 }
 
 /* The sum of all figures whose names end so. */
@@ -109,10 +68,10 @@ static char *shape(struct larder_cache *cache)
 
 static void assert_same_shape(const char *file, const char *other)
 {
-    struct larder_cache *client = open_file(file);
+    struct larder_cache *client = open_layers(file);
     char *one = shape(client);
     larder_close(client);
-    client = open_file(other);
+    client = open_layers(other);
     char *two = shape(client);
     larder_close(client);
     assert_string_equal(one, two);
@@ -191,7 +150,7 @@ static void every_option_of_a_layer_but_the_cache_below_has_a_name(void **state)
 static void a_tracker_is_below_a_gutter(void **state)
 {
     struct larder_cache *client =
-        open_file("[a]\ngutter = @b\ntracker = on\nuri = flaky:\n" B MAIN);
+        open_layers("[a]\ngutter = @b\ntracker = on\nuri = flaky:\n" B MAIN);
     char *names = shape(client);
     (void)state;
     assert_non_null(strstr(names, "reads_turned"));
@@ -203,7 +162,7 @@ static void a_tracker_is_below_a_gutter(void **state)
 
 static void the_whole_answers_as_tracker_and_gutter_do(void **state)
 {
-    struct larder_cache *client = open_file(A BOTH "gutter_ttl = 2s\n" B MAIN);
+    struct larder_cache *client = open_layers(A BOTH "gutter_ttl = 2s\n" B MAIN);
     (void)state;
     assert_status(LARDER_OK, set(client, "k"));
     assert_status(LARDER_OK, set(client, "l"));
@@ -223,7 +182,7 @@ static void the_whole_answers_as_tracker_and_gutter_do(void **state)
 static void options_reach_their_layer(void **state)
 {
     struct larder_cache *client =
-        open_file("[a]\nuri = flaky:?tracker_keys=2\ntracker = on\ntracker_settle = 0\n" MAIN);
+        open_layers("[a]\nuri = flaky:?tracker_keys=2\ntracker = on\ntracker_settle = 0\n" MAIN);
     (void)state;
     flaky.is_down = 1;
     assert_status(LARDER_UNAVAILABLE, set(client, "k"));
@@ -237,7 +196,7 @@ static void options_reach_their_layer(void **state)
 static void ttls_of_the_section_are_those_of_the_whole(void **state)
 {
     struct larder_cache *client =
-        open_file(A BOTH "default_ttl = 5m\nmax_ttl = 1h\n" B MAIN "other = @a max_ttl=1m\n");
+        open_layers(A BOTH "default_ttl = 5m\nmax_ttl = 1h\n" B MAIN "other = @a max_ttl=1m\n");
     (void)state;
     assert_int_equal(larder__target(bind(client, "main"))->ttl.default_ms, 5 * 60000);
     assert_int_equal(larder__target(bind(client, "main"))->ttl.max_ms, 60 * 60000);
@@ -307,7 +266,8 @@ static void what_is_wrong_is_told_at_its_place(void **state)
     for (size_t i = 0; i < sizeof(wrong_files) / sizeof(wrong_files[0]); i++) {
         struct larder_cache *client = NULL;
         write_file(wrong_files[i].file);
-        enum larder_status status = larder_open_file(path, NULL, &client, message, sizeof(message));
+        enum larder_status status =
+            larder_open_file(file_path, NULL, &client, message, sizeof(message));
         if (status != LARDER_BAD_ARGUMENT)
             fail_msg("%s: %s", larder_status_name(status), wrong_files[i].file);
         assert_null(client);
@@ -326,7 +286,8 @@ static enum larder_status open_row(unsigned sections)
                                   i + 1);
     sprintf(text + length, "[s%u]\nuri = memory:?max_bytes=1M\n", sections);
     write_file(text);
-    enum larder_status status = larder_open_file(path, NULL, &client, message, sizeof(message));
+    enum larder_status status =
+        larder_open_file(file_path, NULL, &client, message, sizeof(message));
     larder_close(client);
     return status;
 }
@@ -421,7 +382,7 @@ static void a_layer_comes_and_goes_over_a_cache_that_stays(void **state)
         A MAIN,
         A "tracker = off\n" MAIN,
     };
-    struct larder_cache *client = open_file(A MAIN);
+    struct larder_cache *client = open_layers(A MAIN);
     (void)state;
     assert_status(LARDER_OK, set(client, "k"));
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -439,7 +400,7 @@ static void entries_of_this_process_stay_below_a_new_layer(void **state)
     char with[256];
     (void)state;
     snprintf(with, sizeof(with), "%stracker = on\ngutter = @b\n" B MAIN, plain);
-    struct larder_cache *client = open_file(with);
+    struct larder_cache *client = open_layers(with);
     assert_status(LARDER_OK, set(client, "k"));
     reload(client, "[a]\nuri = memory:?max_bytes=2M\n" MAIN);
     assert_status(LARDER_OK, look(client, "k"));
@@ -452,7 +413,7 @@ static void entries_of_this_process_stay_below_a_new_layer(void **state)
 
 static void a_list_of_servers_changes_in_place_below_its_layers(void **state)
 {
-    struct larder_cache *client = open_file(LISTED("h1,h2"));
+    struct larder_cache *client = open_layers(LISTED("h1,h2"));
     (void)state;
     assert_status(LARDER_OK, set(client, "k"));
     assert_status(LARDER_OK, set(client, "l"));
@@ -480,7 +441,7 @@ static void a_reload_that_fails_leaves_layers_as_they_are(void **state)
         "c = @c\n",
         A "[c]\nuri = flaky:?weight=0\n" MAIN "c = @c\n",
     };
-    struct larder_cache *client = open_file(A BOTH B MAIN);
+    struct larder_cache *client = open_layers(A BOTH B MAIN);
     (void)state;
     assert_status(LARDER_OK, set(client, "k"));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -497,7 +458,7 @@ static void a_reload_that_fails_leaves_layers_as_they_are(void **state)
 
 static void a_layer_of_a_namespaces_own_cache_goes_by_that_name(void **state)
 {
-    struct larder_cache *client = open_file("[namespaces]\nmain = flaky:?tracker=on\n");
+    struct larder_cache *client = open_layers("[namespaces]\nmain = flaky:?tracker=on\n");
     (void)state;
     assert_status(LARDER_OK, set(client, "k"));
     flaky.is_down = 1;
@@ -521,17 +482,7 @@ static int set_up(void **state)
 
 static int group_set_up(void **state)
 {
-    (void)state;
-    int descriptor = mkstemp(path);
-    if (descriptor >= 0)
-        close(descriptor);
-    return descriptor >= 0 && larder_register_backend(&flaky_backend) == LARDER_OK ? 0 : 1;
-}
-
-static int group_tear_down(void **state)
-{
-    (void)state;
-    return unlink(path);
+    return file_make(state) != 0 || larder_register_backend(&flaky_backend) != LARDER_OK;
 }
 
 #define LAYERS_TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -557,5 +508,5 @@ int main(void)
         LAYERS_TEST(a_reload_that_fails_leaves_layers_as_they_are),
         LAYERS_TEST(a_layer_of_a_namespaces_own_cache_goes_by_that_name),
     };
-    return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
+    return cmocka_run_group_tests(tests, group_set_up, file_remove);
 }

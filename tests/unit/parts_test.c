@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <larder/client.h>
 #include <larder/gutter.h>
@@ -14,8 +13,7 @@
 
 #include "attach.h"
 #include "config.h"
-
-static char message[512];
+#include "file_client.h"
 
 static struct larder_cache *open_uri(const char *uri)
 {
@@ -36,18 +34,6 @@ static enum larder_status open_gutter(struct larder_cache *of, struct larder_cac
 static enum larder_status set(struct larder_cache *cache, const char *key, const char *value)
 {
     return larder_set(cache, larder_text(key), larder_text(value), LARDER_TTL_FOREVER);
-}
-
-static enum larder_status look(struct larder_cache *cache, const char *key)
-{
-    char buffer[64];
-    return larder_read(cache, larder_text(key), buffer, sizeof(buffer), NULL);
-}
-
-static void assert_says(const char *what)
-{
-    if (strstr(message, what) == NULL)
-        fail_msg("\"%s\" does not say \"%s\"", message, what);
 }
 
 /* ---- what may be a part -------------------------------------------------------------------- */
@@ -194,55 +180,6 @@ static void a_uri_by_itself_refers_to_nothing(void **state)
     }
 }
 
-static char path[] = "/tmp/larder-parts-XXXXXX";
-
-static int make_path(void **state)
-{
-    (void)state;
-    int descriptor = mkstemp(path);
-    if (descriptor >= 0)
-        close(descriptor);
-    return descriptor >= 0 ? 0 : 1;
-}
-
-static int remove_path(void **state)
-{
-    (void)state;
-    return unlink(path);
-}
-
-static void write_file(const char *text)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    fclose(file);
-}
-
-static struct larder_cache *open_file(const char *text)
-{
-    struct larder_cache *client = NULL;
-    write_file(text);
-    enum larder_status status = larder_open_file(path, NULL, &client, message, sizeof(message));
-    if (status != LARDER_OK)
-        fail_msg("%s", message);
-    return client;
-}
-
-static void reload(struct larder_cache *client, const char *text)
-{
-    write_file(text);
-    if (larder_reload(client, NULL, message, sizeof(message)) != LARDER_OK)
-        fail_msg("%s", message);
-}
-
-static struct larder_cache *bind(struct larder_cache *client, const char *name)
-{
-    struct larder_cache *view = NULL;
-    assert_status(LARDER_OK, larder_bind(client, name, &view));
-    return view;
-}
-
 #define A "[a]\nuri = memory:?max_bytes=4M\n"
 #define B "[b]\nuri = memory:?max_bytes=5M\n"
 #define B_CHANGED "[b]\nuri = memory:?max_bytes=6M\n"
@@ -264,7 +201,7 @@ static void sections_refer_to_each_other_in_any_order(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        struct larder_cache *client = open_file(files[i]);
+        struct larder_cache *client = open_file(files[i], NULL);
         assert_status(LARDER_OK, set(client, "k", "v"));
         assert_status(LARDER_OK, look(client, "k"));
         larder_close(client);
@@ -300,7 +237,7 @@ static void a_file_that_can_not_be_is_refused_at_its_place(void **state)
     for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++) {
         write_file(trials[i].file);
         assert_status(LARDER_BAD_ARGUMENT,
-                      larder_open_file(path, NULL, &client, message, sizeof(message)));
+                      larder_open_file(file_path, NULL, &client, message, sizeof(message)));
         assert_says(trials[i].what);
     }
 }
@@ -323,7 +260,8 @@ static void a_tower_has_at_most_16_floors(void **state)
     for (unsigned floors = LARDER__ALIASES_MAX - 1; floors <= LARDER__ALIASES_MAX + 1; floors++) {
         struct larder_cache *client = NULL;
         write_tower(floors);
-        enum larder_status status = larder_open_file(path, NULL, &client, message, sizeof(message));
+        enum larder_status status =
+            larder_open_file(file_path, NULL, &client, message, sizeof(message));
         assert_status(floors <= LARDER__ALIASES_MAX ? LARDER_OK : LARDER_BAD_ARGUMENT, status);
         if (status == LARDER_OK)
             assert_status(LARDER_OK, set(client, "k", "v"));
@@ -336,7 +274,7 @@ static void a_tower_has_at_most_16_floors(void **state)
 
 static void a_changed_part_leaves_the_others_their_entries(void **state)
 {
-    struct larder_cache *client = open_file(A B FRONT MAIN);
+    struct larder_cache *client = open_file(A B FRONT MAIN, NULL);
     (void)state;
     assert_status(LARDER_OK, set(client, "k", "v"));
     reload(client, A B_CHANGED FRONT MAIN); /* another spare */
@@ -352,7 +290,7 @@ static void a_changed_part_leaves_the_others_their_entries(void **state)
 
 static void a_gutter_comes_and_goes_over_a_cache_that_stays(void **state)
 {
-    struct larder_cache *client = open_file(A "[namespaces]\nmain = @a\n");
+    struct larder_cache *client = open_file(A "[namespaces]\nmain = @a\n", NULL);
     (void)state;
     assert_status(LARDER_OK, set(client, "k", "v"));
     for (int round = 0; round < 3; round++) {
@@ -371,7 +309,7 @@ static void a_name_that_comes_back_by_way_of_a_gutter_finds_nothing(void **state
 {
     static const char away[] = A B FRONT "[c]\nuri = memory:?max_bytes=9M\n"
                                          "[namespaces]\nmain = @front\nx = @c\n";
-    struct larder_cache *client = open_file(A "[namespaces]\nmain = @a\nx = @a\n");
+    struct larder_cache *client = open_file(A "[namespaces]\nmain = @a\nx = @a\n", NULL);
     struct larder_cache *x = bind(client, "x");
     (void)state;
     assert_status(LARDER_OK, set(x, "k", "old"));
@@ -391,7 +329,7 @@ static void a_name_that_comes_back_by_way_of_a_gutter_finds_nothing(void **state
 /* One part is where the name was all the time; the other one has what it wrote long ago. */
 static void a_name_that_comes_back_to_one_part_of_two_finds_nothing_in_it(void **state)
 {
-    struct larder_cache *client = open_file(A B "[namespaces]\nmain = @a\nx = @a\ny = @b\n");
+    struct larder_cache *client = open_file(A B "[namespaces]\nmain = @a\nx = @a\ny = @b\n", NULL);
     struct larder_cache *x = bind(client, "x");
     (void)state;
     assert_status(LARDER_OK, set(x, "k", "old"));
@@ -430,7 +368,7 @@ static void a_reload_that_fails_leaves_parts_as_they_are(void **state)
         "c = @c\n",
         A FRONT MAIN,
     };
-    struct larder_cache *client = open_file(A B FRONT MAIN);
+    struct larder_cache *client = open_file(A B FRONT MAIN, NULL);
     (void)state;
     assert_status(LARDER_OK, set(client, "k", "v"));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -445,7 +383,7 @@ static void a_reload_that_fails_leaves_parts_as_they_are(void **state)
 
 static void sessions_of_a_gutter_survive_a_reload(void **state)
 {
-    struct larder_cache *client = open_file(A B FRONT MAIN), *session = NULL;
+    struct larder_cache *client = open_file(A B FRONT MAIN, NULL), *session = NULL;
     (void)state;
     assert_status(LARDER_OK, larder_acquire(client, 0, 0, &session));
     assert_status(LARDER_OK, set(session, "k", "v"));
@@ -477,5 +415,5 @@ int main(void)
         cmocka_unit_test(a_reload_that_fails_leaves_parts_as_they_are),
         cmocka_unit_test(sessions_of_a_gutter_survive_a_reload),
     };
-    return cmocka_run_group_tests(tests, make_path, remove_path);
+    return cmocka_run_group_tests(tests, file_make, file_remove);
 }

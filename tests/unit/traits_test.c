@@ -131,13 +131,26 @@ static void write_both(FILE *page, const char *name, struct larder_cache *compos
     larder_close(client);
 }
 
+static struct larder_cache *open_part(const char *uri)
+{
+    struct larder_cache *part;
+    assert_status(LARDER_OK, larder_open(uri, NULL, &part, NULL, 0));
+    return part;
+}
+
+static void write_alone(FILE *page, const char *name, struct larder_cache *composition)
+{
+    write_one(page, name, composition);
+    larder_close(composition);
+}
+
 static void write_gutter(FILE *page, const char *of, const char *spare)
 {
     struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
     struct larder_cache *gutter;
     char name[128];
-    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
-    assert_status(LARDER_OK, larder_open(spare, NULL, &options.spare, NULL, 0));
+    options.of = open_part(of);
+    options.spare = open_part(spare);
     assert_status(LARDER_OK, larder_gutter_open(&options, NULL, &gutter, NULL, 0));
     snprintf(name, sizeof(name), "gutter: with of %s and spare %s", of, spare);
     write_both(page, name, gutter);
@@ -148,7 +161,7 @@ static void write_hot(FILE *page, const char *of)
     struct larder_hot_options options = LARDER_HOT_OPTIONS_INIT;
     struct larder_cache *hot;
     char name[128];
-    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    options.of = open_part(of);
     assert_status(LARDER_OK, larder_hot_open(&options, NULL, &hot, NULL, 0));
     snprintf(name, sizeof(name), "hot: with of %s", of);
     write_both(page, name, hot);
@@ -159,11 +172,10 @@ static void write_tracker(FILE *page, const char *of)
     struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
     struct larder_cache *tracker;
     char name[128];
-    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    options.of = open_part(of);
     assert_status(LARDER_OK, larder_tracker_open(&options, NULL, &tracker, NULL, 0));
     snprintf(name, sizeof(name), "tracker: with of %s", of);
-    write_one(page, name, tracker);
-    larder_close(tracker);
+    write_alone(page, name, tracker);
 }
 
 static void write_ephemeral(FILE *page, const char *of)
@@ -171,11 +183,10 @@ static void write_ephemeral(FILE *page, const char *of)
     struct larder_ephemeral_options options = LARDER_EPHEMERAL_OPTIONS_INIT;
     struct larder_cache *ephemeral;
     char name[128];
-    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
+    options.of = open_part(of);
     assert_status(LARDER_OK, larder_ephemeral_open(&options, NULL, &ephemeral, NULL, 0));
     snprintf(name, sizeof(name), "ephemeral: with of %s", of);
-    write_one(page, name, ephemeral);
-    larder_close(ephemeral);
+    write_alone(page, name, ephemeral);
 }
 
 static void write_migration(FILE *page, const char *from, const char *to)
@@ -183,12 +194,11 @@ static void write_migration(FILE *page, const char *from, const char *to)
     struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
     struct larder_cache *migration;
     char name[128];
-    assert_status(LARDER_OK, larder_open(from, NULL, &options.from, NULL, 0));
-    assert_status(LARDER_OK, larder_open(to, NULL, &options.to, NULL, 0));
+    options.from = open_part(from);
+    options.to = open_part(to);
     assert_status(LARDER_OK, larder_migration_open(&options, NULL, &migration, NULL, 0));
     snprintf(name, sizeof(name), "migration: from %s to %s", from, to);
-    write_one(page, name, migration);
-    larder_close(migration);
+    write_alone(page, name, migration);
 }
 
 static void write_shadow(FILE *page, const char *of, const char *copy)
@@ -196,12 +206,11 @@ static void write_shadow(FILE *page, const char *of, const char *copy)
     struct larder_shadow_options options = LARDER_SHADOW_OPTIONS_INIT;
     struct larder_cache *shadow;
     char name[128];
-    assert_status(LARDER_OK, larder_open(of, NULL, &options.of, NULL, 0));
-    assert_status(LARDER_OK, larder_open(copy, NULL, &options.copy, NULL, 0));
+    options.of = open_part(of);
+    options.copy = open_part(copy);
     assert_status(LARDER_OK, larder_shadow_open(&options, NULL, &shadow, NULL, 0));
     snprintf(name, sizeof(name), "shadow: with of %s and copy %s", of, copy);
-    write_one(page, name, shadow);
-    larder_close(shadow);
+    write_alone(page, name, shadow);
 }
 
 static char *generate(size_t *length)

@@ -37,12 +37,12 @@
 struct larder_pair_kind;
 
 struct larder_pair {
+    atomic_int gate; /* first; enum larder_gate */
     /* set while opening, then only read */
     const struct larder_pair_kind *kind;
     const struct larder_part *parts; /* LARDER_PAIR_PARTS of them */
     struct larder_traits traits;     /* of the whole */
 
-    atomic_int gate; /* enum larder_gate */
 #define LARDER_PAIR_COUNTER_FIELD(name) _Atomic uint64_t name;
     LARDER_PAIR_COUNTER_TABLE(LARDER_PAIR_COUNTER_FIELD)
 #undef LARDER_PAIR_COUNTER_FIELD
@@ -112,8 +112,6 @@ larder_purge_fn larder_pair_purge;
 larder_acquire_fn larder_pair_acquire;
 larder_release_fn larder_pair_release;
 larder_traits_fn larder_pair_traits;
-larder_shutdown_fn larder_pair_shutdown;
-larder_retire_fn larder_pair_retire;
 /** The counters above and both parts' rows. */
 larder_stats_fn larder_pair_stats;
 
@@ -127,6 +125,6 @@ larder_stats_fn larder_pair_stats;
     .lease_return = larder_pair_lease_return, .many = larder_pair_many, .keys = larder_pair_keys, \
     .wire_key = larder_pair_wire_key, .purge = larder_pair_purge, .acquire = larder_pair_acquire, \
     .release = larder_pair_release, .traits = larder_pair_traits,                                 \
-    .shutdown = larder_pair_shutdown, .retire = larder_pair_retire
+    .shutdown = larder_gate_shutdown, .retire = larder_gate_retire
 
 #endif

@@ -46,10 +46,9 @@ static inline enum larder_status larder_gate_enter(const atomic_int *gate,
                                                                                     : LARDER_CLOSED;
 }
 
-static inline void larder_gate_set(atomic_int *gate, enum larder_gate state)
-{
-    atomic_store_explicit(gate, (int)state, memory_order_relaxed);
-}
+/** These rows, of an object whose first member is its gate. */
+larder_shutdown_fn larder_gate_shutdown;
+larder_retire_fn larder_gate_retire;
 
 /* ---- traits -------------------------------------------------------------------------------- */
 
