@@ -132,7 +132,8 @@ struct larder_info {
     int64_t ttl_ms;   /* left; LARDER_TTL_FOREVER; LARDER_TTL_UNKNOWN */
     uint32_t marks;   /* LARDER_REFRESH_WANTED | LARDER_HIT_BEFORE */
     uint32_t reserved;
-    int64_t idle_ms; /* since the access before this one; -1: not asked, or not known */
+    int64_t idle_ms; /* since the access before this one; -1: not asked, or not known. memcached
+                        tells whole seconds, and notes reads once a minute */
 };
 
 /* larder_write.marks */
