@@ -251,69 +251,6 @@ enum larder_status larder_read_with(struct larder_cache *cache, const struct lar
     return larder__finish(cache, LARDER_OPERATION_READ, key, status);
 }
 
-/* What a read was called with, for when it ends otherwise than nearly all do. It lies in memory, so
- * that no register has to be saved for it. */
-struct read_arguments {
-    struct larder_slice key;
-    void *buffer;
-    size_t size;
-    const struct target *target;
-};
-#define KEEP_IN_MEMORY(thing) __asm__ volatile("" : : "r"(&(thing)) : "memory")
-
-__attribute__((noinline)) static enum larder_status
-read_finish(struct larder_cache *cache, const struct read_arguments *arguments,
-            enum larder_status status)
-{
-    if (status == LARDER_CLOSED && larder__moved(cache, arguments->target))
-        return larder_read_with(cache, NULL, arguments->key, arguments->buffer, arguments->size,
-                                NULL);
-    return larder__finish(cache, LARDER_OPERATION_READ, arguments->key, status);
-}
-
-/* Nothing here writes past the end of anything. */
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
-#define NO_CANARY __attribute__((no_stack_protector))
-#else
-#define NO_CANARY
-#endif
-
-static inline enum larder_status read_plainly(struct larder_cache *cache, struct larder_slice key,
-                                              void *buffer, size_t size)
-{
-    const struct target *target = larder__target(cache);
-    if (__builtin_expect(target->refusal != LARDER_OK, 0))
-        return larder_read_with(cache, NULL, key, buffer, size, NULL);
-    struct read_arguments arguments = {key, buffer, size, target};
-    KEEP_IN_MEMORY(arguments);
-    enum larder_status status = target->scope.ops->read(&target->scope, key, buffer, size, NULL);
-    if (__builtin_expect(status != LARDER_OK, 0))
-        return read_finish(cache, &arguments, status);
-    larder__count_reads(cache->counters, 1);
-    return LARDER_OK;
-}
-
-NO_CANARY __attribute__((noinline)) static enum larder_status
-read_on_visit(struct larder_cache *cache, struct larder_slice key, void *buffer, size_t size)
-{
-    LARDER_VISIT(cache);
-    return read_plainly(cache, key, buffer, size);
-}
-
-/* The way of nearly all calls: nothing is wrong, nothing is asked for but the value. Anything else
- * goes the way above, from the start, or from the answer of the backend on. */
-NO_CANARY enum larder_status larder_read(struct larder_cache *cache, struct larder_slice key,
-                                         void *buffer, size_t size, struct larder_info *info)
-{
-    if (__builtin_expect(cache == NULL || larder__key_check(key) != LARDER_OK || buffer == NULL ||
-                             info != NULL,
-                         0))
-        return larder_read_with(cache, NULL, key, buffer, size, info);
-    if (cache->kind != HANDLE_LEAF)
-        return read_on_visit(cache, key, buffer, size);
-    return read_plainly(cache, key, buffer, size);
-}
-
 enum larder_status larder_get_with(struct larder_cache *cache, const struct larder_call *call,
                                    struct larder_slice key, struct larder_value *value)
 {

@@ -119,9 +119,9 @@ static struct view *view_new_locked(struct larder_client *client, const struct g
     view->space.size = sizeof(view->space);
     view->space.name = larder_bytes(view->name, strlen(view->name));
     view->handle.kind = HANDLE_NAMESPACE;
-    view->handle.counters = larder__counters_new();
+    enum larder_status status = larder__counts_in(&view->handle, larder__counters_new());
     view->lead = larder__lead_new_locked(client, graph, route, &view->space);
-    if (view->handle.counters == NULL || view->lead == NULL) {
+    if (status != LARDER_OK || view->lead == NULL) {
         larder__view_free_locked(view);
         return NULL;
     }

@@ -10,7 +10,7 @@ _Static_assert(STATUSES == LARDER_COUNTED_STATUSES, "struct larder_totals has a 
 /* Which of a thread's own cells an answer is counted in; 0: in none of them. */
 #define HOT(operation, status) [LARDER_OPERATION_##operation][LARDER_##status - LOWEST_STATUS]
 const uint8_t larder__hot_cells[LARDER_OPERATIONS][LARDER_COUNTED_STATUSES] = {
-    HOT(READ, OK) = LARDER_READ_OK_CELL,
+    HOT(READ, OK) = LARDER_TALLY_HITS,
     HOT(READ, MISS) = 2,
     HOT(READ, PARTIAL) = 3,
     HOT(GET, OK) = 4,
@@ -42,19 +42,19 @@ void larder__counters_free(struct larder_counters *counters)
 }
 
 /* @return NULL: the thread's number is too high, or there is no memory */
-static struct own_counters *own_counters(struct larder_counters *counters)
+static struct larder_tally *own_tally(struct larder_counters *counters)
 {
     const struct larder_thread *thread = larder_thread();
     if (thread == NULL || thread->cell == LARDER_THREAD_CELLS)
         return NULL;
-    struct own_counters *own =
+    struct larder_tally *own =
         atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
     if (own != NULL)
         return own;
     own = aligned_alloc(LARDER_LINE_BYTES, sizeof(*own));
     if (own == NULL)
         return NULL;
-    for (size_t i = 0; i < LARDER_OWN_CELLS; i++)
+    for (size_t i = 0; i < LARDER_TALLY_CELLS; i++)
         atomic_init(&own->cells[i], 0);
     /* release: pairs with the acquire of whoever adds up */
     atomic_store_explicit(&counters->own[thread->cell], own, memory_order_release);
@@ -65,15 +65,15 @@ void larder__count_call_slowly(struct larder_counters *counters, enum larder_ope
                                enum larder_status status, uint64_t calls)
 {
     uint8_t cell = larder__hot_cells[operation][status - LOWEST_STATUS];
-    struct own_counters *own = cell != 0 ? own_counters(counters) : NULL;
+    struct larder_tally *own = cell != 0 ? own_tally(counters) : NULL;
     if (own != NULL)
-        larder__count_own(own, cell, calls);
+        larder_tally_add(own, cell, calls);
     else
         atomic_fetch_add_explicit(&counters->shared[operation][status - LOWEST_STATUS], calls,
                                   memory_order_relaxed);
 }
 
-static void add_own(const struct own_counters *own, struct larder_totals *totals)
+static void add_own(const struct larder_tally *own, struct larder_totals *totals)
 {
     for (size_t i = 0; i < LARDER_OPERATIONS; i++)
         for (size_t j = 0; j < STATUSES; j++)
@@ -89,7 +89,7 @@ void larder__counters_total(const struct larder_counters *counters, struct larde
             totals->calls[i][j] +=
                 atomic_load_explicit(&counters->shared[i][j], memory_order_relaxed);
     for (size_t i = 0; i < LARDER_THREAD_CELLS; i++) {
-        const struct own_counters *own =
+        const struct larder_tally *own =
             atomic_load_explicit(&counters->own[i], memory_order_acquire);
         if (own != NULL)
             add_own(own, totals);

@@ -8,21 +8,12 @@
 #define LARDER_COUNTERS_H
 
 #include <larder/backend.h>
-#include <larder/util/thread.h>
+#include <larder/util/hit.h>
 
 #define LARDER_COUNTED_STATUSES 19 /* from LARDER_CLOSED to LARDER_WOULD_BLOCK */
-#define LARDER_OWN_CELLS 16
-
-/* Written by one thread, a record's owner, at a time; relaxed: figures order nothing. What the last
- * owner of the record wrote the next one sees: see larder_thread.taken. */
-struct own_counters {
-    alignas(LARDER_LINE_BYTES) _Atomic uint64_t cells[LARDER_OWN_CELLS];
-};
 
 struct larder_counters {
-    /* By a thread's cell; stored by that thread with release, loaded by others with acquire. The
-     * last one stays NULL. */
-    _Atomic(struct own_counters *) own[LARDER_THREAD_CELLS + 1];
+    _Atomic(struct larder_tally *) own[LARDER_THREAD_CELLS + 1]; /* see larder_reader.tallies */
     /* relaxed */
     _Atomic uint64_t shared[LARDER_OPERATIONS][LARDER_COUNTED_STATUSES];
 };
@@ -34,40 +25,25 @@ void larder__counters_free(struct larder_counters *counters);
 void larder__count_call_slowly(struct larder_counters *counters, enum larder_operation operation,
                                enum larder_status status, uint64_t calls);
 
-/** The cell of a read that was answered OK. */
-#define LARDER_READ_OK_CELL 1
-
-static inline void larder__count_own(struct own_counters *own, uint8_t cell, uint64_t calls)
+static inline void larder__count_calls(struct larder_counters *counters,
+                                       enum larder_operation operation, enum larder_status status,
+                                       uint64_t calls)
 {
-    uint64_t count = atomic_load_explicit(&own->cells[cell], memory_order_relaxed);
-    atomic_store_explicit(&own->cells[cell], count + calls, memory_order_relaxed);
+    const struct larder_thread *thread = larder__own_thread;
+    uint8_t cell = larder__hot_cells[operation][status - LARDER_CLOSED];
+    struct larder_tally *own = NULL;
+    if (thread != NULL && cell != 0)
+        own = atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
+    if (__builtin_expect(own != NULL, 1))
+        larder_tally_add(own, cell, calls);
+    else
+        larder__count_call_slowly(counters, operation, status, calls);
 }
 
 static inline void larder__count_call(struct larder_counters *counters,
                                       enum larder_operation operation, enum larder_status status)
 {
-    const struct larder_thread *thread = larder__own_thread;
-    uint8_t cell = larder__hot_cells[operation][status - LARDER_CLOSED];
-    struct own_counters *own = NULL;
-    if (thread != NULL && cell != 0)
-        own = atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
-    if (__builtin_expect(own != NULL, 1))
-        larder__count_own(own, cell, 1);
-    else
-        larder__count_call_slowly(counters, operation, status, 1);
-}
-
-/** Reads that were answered OK. */
-static inline void larder__count_reads(struct larder_counters *counters, uint64_t calls)
-{
-    const struct larder_thread *thread = larder__own_thread;
-    struct own_counters *own = NULL;
-    if (__builtin_expect(thread != NULL, 1))
-        own = atomic_load_explicit(&counters->own[thread->cell], memory_order_relaxed);
-    if (__builtin_expect(own != NULL, 1))
-        larder__count_own(own, LARDER_READ_OK_CELL, calls);
-    else
-        larder__count_call_slowly(counters, LARDER_OPERATION_READ, LARDER_OK, calls);
+    larder__count_calls(counters, operation, status, 1);
 }
 
 struct larder_totals {

@@ -9,6 +9,8 @@
 #include <larder/util/counter.h>
 #include <larder/util/value.h>
 
+#include "hit.h"
+
 #define FIRST_GUESS_BYTES 512
 /* How often a round that lost a race is repeated before the call gives up: an entry that changes
  * this often in between is not getting anywhere. */
@@ -327,6 +329,7 @@ void larder__ops_complete(const struct larder_ops *given, struct larder_ops *ops
     STAND_IN(shutdown, nothing_to_wake);
     STAND_IN(fork, nothing_at_fork);
     STAND_IN(retire, ops->shutdown);
+    STAND_IN(hit, larder__hit_by_read);
 #undef STAND_IN
 }
 

@@ -7,6 +7,7 @@
 #include <larder/util/growth.h>
 #include <larder/util/message.h>
 
+#include "hit.h"
 #include "monotonic.h"
 
 static void fork_derived(void *self, enum larder_fork_step step)
@@ -15,8 +16,11 @@ static void fork_derived(void *self, enum larder_fork_step step)
     larder__fork_mutex(&root->derived.mutex, step);
 }
 
-const struct target larder__closed_target = {.refusal = LARDER_CLOSED};
-const struct target larder__unmapped_target = {.refusal = LARDER_BAD_ARGUMENT};
+/* A plain read of a leaf looks at no refusal: it goes where every call is refused. */
+static const struct larder_ops refusing = {.name = "none", .hit = larder__hit_refused};
+const struct target larder__closed_target = {.refusal = LARDER_CLOSED, .scope = {.ops = &refusing}};
+const struct target larder__unmapped_target = {.refusal = LARDER_BAD_ARGUMENT,
+                                               .scope = {.ops = &refusing}};
 
 /* ---- targets ------------------------------------------------------------------------------- */
 
@@ -57,14 +61,24 @@ int larder__moved(struct larder_cache *cache, const struct target *target)
            larder__session_follow(cache);
 }
 
+enum larder_status larder__counts_in(struct larder_cache *cache, struct larder_counters *counters)
+{
+    if (counters == NULL)
+        return LARDER_NO_MEMORY;
+    cache->counters = counters;
+    cache->reader.otherwise = larder__hit_otherwise;
+    cache->reader.count_slowly = larder__hit_count_slowly;
+    cache->reader.tallies = counters->own;
+    return LARDER_OK;
+}
+
 /* ---- roots --------------------------------------------------------------------------------- */
 
 enum larder_status larder__root_init(struct larder_cache *cache, enum handle_kind kind,
                                      const struct target *target)
 {
     memset(cache, 0, sizeof(*cache));
-    cache->counters = larder__counters_new();
-    if (cache->counters == NULL)
+    if (larder__counts_in(cache, larder__counters_new()) != LARDER_OK)
         return LARDER_NO_MEMORY;
     cache->kind = kind;
     cache->root = cache;

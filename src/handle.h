@@ -45,6 +45,7 @@ struct target {
 };
 
 struct larder_cache {
+    struct larder_reader reader; /* the head: what a backend sees of a handle */
     /* What calls go through. Stored with release, holding root->derived.mutex, by whoever opens,
      * reloads or shuts down; loaded with acquire by every call. */
     _Atomic(const struct target *) target;
@@ -85,6 +86,21 @@ static inline const struct target *larder__target(const struct larder_cache *cac
     /* acquire: pairs with the release in larder__lead_locked() and of a shutdown */
     return atomic_load_explicit(&cache->target, memory_order_acquire);
 }
+
+static inline const struct target *larder__target_of_scope(const struct larder_scope *scope)
+{
+    return (const struct target *)(const void *)((const char *)scope -
+                                                 offsetof(struct target, scope));
+}
+
+static inline struct larder_cache *larder__cache_of(struct larder_reader *reader)
+{
+    return (struct larder_cache *)(void *)reader;
+}
+
+/** Counts in `counters`, which may be NULL for want of memory, what is called on the handle.
+ * @return OK or NO_MEMORY */
+enum larder_status larder__counts_in(struct larder_cache *cache, struct larder_counters *counters);
 
 /** The last target that was no refusal. */
 static inline const struct target *larder__last_target(const struct larder_cache *cache)

@@ -92,7 +92,7 @@ static enum larder_status finish_rows(struct larder_cache *cache, enum larder_ma
             lowest = row->status;
     }
     if (plain > 0)
-        larder__count_reads(cache->counters, plain);
+        larder__count_calls(cache->counters, LARDER_OPERATION_READ, LARDER_OK, plain);
     return lowest;
 }
 

@@ -42,7 +42,7 @@ static void look_through(struct through *through, enum handle_kind kind, struct 
                          const struct target *target, struct larder_session *held)
 {
     through->handle.kind = kind;
-    through->handle.counters = cache->counters;
+    (void)larder__counts_in(&through->handle, cache->counters);
     larder__hold(target->retiree);
     through->of = is_through(cache) ? through_of(cache)->of : cache;
     through->target = *target;

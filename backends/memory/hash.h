@@ -92,12 +92,14 @@ ALWAYS_INLINE uint64_t larder__hash(const struct hash_key *key, const void *data
         return larder__hash_rest(key, bytes, length, space);
     /* The last pair is taken from the end and may overlap the one before it. */
     const unsigned char *end = bytes + length - 16;
-    const uint64_t *secret = key->words + 2;
+    size_t i = 16;
     hash_sum sum =
         larder__hash_pair(key->words, larder__hash_load(bytes), larder__hash_load(bytes + 8));
-    for (bytes += 16; __builtin_expect(bytes < end, 0); bytes += 16, secret += 2)
-        sum += larder__hash_pair(secret, larder__hash_load(bytes), larder__hash_load(bytes + 8));
-    sum += larder__hash_pair(secret, larder__hash_load(end), larder__hash_load(end + 8));
+    for (; __builtin_expect(i + 16 < length, 0); i += 16)
+        sum += larder__hash_pair(key->words + i / 8, larder__hash_load(bytes + i),
+                                 larder__hash_load(bytes + i + 8));
+    sum +=
+        larder__hash_pair(key->words + i / 8, larder__hash_load(end), larder__hash_load(end + 8));
     return larder__hash_fold(key, sum, length, space);
 #endif
 }

@@ -76,18 +76,18 @@ struct index {
 
 static inline uint8_t larder__tag_of(uint64_t hash)
 {
-    uint32_t tag = (uint32_t)(hash >> 56);
-    return (uint8_t)(tag | (tag - 1) >> 31); /* 1 for 0, without a branch */
+    uint8_t tag = (uint8_t)(hash >> 56);
+    return (uint8_t)(tag + (tag == 0)); /* 0 is no tag */
 }
 
-/* Without a branch, which nothing could predict. */
 static inline uint32_t larder__shape_bucket(uint64_t shape, uint64_t hash)
 {
     uint32_t number = (uint32_t)hash & SHAPE_MASK(shape);
     uint32_t further = (uint32_t)hash & (2 * SHAPE_MASK(shape) + 1);
-    if (__builtin_expect_with_probability(number < SHAPE_SPLIT(shape), 1, 0.5))
-        number = further;
-    return number;
+    __asm__(""
+            : "+r"(further)); /* there in any case, so that no branch, which nothing could
+                                 predict, chooses */
+    return number < SHAPE_SPLIT(shape) ? further : number;
 }
 
 static inline uint32_t larder__shape_buckets(uint64_t shape)
@@ -102,7 +102,7 @@ ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, 
 {
     __m128i tags = _mm_load_si128((const __m128i *)(const void *)bucket);
     atomic_signal_fence(memory_order_acquire);
-    __m128i wanted = _mm_set1_epi32((int)(tag * UINT32_C(0x01010101)));
+    __m128i wanted = _mm_set1_epi8((char)tag);
     return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, wanted)) & BUCKET_SLOTS_MASK;
 }
 #define LARDER_MATCHES_AT_ONCE 1
@@ -117,6 +117,16 @@ ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, 
                                 atomic_load_explicit(&bucket->tags[1], memory_order_acquire), tag);
 }
 #endif
+
+/* The location in the first of the slots that were found. (Told in bytes, the compiler adds it to
+ * the address in the same instruction.) */
+ALWAYS_INLINE uint32_t larder__bucket_location(const struct bucket *bucket, unsigned found)
+{
+    const char *locations = (const char *)bucket->locations;
+    size_t offset = sizeof(bucket->locations[0]) * (size_t)(unsigned)__builtin_ctz(found);
+    return atomic_load_explicit((const _Atomic uint32_t *)(const void *)(locations + offset),
+                                memory_order_acquire);
+}
 
 static inline uint32_t larder__bucket_overflow(uint64_t tags1)
 {

@@ -58,27 +58,11 @@ struct item {
 
 #define ITEM_HEADER_BYTES offsetof(struct item, parts)
 
-/* What a plain item's header says besides its times, in one word: key length in bits 0 to 15, value
- * length in 16 to 31, frequency in 32 to 39, marks in 40 to 47. */
-#define HEADER_PLAIN_MASK UINT64_C(0x0000ff000000ffff) /* key length and marks */
-#define HEADER_PLAIN(key_length, marks) ((uint64_t)(key_length) | (uint64_t)(marks) << 40)
-#define HEADER_VALUE_LENGTH(header) ((size_t)((header) >> 16 & 0xffff))
-#define HEADER_FREQUENCY(header) ((uint8_t)((header) >> 32))
-
-/** One load in the place of four, where nothing watches: the frequency in it may be any that was
- * there meanwhile, the rest never changes. */
-static inline uint64_t larder__item_header(const struct item *item)
+/** Whether it has no part, or its space alone, and a key of that length: what lies where is known
+ * without looking at each part. */
+static inline bool larder__item_is_plain(const struct item *item, size_t key_length, uint32_t space)
 {
-#if LARDER_EPOCH_SYMMETRIC || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-    return item->key_length | (uint64_t)item->value_length << 16 |
-           (uint64_t)atomic_load_explicit(&item->frequency, memory_order_relaxed) << 32 |
-           (uint64_t)item->marks << 40;
-#else
-    uint64_t header;
-    memcpy(&header, (const unsigned char *)item + offsetof(struct item, key_length),
-           sizeof(header));
-    return header;
-#endif
+    return item->key_length == key_length && item->marks == (space != 0 ? ITEM_SPACE : 0);
 }
 
 /* Of an item that has no part, or its space alone. */

@@ -71,18 +71,13 @@ void larder__await_writer(struct memory *memory, uint64_t hash);
 /* A hit that finds the counter full writes nothing that is shared: it writes to the thread's own
  * line. A branch in place of the choice of address would wait for the item, and when it guessed
  * wrong all reads behind it would begin anew. */
-ALWAYS_INLINE void larder__item_hit_at(struct item *item, uint8_t frequency,
-                                       struct larder_thread *thread)
+ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
 {
+    uint8_t frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
     _Atomic uint8_t *place = &thread->scratch;
     if (__builtin_expect_with_probability(frequency < FREQUENCY_MAX, 1, 0.5))
         place = &item->frequency;
     atomic_store_explicit(place, (uint8_t)(frequency + 1), memory_order_relaxed);
-}
-
-ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
-{
-    larder__item_hit_at(item, atomic_load_explicit(&item->frequency, memory_order_relaxed), thread);
 }
 
 /** A hit gives an entry its TTL anew. @return when it ends; 0: a writer is deciding that */
@@ -122,14 +117,25 @@ ALWAYS_INLINE void larder__copy_32(unsigned char *to, const unsigned char *from)
     *(bytes32 *)(void *)to = *(const bytes32 *)(const void *)from;
 }
 
+/* 64 to 128 bytes, as most values have: two pieces that may overlap. */
+ALWAYS_INLINE bool larder__copies_at_once(size_t length)
+{
+    return length - 64 <= 64;
+}
+
+ALWAYS_INLINE void larder__copy_at_once(unsigned char *to, const unsigned char *from, size_t length)
+{
+    larder__copy_32(to, from);
+    larder__copy_32(to + 32, from + 32);
+    larder__copy_32(to + length - 64, from + length - 64);
+    larder__copy_32(to + length - 32, from + length - 32);
+}
+
 /* Like memcpy(), without the call for lengths that most values have. */
 ALWAYS_INLINE void larder__copy_bytes(unsigned char *to, const unsigned char *from, size_t length)
 {
-    if (__builtin_expect(length - 64 <= 64, 1)) { /* 64 to 128: two pieces that may overlap */
-        larder__copy_32(to, from);
-        larder__copy_32(to + 32, from + 32);
-        larder__copy_32(to + length - 64, from + length - 64);
-        larder__copy_32(to + length - 32, from + length - 32);
+    if (__builtin_expect(larder__copies_at_once(length), 1)) {
+        larder__copy_at_once(to, from, length);
     } else if (length - 16 < 48) { /* 16 to 63 */
         memcpy(to, from, 16);
         memcpy(to + length - 16, from + length - 16, 16);

@@ -75,14 +75,13 @@ ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_ki
                              group->space != 0,
                          0))
         return answer_generally(group, many, i);
-    uint64_t header = larder__item_header(item);
-    if (__builtin_expect((header & HEADER_PLAIN_MASK) != HEADER_PLAIN(row->key.length, 0) ||
+    if (__builtin_expect(!larder__item_is_plain(item, row->key.length, SPACE_NONE) ||
                              !larder__bytes_equal(item->parts, row->key.data, row->key.length) ||
                              !larder__plain_is_live(item, group->look.now_ms),
                          0))
         return answer_generally(group, many, i);
-    larder__item_hit_at(item, HEADER_FREQUENCY(header), group->look.thread);
-    size_t length = HEADER_VALUE_LENGTH(header);
+    larder__item_hit(item, group->look.thread);
+    size_t length = item->value_length;
     if (row->size > 0)
         larder__copy_bytes(row->buffer, item->parts + row->key.length,
                            length < row->size ? length : row->size);

@@ -448,6 +448,7 @@ static const struct larder_ops memory_ops = {
     .size = sizeof(struct larder_ops),
     .name = "memory",
     .read = larder__memory_read,
+    .hit = larder__memory_hit,
     .store = larder__memory_store,
     .remove = larder__memory_remove,
     .traits = memory_traits,

@@ -4,6 +4,8 @@
 
 #include <larder/backend.h>
 
+/* hit.c */
+larder_hit_fn larder__memory_hit;
 /* read.c */
 larder_read_fn larder__memory_read;
 larder_get_fn larder__memory_get;

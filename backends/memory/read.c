@@ -130,11 +130,8 @@ ALWAYS_INLINE bool find(struct look *look, const struct key *key, struct item **
     }
 }
 
-/* Any read. */
-__attribute__((noinline)) static enum larder_status read_generally(const struct larder_scope *scope,
-                                                                   struct larder_slice name,
-                                                                   void *buffer, size_t size,
-                                                                   struct larder_info *info)
+enum larder_status larder__memory_read(const struct larder_scope *scope, struct larder_slice name,
+                                       void *buffer, size_t size, struct larder_info *info)
 {
     struct look look;
     struct item *item;
@@ -151,120 +148,6 @@ __attribute__((noinline)) static enum larder_status read_generally(const struct 
     larder_epoch_leave(look.thread);
     larder__look_end(&look);
     return status;
-}
-
-/* An item with no part but its space, found in its own bucket. @return NULL: anything else */
-ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
-                                      struct larder_slice name, uint32_t space, uint64_t *header)
-{
-    uint64_t hash = larder__hash(&memory->hash_key, name.data, name.length, space);
-    const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
-again:;
-    unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(hash));
-    for (; found != 0; found &= found - 1) {
-        uint32_t location =
-            atomic_load_explicit(&bucket->locations[__builtin_ctz(found)], memory_order_acquire);
-        struct item *item = larder__item_at(&memory->arena, location);
-        larder__prefetch_item(item);
-        if (__builtin_expect(location == 0, 0))
-            continue;
-        *header = larder__item_header(item);
-        if (__builtin_expect(
-                (*header & HEADER_PLAIN_MASK) ==
-                        HEADER_PLAIN(name.length, space != 0 ? ITEM_SPACE : 0) &&
-                    (space == 0 || larder__item_space(item) == space) &&
-                    larder__bytes_equal(larder__plain_key(item, space), name.data, name.length),
-                1))
-            return item;
-    }
-    uint32_t next =
-        larder__bucket_overflow(atomic_load_explicit(&bucket->tags[1], memory_order_acquire));
-    if (next == 0)
-        return NULL;
-    bucket = &index->overflow[next - 1];
-    goto again;
-}
-
-#define TIMELESS 0 /* the time is not known, and readers need no fence: see arena.due_ms */
-
-/* A hit that needs nothing but the value. @return false: anything else; nothing was done */
-ALWAYS_INLINE bool read_plainly(struct memory *memory, struct larder_thread *thread,
-                                struct larder_slice name, uint32_t space, uint64_t now_ms,
-                                void *buffer, size_t size, enum larder_status *status)
-{
-    uint64_t header = 0;
-    if (!larder__hash_takes(name.length)) /* whoever calls has seen to that */
-        __builtin_unreachable();
-    if (now_ms == TIMELESS)
-        larder_epoch_enter_asymmetric(&memory->epoch, thread);
-    else
-        larder_epoch_enter(&memory->epoch, thread);
-    const struct index *index = larder__index(memory);
-    struct item *item =
-        __builtin_expect(index != NULL, 1) ? find_plain(memory, index, name, space, &header) : NULL;
-    if (__builtin_expect(item == NULL || !larder__plain_is_live(item, now_ms), 0)) {
-        larder_epoch_leave(thread);
-        return false;
-    }
-    larder__item_hit_at(item, HEADER_FREQUENCY(header), thread);
-    size_t length = HEADER_VALUE_LENGTH(header);
-    larder__copy_bytes(buffer, larder__plain_key(item, space) + name.length,
-                       length < size ? length : size);
-    larder_epoch_leave(thread);
-    *status = length <= size ? LARDER_OK : LARDER_PARTIAL;
-    return true;
-}
-
-/* Neither in a namespace nor where anything ends. */
-WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status
-read_timeless(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size,
-              struct larder_thread *thread)
-{
-    enum larder_status status;
-    if (__builtin_expect(
-            !read_plainly(scope->self, thread, name, SPACE_NONE, TIMELESS, buffer, size, &status),
-            0))
-        return read_generally(scope, name, buffer, size, NULL);
-    return status;
-}
-
-/* In a namespace, or where something ends. */
-WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status
-read_timed(const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size,
-           struct larder_thread *thread)
-{
-    struct memory *memory = scope->self;
-    enum larder_status status;
-    uint32_t space = larder__scope_space(memory, scope);
-    uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
-    uint64_t now_ms = due_ms != UINT64_MAX ? larder__now_ms(memory) : TIMELESS;
-    if (__builtin_expect(!read_plainly(memory, thread, name, space, now_ms, buffer, size, &status),
-                         0))
-        return read_generally(scope, name, buffer, size, NULL);
-    if (__builtin_expect(now_ms >= due_ms, 0))
-        larder__read_housekeeping(memory, thread, now_ms);
-    return status;
-}
-
-/*
- * How many instructions a read takes is how many reads the processor works on at once while they
- * wait for memory. So what most reads are, a hit with nothing asked for but the value, is written
- * out by itself, twice: without and with the time; everything else is left to read_generally(),
- * which begins anew. What chooses among them needs no frame of its own.
- */
-enum larder_status larder__memory_read(const struct larder_scope *scope, struct larder_slice name,
-                                       void *buffer, size_t size, struct larder_info *info)
-{
-    const struct memory *memory = scope->self;
-    struct larder_thread *thread = larder__own_thread;
-    if (__builtin_expect(((uintptr_t)scope->call | (uintptr_t)info) != 0 || thread == NULL ||
-                             !larder__hash_takes(name.length),
-                         0))
-        return read_generally(scope, name, buffer, size, info);
-    if (scope->space != NULL ||
-        atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
-        return read_timed(scope, name, buffer, size, thread);
-    return read_timeless(scope, name, buffer, size, thread);
 }
 
 enum larder_status larder__memory_get(const struct larder_scope *scope, struct larder_slice name,

@@ -1,0 +1,158 @@
+/*
+ * Plain reads that hit: the value is copied out, and that is all. No lock, no allocation, no system
+ * call; nothing is written that another thread writes but the counter of an item that is not hot
+ * yet.
+ */
+#include "operations.h"
+
+#include <larder/util/hit.h>
+
+#include "look.h"
+
+/* An item with no part but its space, found in its own bucket. @return NULL: anything else */
+ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
+                                      struct larder_slice name, uint32_t space, uint64_t hash)
+{
+    const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
+    unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(hash));
+    for (; found != 0; found &= found - 1) {
+        uint32_t location = larder__bucket_location(bucket, found);
+        struct item *item = larder__item_at(&memory->arena, location);
+        larder__prefetch_item(item);
+        if (__builtin_expect(location == 0, 0))
+            continue;
+        if (__builtin_expect(
+                larder__item_is_plain(item, name.length, space) &&
+                    (space == 0 || larder__item_space(item) == space) &&
+                    larder__bytes_equal(larder__plain_key(item, space), name.data, name.length),
+                1))
+            return item;
+    }
+    return NULL;
+}
+
+/* 17 to 32 bytes: compared and hashed without a loop. */
+ALWAYS_INLINE bool is_handy(struct larder_slice name)
+{
+    return (name.length - 1) / 16 == 1;
+}
+
+#define TIMELESS 0 /* the time is not known, and readers need no fence: see arena.due_ms */
+
+/* The end of a hit whose value is not of the length that most have. */
+__attribute__((noinline)) static enum larder_status copy_any(void *buffer, const void *value,
+                                                             size_t length,
+                                                             struct larder_thread *thread,
+                                                             const struct larder_reader *reader)
+{
+    larder__copy_bytes(buffer, value, length);
+    larder_epoch_leave(thread);
+    return larder_hit_count(reader, thread);
+}
+
+ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_slice name,
+                                     uint32_t space, uint64_t now_ms, void *buffer, size_t size,
+                                     struct larder_thread *thread, struct larder_reader *reader)
+{
+    uint64_t hash = larder__hash(&memory->hash_key, name.data, name.length, space);
+    struct item *item = NULL;
+    if (now_ms == TIMELESS)
+        larder_epoch_enter_asymmetric(&memory->epoch, thread);
+    else
+        larder_epoch_enter(&memory->epoch, thread);
+    const struct index *index = larder__index(memory);
+    if (__builtin_expect(index != NULL, 1))
+        item = find_plain(memory, index, name, space, hash);
+    if (__builtin_expect(
+            item == NULL || !larder__plain_is_live(item, now_ms) || item->value_length > size, 0)) {
+        larder_epoch_leave(thread);
+        return reader->otherwise(reader, name, buffer, size);
+    }
+    larder__item_hit(item, thread);
+    size_t length = item->value_length;
+    const unsigned char *value = larder__plain_key(item, space) + name.length;
+    if (__builtin_expect(!larder__copies_at_once(length), 0))
+        return copy_any(buffer, value, length, thread, reader);
+    larder__copy_at_once(buffer, value, length);
+    larder_epoch_leave(thread);
+    return larder_hit_count(reader, thread);
+}
+
+/* What lies on the stack is a time alone. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
+#define NO_CANARY __attribute__((no_stack_protector))
+#else
+#define NO_CANARY
+#endif
+
+#define HIT_ARGUMENTS                                                                      \
+    const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size, \
+        struct larder_reader *reader
+
+/* Where something ends. */
+ALWAYS_INLINE enum larder_status hit_at_its_time(HIT_ARGUMENTS, uint32_t space)
+{
+    struct memory *memory = scope->self;
+    struct larder_thread *thread = larder_thread();
+    if (__builtin_expect(thread == NULL, 0))
+        return reader->otherwise(reader, name, buffer, size);
+    uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
+    uint64_t now_ms = due_ms != UINT64_MAX ? larder__now_ms(memory) : TIMELESS;
+    if (__builtin_expect(now_ms >= due_ms, 0))
+        larder__read_housekeeping(memory, thread, now_ms);
+    return hit(memory, name, space, now_ms, buffer, size, thread, reader);
+}
+
+/* Of any key, in a namespace or in none. */
+WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status hit_any(HIT_ARGUMENTS)
+{
+    return hit_at_its_time(scope, name, buffer, size, reader,
+                           larder__scope_space(scope->self, scope));
+}
+
+/* The key is of the length that most have; in a namespace. */
+WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
+hit_in_space(HIT_ARGUMENTS)
+{
+    uint32_t space = larder__scope_space(scope->self, scope);
+    if (!is_handy(name) || space == SPACE_NONE)
+        __builtin_unreachable();
+    return hit_at_its_time(scope, name, buffer, size, reader, space);
+}
+
+/* Likewise, in none. */
+WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
+hit_timed(HIT_ARGUMENTS)
+{
+    if (!is_handy(name))
+        __builtin_unreachable();
+    return hit_at_its_time(scope, name, buffer, size, reader, SPACE_NONE);
+}
+
+/* Likewise, where nothing ends. */
+WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status hit_timeless(HIT_ARGUMENTS)
+{
+    struct larder_thread *thread = larder__own_thread;
+    if (!is_handy(name))
+        __builtin_unreachable();
+    if (__builtin_expect(thread == NULL, 0))
+        return reader->otherwise(reader, name, buffer, size);
+    return hit(scope->self, name, SPACE_NONE, TIMELESS, buffer, size, thread, reader);
+}
+
+/*
+ * How many instructions a read takes is how many reads the processor works on at once while they
+ * wait for memory. So a hit is written out by itself, four times: what the compiler knows of it
+ * makes it shorter. Everything else is left to larder__memory_read(), which begins anew.
+ */
+WIDE_AND_NARROW enum larder_status larder__memory_hit(HIT_ARGUMENTS)
+{
+    const struct memory *memory = scope->self;
+    if (!is_handy(name))
+        return hit_any(scope, name, buffer, size, reader);
+    if (scope->space != NULL)
+        return hit_in_space(scope, name, buffer, size, reader);
+    if (atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
+        return hit_timed(scope, name, buffer, size, reader);
+    return hit_timeless(scope, name, buffer, size, reader);
+}

@@ -1,0 +1,53 @@
+/*
+ * Hits: what a backend needs that answers plain reads by itself (larder_hit_fn in backend.h). The
+ * core does nothing after it, so the backend counts: in a line that the calling thread has for
+ * itself in each handle, and with no locked instruction.
+ */
+#ifndef LARDER_UTIL_HIT_H
+#define LARDER_UTIL_HIT_H
+
+#include <larder/backend.h>
+#include <larder/util/thread.h>
+
+#define LARDER_TALLY_CELLS 16
+/** The cell of a read that was answered OK. */
+#define LARDER_TALLY_HITS 1
+
+/** How often a thread got which answer from a handle. Written by one thread, a record's owner, at a
+ * time; relaxed: figures order nothing. What the last owner of the record wrote the next one sees:
+ * see larder_thread.taken. */
+struct larder_tally {
+    alignas(LARDER_LINE_BYTES) _Atomic uint64_t cells[LARDER_TALLY_CELLS];
+};
+
+/** The head of every handle. Constant. */
+struct larder_reader {
+    /* the core's: makes the call from the start, by the row `read` */
+    enum larder_status (*otherwise)(struct larder_reader *reader, struct larder_slice key,
+                                    void *buffer, size_t size);
+    /* the core's, for a thread that has no tally here: counts a hit, and answers OK */
+    enum larder_status (*count_slowly)(const struct larder_reader *reader);
+    /* By a thread's cell; stored by that thread with release, loaded by others with acquire. NULL:
+     * it has none yet. The last one stays NULL. */
+    _Atomic(struct larder_tally *) *tallies;
+};
+
+static inline void larder_tally_add(struct larder_tally *tally, unsigned cell, uint64_t calls)
+{
+    uint64_t count = atomic_load_explicit(&tally->cells[cell], memory_order_relaxed);
+    atomic_store_explicit(&tally->cells[cell], count + calls, memory_order_relaxed);
+}
+
+/** The last thing that a hit does. @return OK */
+static inline enum larder_status larder_hit_count(const struct larder_reader *reader,
+                                                  const struct larder_thread *thread)
+{
+    struct larder_tally *own =
+        atomic_load_explicit(&reader->tallies[thread->cell], memory_order_relaxed);
+    if (__builtin_expect(own == NULL, 0))
+        return reader->count_slowly(reader);
+    larder_tally_add(own, LARDER_TALLY_HITS, 1);
+    return LARDER_OK;
+}
+
+#endif

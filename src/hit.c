@@ -1,0 +1,93 @@
+/*
+ * Plain reads: nothing is asked for but the value, and nothing is wrong. Nearly all calls are, and
+ * how many instructions they take is how many of them a processor works on at once while they wait
+ * for memory; so nothing is done here that can be left to the backend, and the call ends there.
+ */
+#include "hit.h"
+
+#include "calls.h"
+
+/* What checks found, in full. */
+enum larder_status larder__hit_otherwise(struct larder_reader *reader, struct larder_slice key,
+                                         void *buffer, size_t size)
+{
+    return larder_read_with(larder__cache_of(reader), NULL, key, buffer, size, NULL);
+}
+
+enum larder_status larder__hit_refused(const struct larder_scope *scope, struct larder_slice key,
+                                       void *buffer, size_t size, struct larder_reader *reader)
+{
+    (void)scope;
+    return larder__hit_otherwise(reader, key, buffer, size);
+}
+
+enum larder_status larder__hit_count_slowly(const struct larder_reader *reader)
+{
+    const struct larder_cache *cache = (const struct larder_cache *)(const void *)reader;
+    larder__count_call_slowly(cache->counters, LARDER_OPERATION_READ, LARDER_OK, 1);
+    return LARDER_OK;
+}
+
+/* The call was made: it must not be made again, but where a reload shut the backend down. */
+__attribute__((noinline)) static enum larder_status finish(struct larder_cache *cache,
+                                                           const struct larder_scope *scope,
+                                                           struct larder_slice key, void *buffer,
+                                                           size_t size, enum larder_status status)
+{
+    const struct target *target = larder__target_of_scope(scope);
+    if (status == LARDER_CLOSED && larder__moved(cache, target))
+        return larder_read_with(cache, NULL, key, buffer, size, NULL);
+    return larder__finish(cache, LARDER_OPERATION_READ, key, status);
+}
+
+enum larder_status larder__hit_by_read(const struct larder_scope *scope, struct larder_slice key,
+                                       void *buffer, size_t size, struct larder_reader *reader)
+{
+    enum larder_status status = scope->ops->read(scope, key, buffer, size, NULL);
+    struct larder_cache *cache = larder__cache_of(reader);
+    if (__builtin_expect(status != LARDER_OK, 0))
+        return finish(cache, scope, key, buffer, size, status);
+    larder__count_call(cache->counters, LARDER_OPERATION_READ, LARDER_OK);
+    return LARDER_OK;
+}
+
+static inline enum larder_status hit(struct larder_cache *cache, const struct target *target,
+                                     struct larder_slice key, void *buffer, size_t size)
+{
+    return target->scope.ops->hit(&target->scope, key, buffer, size, &cache->reader);
+}
+
+/* With its arguments in the same registers as larder_read(), which then moves none. */
+__attribute__((noinline)) static enum larder_status read_generally(struct larder_cache *cache,
+                                                                   struct larder_slice key,
+                                                                   void *buffer, size_t size,
+                                                                   struct larder_info *info)
+{
+    return larder_read_with(cache, NULL, key, buffer, size, info);
+}
+
+__attribute__((noinline)) static enum larder_status
+hit_on_visit(struct larder_cache *cache, struct larder_slice key, void *buffer, size_t size)
+{
+    struct larder_thread *thread = larder__own_thread;
+    if (__builtin_expect(thread == NULL || !larder_visit_begin(&larder__visits, thread), 0))
+        return read_generally(cache, key, buffer, size, NULL);
+    const struct target *target = larder__target(cache);
+    enum larder_status status = target->refusal == LARDER_OK
+                                    ? hit(cache, target, key, buffer, size)
+                                    : read_generally(cache, key, buffer, size, NULL);
+    larder_visit_end(thread);
+    return status;
+}
+
+enum larder_status larder_read(struct larder_cache *cache, struct larder_slice key, void *buffer,
+                               size_t size, struct larder_info *info)
+{
+    if (__builtin_expect(cache == NULL || larder__key_check(key) != LARDER_OK || buffer == NULL ||
+                             info != NULL,
+                         0))
+        return read_generally(cache, key, buffer, size, info);
+    if (cache->kind != HANDLE_LEAF)
+        return hit_on_visit(cache, key, buffer, size);
+    return hit(cache, larder__target(cache), key, buffer, size);
+}

@@ -1,0 +1,18 @@
+/* What the core gives a backend that answers plain reads by itself, and does for one that doesn't.
+ */
+#ifndef LARDER_HIT_H
+#define LARDER_HIT_H
+
+#include <larder/backend.h>
+#include <larder/util/hit.h>
+
+/* Of a handle's reader. */
+enum larder_status larder__hit_otherwise(struct larder_reader *reader, struct larder_slice key,
+                                         void *buffer, size_t size);
+enum larder_status larder__hit_count_slowly(const struct larder_reader *reader);
+/** Of a handle that every call is refused on. */
+larder_hit_fn larder__hit_refused;
+/** Of a backend that has no such row: its row `read`. The scope is a handle's. */
+larder_hit_fn larder__hit_by_read;
+
+#endif
