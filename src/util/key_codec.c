@@ -11,10 +11,15 @@
 
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-int larder_wire_key_valid(struct larder_slice key)
+static inline int is_valid(struct larder_slice key)
 {
     return key.length > 0 && key.length <= LARDER_WIRE_KEY_BYTES_MAX &&
            larder__text_bytes_valid(key.data, key.length, 0x21);
+}
+
+int larder_wire_key_valid(struct larder_slice key)
+{
+    return is_valid(key);
 }
 
 /* Appends `length` bytes in unpadded base64url. */
@@ -73,21 +78,24 @@ static enum larder_status encode_hashed(struct larder_slice key, struct larder_w
     return LARDER_OK;
 }
 
-enum larder_status larder_key_encode(struct larder_slice key, uint32_t scope_flags,
-                                     struct larder_wire_key *wire)
+static enum larder_status encode_other(struct larder_slice key, struct larder_wire_key *wire)
 {
-    const char *first = key.data;
     if (key.length == 0)
         return LARDER_BAD_KEY;
-    int own = (scope_flags & LARDER_SCOPE_OWN_KEY) != 0;
-    if ((own || *first != '~') && larder_wire_key_valid(key)) {
-        wire->bytes = key;
-        return LARDER_OK;
-    }
     if (key.length > LARDER_WIRE_KEY_ENCODED_MAX)
         return encode_hashed(key, wire);
     begin_encoded(wire, 'b');
     append_base64url(wire, key.data, key.length);
+    return LARDER_OK;
+}
+
+enum larder_status larder_key_encode(struct larder_slice key, uint32_t scope_flags,
+                                     struct larder_wire_key *wire)
+{
+    int own = (scope_flags & LARDER_SCOPE_OWN_KEY) != 0;
+    if (!is_valid(key) || (!own && *(const char *)key.data == '~'))
+        return encode_other(key, wire);
+    wire->bytes = key;
     return LARDER_OK;
 }
 

@@ -134,10 +134,3 @@ int larder_meta_fits(const struct larder_meta_request *request,
     return request->command == LARDER_META_NOOP ||
            (echoes_fit(request, reply) && flags_fit(request, reply, good));
 }
-
-int larder_meta_in_step(const struct larder_meta_reply *reply)
-{
-    return reply->cause == LARDER_META_NO_ERROR || reply->cause == LARDER_META_NOT_A_NUMBER ||
-           reply->cause == LARDER_META_OBJECT_TOO_LARGE ||
-           reply->cause == LARDER_META_OUT_OF_MEMORY;
-}

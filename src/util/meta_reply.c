@@ -17,21 +17,85 @@ struct words {
 
 /* ---- words and numbers --------------------------------------------------------------------- */
 
-/* @return 0 at the end of the line, and for a word of no bytes */
-static int next_word(struct words *words, struct larder_slice *word)
-{
-    if (words->at == words->end || *words->at != ' ')
-        return 0;
-    const char *first = words->at + 1;
-    const char *space = memchr(first, ' ', (size_t)(words->end - first));
-    words->at = space != NULL ? space : words->end;
-    *word = larder_bytes(first, (size_t)(words->at - first));
-    return word->length > 0;
-}
-
 static int at_end(const struct words *words)
 {
     return words->at == words->end;
+}
+
+static int at_word_end(const struct words *words)
+{
+    return words->at == words->end || *words->at == ' ';
+}
+
+/* Steps over the space before a word. @return 0 at the end of the line, and for a word of no bytes
+ */
+static int begin_word(struct words *words)
+{
+    if (at_end(words) || *words->at != ' ')
+        return 0;
+    words->at++;
+    return !at_word_end(words);
+}
+
+/* These begin in a word, and take what is left of it. */
+
+static int take_token(struct words *words, size_t longest, struct larder_slice *token)
+{
+    const char *first = words->at;
+    const char *space = memchr(first, ' ', (size_t)(words->end - first));
+    words->at = space != NULL ? space : words->end;
+    *token = larder_bytes(first, (size_t)(words->at - first));
+    return token->length >= 1 && token->length <= longest;
+}
+
+static int take_number(struct words *words, uint64_t most, uint64_t *number)
+{
+    const char *first = words->at, *at = first;
+    uint64_t sum = 0;
+    for (; at != words->end && *at != ' '; at++) {
+        unsigned digit = (unsigned)(unsigned char)*at - '0';
+        if (digit > 9 || __builtin_mul_overflow(sum, 10u, &sum) ||
+            __builtin_add_overflow(sum, digit, &sum))
+            return 0;
+    }
+    words->at = at;
+    *number = sum;
+    return at != first && (*first != '0' || at == first + 1) && sum <= most;
+}
+
+static int take_small(struct words *words, uint32_t most, uint32_t *number)
+{
+    uint64_t wide;
+    if (!take_number(words, most, &wide))
+        return 0;
+    *number = (uint32_t)wide;
+    return 1;
+}
+
+static int take_ttl(struct words *words, int64_t *ttl_s)
+{
+    uint64_t number;
+    if (words->end - words->at >= 2 && memcmp(words->at, "-1", 2) == 0) {
+        words->at += 2;
+        *ttl_s = -1;
+        return at_word_end(words);
+    }
+    if (!take_number(words, UINT32_MAX, &number))
+        return 0;
+    *ttl_s = (int64_t)number;
+    return 1;
+}
+
+/* The same of the next word. */
+
+static int next_token(struct words *words, size_t longest, struct larder_slice *token)
+{
+    return begin_word(words) && take_token(words, longest, token);
+}
+
+static int next_number(struct words *words, uint64_t most, uint64_t *number)
+{
+    return begin_word(words) && take_number(words, most, number);
 }
 
 /* What is left, without the space before it. */
@@ -40,28 +104,6 @@ static struct larder_slice rest_of(const struct words *words)
     if (words->at == words->end)
         return larder_bytes(words->at, 0);
     return larder_bytes(words->at + 1, (size_t)(words->end - words->at - 1));
-}
-
-static int number_of(struct larder_slice text, uint64_t most, uint64_t *number)
-{
-    const char *digits = text.data;
-    uint64_t sum = 0;
-    if (text.length == 0 || text.length > 20 || (text.length > 1 && digits[0] == '0'))
-        return 0;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned digit = (unsigned)(unsigned char)digits[i] - '0';
-        if (digit > 9 || sum > (UINT64_MAX - digit) / 10)
-            return 0;
-        sum = sum * 10 + digit;
-    }
-    *number = sum;
-    return sum <= most;
-}
-
-static int next_number(struct words *words, uint64_t most, uint64_t *number)
-{
-    struct larder_slice word;
-    return next_word(words, &word) && number_of(word, most, number);
 }
 
 static int slice_is(struct larder_slice slice, const char *text)
@@ -77,69 +119,33 @@ static int starts_with(struct larder_slice slice, const char *text)
 
 /* ---- flags --------------------------------------------------------------------------------- */
 
-static int take_number(struct larder_slice text, uint64_t most, uint64_t *number)
-{
-    return number_of(text, most, number);
-}
-
-static int take_ttl(struct larder_slice text, int64_t *ttl_s)
-{
-    uint64_t number;
-    if (slice_is(text, "-1")) {
-        *ttl_s = -1;
-        return 1;
-    }
-    if (!number_of(text, UINT32_MAX, &number))
-        return 0;
-    *ttl_s = (int64_t)number;
-    return 1;
-}
-
-static int take_small(struct larder_slice text, uint32_t most, uint32_t *number)
-{
-    uint64_t wide;
-    if (!number_of(text, most, &wide))
-        return 0;
-    *number = (uint32_t)wide;
-    return 1;
-}
-
-static int take_token(struct larder_slice text, size_t longest, struct larder_slice *token)
-{
-    *token = text;
-    return text.length >= 1 && text.length <= longest;
-}
-
 /* @return the flag, when its argument can be; else 0 */
-static uint32_t take_argument(struct larder_meta_reply *reply, char letter,
-                              struct larder_slice argument)
+static uint32_t take_argument(struct larder_meta_reply *reply, char letter, struct words *words)
 {
     switch (letter) {
     case 'b':
-        return argument.length == 0 ? LARDER_META_FLAG_BASE64 : 0;
+        return at_word_end(words) ? LARDER_META_FLAG_BASE64 : 0;
     case 'k':
-        return take_token(argument, LARDER_META_KEY_BYTES_MAX, &reply->key) ? LARDER_META_FLAG_KEY
-                                                                            : 0;
+        return take_token(words, LARDER_META_KEY_BYTES_MAX, &reply->key) ? LARDER_META_FLAG_KEY : 0;
     case 'O':
-        return take_token(argument, LARDER_META_TOKEN_BYTES_MAX, &reply->opaque)
+        return take_token(words, LARDER_META_TOKEN_BYTES_MAX, &reply->opaque)
                    ? LARDER_META_FLAG_OPAQUE
                    : 0;
     case 't':
-        return take_ttl(argument, &reply->ttl_s) ? LARDER_META_FLAG_RETURN_TTL : 0;
+        return take_ttl(words, &reply->ttl_s) ? LARDER_META_FLAG_RETURN_TTL : 0;
     case 'c':
-        return take_number(argument, UINT64_MAX, &reply->version) ? LARDER_META_FLAG_RETURN_VERSION
-                                                                  : 0;
+        return take_number(words, UINT64_MAX, &reply->version) ? LARDER_META_FLAG_RETURN_VERSION
+                                                               : 0;
     case 'f':
-        return take_small(argument, UINT32_MAX, &reply->client_flags)
-                   ? LARDER_META_FLAG_RETURN_FLAGS
-                   : 0;
-    case 's':
-        return take_number(argument, UINT32_MAX, &reply->size) ? LARDER_META_FLAG_RETURN_SIZE : 0;
-    case 'h':
-        return take_small(argument, 1, &reply->hit_before) ? LARDER_META_FLAG_RETURN_HIT : 0;
-    case 'l':
-        return take_number(argument, UINT32_MAX, &reply->access_s) ? LARDER_META_FLAG_RETURN_ACCESS
+        return take_small(words, UINT32_MAX, &reply->client_flags) ? LARDER_META_FLAG_RETURN_FLAGS
                                                                    : 0;
+    case 's':
+        return take_number(words, UINT32_MAX, &reply->size) ? LARDER_META_FLAG_RETURN_SIZE : 0;
+    case 'h':
+        return take_small(words, 1, &reply->hit_before) ? LARDER_META_FLAG_RETURN_HIT : 0;
+    case 'l':
+        return take_number(words, UINT32_MAX, &reply->access_s) ? LARDER_META_FLAG_RETURN_ACCESS
+                                                                : 0;
     default:
         return 0;
     }
@@ -160,23 +166,21 @@ static int take_mark(struct larder_meta_reply *reply, uint32_t mark)
     return !twice;
 }
 
-static int take_flag(struct larder_meta_reply *reply, struct larder_slice word)
+static int take_flag(struct larder_meta_reply *reply, struct words *words)
 {
-    const char *bytes = word.data;
-    uint32_t mark = word.length == 1 ? mark_of(bytes[0]) : 0;
-    if (mark != 0)
-        return take_mark(reply, mark);
-    uint32_t flag = take_argument(reply, bytes[0], larder_bytes(bytes + 1, word.length - 1));
+    char letter = *words->at++;
+    uint32_t flag = take_argument(reply, letter, words);
+    if (flag == 0)
+        return at_word_end(words) && mark_of(letter) != 0 && take_mark(reply, mark_of(letter));
     int twice = (reply->present & flag) != 0;
     reply->present |= flag;
-    return flag != 0 && !twice;
+    return !twice;
 }
 
 static int take_flags(struct larder_meta_reply *reply, struct words *words)
 {
-    struct larder_slice word;
     while (!at_end(words))
-        if (!next_word(words, &word) || !take_flag(reply, word))
+        if (!begin_word(words) || !take_flag(reply, words))
             return 0;
     return (reply->present & LARDER_META_FLAG_BASE64) == 0 ||
            ((reply->present & LARDER_META_FLAG_KEY) != 0 && larder_meta_base64_valid(reply->key));
@@ -195,7 +199,7 @@ static int take_length(struct larder_meta_reply *reply, struct words *words, siz
 
 static int take_key(struct larder_meta_reply *reply, struct words *words)
 {
-    return next_word(words, &reply->key) && reply->key.length <= LARDER_META_KEY_BYTES_MAX;
+    return next_token(words, LARDER_META_KEY_BYTES_MAX, &reply->key);
 }
 
 /* VALUE key flags length [version] */
@@ -282,8 +286,8 @@ static int take_rest(struct larder_meta_reply *reply, struct words *words, size_
 
 /* ---- lines --------------------------------------------------------------------------------- */
 
-/* @return LARDER_META_CODES for what is none */
-static enum larder_meta_code code_of(struct larder_slice word)
+/* The first word of a line. @return 0 when it is no code */
+static int take_code(struct larder_meta_reply *reply, struct words *words)
 {
     static const struct {
         const char *text;
@@ -293,41 +297,123 @@ static enum larder_meta_code code_of(struct larder_slice word)
         LARDER_META_CODE_TABLE(CODE_ROW)
 #undef CODE_ROW
     };
-    for (unsigned i = 0; i < LARDER_META_CODES; i++)
-        if (codes[i].length == word.length && memcmp(codes[i].text, word.data, word.length) == 0)
-            return (enum larder_meta_code)i;
-    return LARDER_META_CODES;
+    struct larder_slice word;
+    if (!take_token(words, LARDER_META_LINE_BYTES_MAX, &word))
+        return 0;
+    for (unsigned i = 0; i < LARDER_META_CODES; i++) {
+        if (codes[i].length != word.length || memcmp(codes[i].text, word.data, word.length) != 0)
+            continue;
+        reply->code = (enum larder_meta_code)i;
+        return 1;
+    }
+    return 0;
 }
 
-static enum larder_meta_parse take_line(const char *bytes, size_t length, size_t value_max,
-                                        struct larder_meta_reply *reply)
+/* @return WHOLE when a line is there: its length is taken, and its words are still to be read */
+static enum larder_meta_parse begin_line(const void *bytes, size_t length,
+                                         struct larder_meta_reply *reply, struct words *line)
 {
-    const char *space = memchr(bytes, ' ', length);
-    size_t first = space != NULL ? (size_t)(space - bytes) : length;
-    struct words words = {bytes + first, bytes + length};
-    reply->code = code_of(larder_bytes(bytes, first));
-    if (reply->code == LARDER_META_CODES || !larder__text_bytes_valid(bytes, length, 0x20) ||
-        !take_rest(reply, &words, value_max))
+    static const struct larder_meta_reply nothing_yet = {.code = LARDER_META_CODES, .ttl_s = -1};
+    size_t visible = length < LARDER_META_LINE_BYTES_MAX ? length : LARDER_META_LINE_BYTES_MAX;
+    const char *first = bytes;
+    const char *end = visible > 0 ? memchr(first, '\n', visible) : NULL;
+    *reply = nothing_yet;
+    if (end == NULL)
+        return visible < LARDER_META_LINE_BYTES_MAX ? LARDER_META_MORE : LARDER_META_BROKEN;
+    if (end == first || end[-1] != '\r')
         return LARDER_META_BROKEN;
-    reply->cause = cause_of(reply);
+    reply->line_length = (size_t)(end - first) + 1;
+    *line = (struct words){first, end - 1};
     return LARDER_META_WHOLE;
 }
 
 enum larder_meta_parse larder_meta_parse_line(const void *bytes, size_t length, size_t value_max,
                                               struct larder_meta_reply *reply)
 {
-    size_t visible = length < LARDER_META_LINE_BYTES_MAX ? length : LARDER_META_LINE_BYTES_MAX;
-    const char *first = bytes;
-    const char *end = visible > 0 ? memchr(first, '\n', visible) : NULL;
-    *reply = (struct larder_meta_reply){.code = LARDER_META_CODES, .ttl_s = -1};
-    if (end == NULL)
-        return visible < LARDER_META_LINE_BYTES_MAX ? LARDER_META_MORE : LARDER_META_BROKEN;
-    size_t line = (size_t)(end - first);
-    if (line == 0 || first[line - 1] != '\r')
+    struct words line;
+    enum larder_meta_parse parse = begin_line(bytes, length, reply, &line);
+    if (parse != LARDER_META_WHOLE)
+        return parse;
+    if (!larder__text_bytes_valid(line.at, (size_t)(line.end - line.at), 0x20) ||
+        !take_code(reply, &line) || !take_rest(reply, &line, value_max))
         return LARDER_META_BROKEN;
-    reply->line_length = line + 1;
-    return take_line(first, line - 1, value_max, reply);
+    reply->cause = cause_of(reply);
+    return LARDER_META_WHOLE;
 }
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+/* What a good answer tells of its request's flags, in the order of their bits, as they went out. */
+#define ANSWERED                                                                    \
+    (LARDER_META_FLAG_KEY | LARDER_META_FLAG_OPAQUE | LARDER_META_FLAG_RETURN_TTL | \
+     LARDER_META_FLAG_RETURN_VERSION | LARDER_META_FLAG_RETURN_FLAGS |              \
+     LARDER_META_FLAG_RETURN_SIZE | LARDER_META_FLAG_RETURN_HIT | LARDER_META_FLAG_RETURN_ACCESS)
+
+/* A word that was sent: what it is made of was checked then. */
+static int take_echo(struct words *words, struct larder_slice sent, struct larder_slice *word)
+{
+    *word = larder_bytes(words->at, sent.length);
+    if ((size_t)(words->end - words->at) < sent.length ||
+        memcmp(words->at, sent.data, sent.length) != 0)
+        return 0;
+    words->at += sent.length;
+    return at_word_end(words);
+}
+
+static int take_told(struct words *words, const struct larder_meta_request *request, size_t bit,
+                     struct larder_meta_reply *reply)
+{
+    static const char letters[] = {
+#define LETTER(letter, name, bit, commands, later, version, sentence) [bit] = letter,
+        LARDER_META_FLAG_TABLE(LETTER)
+#undef LETTER
+    };
+    uint32_t flag = UINT32_C(1) << bit;
+    if (!begin_word(words) || *words->at++ != letters[bit])
+        return 0;
+    if (flag == LARDER_META_FLAG_KEY)
+        return take_echo(words, request->key, &reply->key);
+    if (flag == LARDER_META_FLAG_OPAQUE)
+        return take_echo(words, request->opaque, &reply->opaque);
+    return take_argument(reply, letters[bit], words) == flag;
+}
+
+/* Nearly all requests are answered by just what they asked for: read so, a line costs a third.
+ * @return 0 for any other line, which may answer the request as well */
+static int take_expected(struct words *words, const struct larder_meta_request *request,
+                         size_t value_max, struct larder_meta_reply *reply)
+{
+    int with_value = (request->flags & LARDER_META_FLAG_VALUE) != 0;
+    if (request->command > LARDER_META_COUNT || request->ttl_before ||
+        (request->flags & LARDER_META_FLAG_BASE64) != 0 || words->end - words->at < 2 ||
+        memcmp(words->at, with_value ? "VA" : "HD", 2) != 0)
+        return 0;
+    words->at += 2;
+    reply->code = with_value ? LARDER_META_VA : LARDER_META_HD;
+    reply->present = request->flags & ANSWERED;
+    if (with_value && !take_length(reply, words, value_max))
+        return 0;
+    for (uint32_t left = reply->present; left != 0; left &= left - 1)
+        if (!take_told(words, request, (size_t)__builtin_ctz(left), reply))
+            return 0;
+    return at_end(words);
+}
+
+/* Flat: one frame in place of one for each word. */
+__attribute__((flatten)) enum larder_meta_parse
+larder_meta_parse_answer(const void *bytes, size_t length, size_t value_max,
+                         const struct larder_meta_request *request, struct larder_meta_reply *reply)
+{
+    struct words line;
+    enum larder_meta_parse parse = begin_line(bytes, length, reply, &line);
+    if (parse != LARDER_META_WHOLE || take_expected(&line, request, value_max, reply))
+        return parse;
+    parse = larder_meta_parse_line(bytes, length, value_max, reply);
+    return parse != LARDER_META_WHOLE || larder_meta_fits(request, reply) ? parse
+                                                                          : LARDER_META_BROKEN;
+}
+
+/* ---- replies with their values --------------------------------------------------------------- */
 
 enum larder_meta_parse larder_meta_parse(const void *bytes, size_t length, size_t value_max,
                                          struct larder_meta_reply *reply,
@@ -353,6 +439,12 @@ enum larder_meta_parse larder_meta_parse(const void *bytes, size_t length, size_
 }
 
 /* ---- texts --------------------------------------------------------------------------------- */
+
+static int number_of(struct larder_slice text, uint64_t most, uint64_t *number)
+{
+    struct words words = {text.data, (const char *)text.data + text.length};
+    return take_number(&words, most, number) && at_end(&words);
+}
 
 /* exp is the seconds since it expired: below 0 it is still to come, and -1 when it never will. */
 static int take_expiry(struct larder_slice text, int64_t *ttl_s)

@@ -5,11 +5,6 @@
 
 #include "text_bytes.h"
 
-struct line {
-    char bytes[LARDER_META_REQUEST_BYTES_MAX]; /* holds the longest there can be: see the test */
-    size_t length;
-};
-
 struct flag {
     char letter;
     unsigned char commands; /* LARDER_META_G and so on: that take it */
@@ -77,58 +72,92 @@ static int mode_valid(enum larder_meta_command command, char mode)
     return mode != '\0' && strchr(modes, mode) != NULL;
 }
 
-static int flag_taken(size_t bit, enum larder_meta_command command)
-{
-    return bit < FLAGS && ((unsigned)(flags[bit].commands | flags[bit].later) >> command & 1) != 0;
-}
-
 static int has(const struct larder_meta_request *request, uint32_t flag)
 {
     return (request->flags & flag) != 0;
 }
 
-/* How the flags go together. */
+/* The flags that a command has in some version. Each case is a constant. */
+static uint32_t flags_of(enum larder_meta_command command)
+{
+#define FLAG_OF(letter, name, bit, commands, later, version, sentence) \
+    | (((commands) | (later)) >> of & 1u) << (bit)
+#define FLAGS_CASE(name, text, sentence)           \
+    case LARDER_META_##name: {                     \
+        enum { of = LARDER_META_##name };          \
+        return 0u LARDER_META_FLAG_TABLE(FLAG_OF); \
+    }
+    switch (command) {
+        LARDER_META_COMMAND_TABLE(FLAGS_CASE)
+    default:
+        return 0;
+    }
+#undef FLAGS_CASE
+#undef FLAG_OF
+}
+
+/* Which flags there are, and how they go together. */
 static int flags_valid(const struct larder_meta_request *request)
 {
-    unsigned most =
-        request->command == LARDER_META_STORE ? LARDER_META_STORE_FLAGS_MAX : LARDER_META_FLAGS_MAX;
-    if ((unsigned)__builtin_popcount(request->flags) > most)
+    int is_store = request->command == LARDER_META_STORE;
+    int most = is_store ? LARDER_META_STORE_FLAGS_MAX : LARDER_META_FLAGS_MAX;
+    if ((request->flags & ~flags_of(request->command)) != 0 ||
+        __builtin_popcount(request->flags) > most)
         return 0;
-    if (request->command == LARDER_META_STORE && has(request, LARDER_META_FLAG_INVALIDATE) &&
+    if (is_store && has(request, LARDER_META_FLAG_INVALIDATE) &&
         !has(request, LARDER_META_FLAG_COMPARE))
         return 0;
     return request->command != LARDER_META_DELETE || !has(request, LARDER_META_FLAG_TTL) ||
            has(request, LARDER_META_FLAG_INVALIDATE);
 }
 
-static enum larder_status check_key(const struct larder_meta_request *request)
+/* What stands behind the flags' letters. */
+static int arguments_valid(const struct larder_meta_request *request)
+{
+    return (!has(request, LARDER_META_FLAG_OPAQUE) || token_valid(request->opaque)) &&
+           (!has(request, LARDER_META_FLAG_HINT_P) || token_valid(request->hint_p)) &&
+           (!has(request, LARDER_META_FLAG_HINT_L) || token_valid(request->hint_l)) &&
+           (!has(request, LARDER_META_FLAG_RECACHE) || request->recache_s >= 0) &&
+           (!has(request, LARDER_META_FLAG_COMPARE) || request->compare != 0) &&
+           (!has(request, LARDER_META_FLAG_MODE) || mode_valid(request->command, request->mode));
+}
+
+static int key_valid(const struct larder_meta_request *request)
 {
     if (request->command == LARDER_META_NOOP)
-        return request->key.length == 0 ? LARDER_OK : LARDER_BAD_KEY;
-    int valid = has(request, LARDER_META_FLAG_BASE64) ? larder_meta_base64_valid(request->key)
-                                                      : larder_meta_key_valid(request->key);
-    return valid ? LARDER_OK : LARDER_BAD_KEY;
+        return request->key.length == 0;
+    if (has(request, LARDER_META_FLAG_BASE64))
+        return larder_meta_base64_valid(request->key);
+    return request->key_checked || larder_meta_key_valid(request->key);
 }
 
-/* ---- writing ------------------------------------------------------------------------------- */
-
-static void add_bytes(struct line *line, const void *bytes, size_t length)
+static enum larder_status check(const struct larder_meta_request *request)
 {
-    memcpy(line->bytes + line->length, bytes, length);
-    line->length += length;
+    if ((unsigned)request->command >= LARDER_META_COMMANDS || !flags_valid(request) ||
+        (request->command == LARDER_META_STORE &&
+         request->value_length > LARDER_META_VALUE_BYTES_MAX))
+        return LARDER_BAD_ARGUMENT;
+    if (!key_valid(request))
+        return LARDER_BAD_KEY;
+    return arguments_valid(request) ? LARDER_OK : LARDER_BAD_ARGUMENT;
 }
 
-static void add_slice(struct line *line, struct larder_slice slice)
+/* ---- writing: of what was checked; each returns where the next byte goes --------------------- */
+
+/* Flags with something behind their letter. */
+#define ARGUED                                                                              \
+    (LARDER_META_FLAG_OPAQUE | LARDER_META_FLAG_HINT_P | LARDER_META_FLAG_HINT_L |          \
+     LARDER_META_FLAG_RECACHE | LARDER_META_FLAG_TTL | LARDER_META_FLAG_VIVIFY |            \
+     LARDER_META_FLAG_NEW_VERSION | LARDER_META_FLAG_COMPARE | LARDER_META_FLAG_SET_FLAGS | \
+     LARDER_META_FLAG_DELTA | LARDER_META_FLAG_INITIAL | LARDER_META_FLAG_MODE)
+
+static char *put_slice(char *at, struct larder_slice slice)
 {
-    add_bytes(line, slice.data, slice.length);
+    memcpy(at, slice.data, slice.length);
+    return at + slice.length;
 }
 
-static void add_byte(struct line *line, char byte)
-{
-    line->bytes[line->length++] = byte;
-}
-
-static void add_unsigned(struct line *line, uint64_t number)
+static char *put_unsigned(char *at, uint64_t number)
 {
     char digits[20];
     size_t first = sizeof(digits);
@@ -136,85 +165,86 @@ static void add_unsigned(struct line *line, uint64_t number)
         digits[--first] = (char)('0' + number % 10);
         number /= 10;
     } while (number > 0);
-    add_bytes(line, digits + first, sizeof(digits) - first);
+    while (first < sizeof(digits))
+        *at++ = digits[first++];
+    return at;
 }
 
-static void add_signed(struct line *line, int32_t number)
+static char *put_signed(char *at, int32_t number)
 {
     if (number < 0)
-        add_byte(line, '-');
-    add_unsigned(line, (uint64_t)(number < 0 ? -(int64_t)number : number));
+        *at++ = '-';
+    return put_unsigned(at, (uint64_t)(number < 0 ? -(int64_t)number : number));
 }
 
-/* What stands behind a flag's letter. @return 0 when that can't be */
-static int add_argument(struct line *line, const struct larder_meta_request *request, uint32_t flag)
+static char *put_argument(char *at, const struct larder_meta_request *request, uint32_t flag)
 {
-    struct larder_slice token = request->opaque;
     switch (flag) {
-    case LARDER_META_FLAG_RECACHE:
-        add_signed(line, request->recache_s);
-        return request->recache_s >= 0;
-    case LARDER_META_FLAG_TTL:
-        add_signed(line, request->ttl);
-        return 1;
-    case LARDER_META_FLAG_VIVIFY:
-        add_signed(line, request->vivify_ttl);
-        return 1;
-    case LARDER_META_FLAG_NEW_VERSION:
-        add_unsigned(line, request->new_version);
-        return 1;
-    case LARDER_META_FLAG_COMPARE:
-        add_unsigned(line, request->compare);
-        return request->compare != 0;
-    case LARDER_META_FLAG_SET_FLAGS:
-        add_unsigned(line, request->set_flags);
-        return 1;
-    case LARDER_META_FLAG_DELTA:
-        add_unsigned(line, request->delta);
-        return 1;
-    case LARDER_META_FLAG_INITIAL:
-        add_unsigned(line, request->initial);
-        return 1;
-    case LARDER_META_FLAG_MODE:
-        add_byte(line, request->mode);
-        return mode_valid(request->command, request->mode);
-    case LARDER_META_FLAG_HINT_P:
-        token = request->hint_p;
-        break;
-    case LARDER_META_FLAG_HINT_L:
-        token = request->hint_l;
-        break;
     case LARDER_META_FLAG_OPAQUE:
-        break;
+        return put_slice(at, request->opaque);
+    case LARDER_META_FLAG_HINT_P:
+        return put_slice(at, request->hint_p);
+    case LARDER_META_FLAG_HINT_L:
+        return put_slice(at, request->hint_l);
+    case LARDER_META_FLAG_RECACHE:
+        return put_signed(at, request->recache_s);
+    case LARDER_META_FLAG_TTL:
+        return put_signed(at, request->ttl);
+    case LARDER_META_FLAG_VIVIFY:
+        return put_signed(at, request->vivify_ttl);
+    case LARDER_META_FLAG_NEW_VERSION:
+        return put_unsigned(at, request->new_version);
+    case LARDER_META_FLAG_COMPARE:
+        return put_unsigned(at, request->compare);
+    case LARDER_META_FLAG_SET_FLAGS:
+        return put_unsigned(at, request->set_flags);
+    case LARDER_META_FLAG_DELTA:
+        return put_unsigned(at, request->delta);
+    case LARDER_META_FLAG_INITIAL:
+        return put_unsigned(at, request->initial);
+    case LARDER_META_FLAG_MODE:
+        *at = request->mode;
+        return at + 1;
     default:
-        return 1;
+        return at;
     }
-    if (!token_valid(token))
-        return 0;
-    add_slice(line, token);
-    return 1;
 }
 
-static enum larder_status add_flag(struct line *line, const struct larder_meta_request *request,
-                                   size_t bit)
+static char *put_flags(char *at, const struct larder_meta_request *request, uint32_t left)
 {
-    if (!flag_taken(bit, request->command))
-        return LARDER_BAD_ARGUMENT;
-    add_byte(line, ' ');
-    add_byte(line, flags[bit].letter);
-    return add_argument(line, request, UINT32_C(1) << bit) ? LARDER_OK : LARDER_BAD_ARGUMENT;
+    for (; left != 0; left &= left - 1) {
+        size_t bit = (size_t)__builtin_ctz(left);
+        *at++ = ' ';
+        *at++ = flags[bit].letter;
+        if ((ARGUED >> bit & 1) != 0)
+            at = put_argument(at, request, UINT32_C(1) << bit);
+    }
+    return at;
 }
 
-static enum larder_status add_flags(struct line *line, const struct larder_meta_request *request)
+/* @return the length of the line */
+static size_t put_line(char *line, const struct larder_meta_request *request)
 {
+    static const char commands[][3] = {
+#define COMMAND_TEXT(name, text, sentence) text,
+        LARDER_META_COMMAND_TABLE(COMMAND_TEXT)
+#undef COMMAND_TEXT
+    };
     uint32_t first = request->ttl_before ? request->flags & LARDER_META_FLAG_RETURN_TTL : 0;
-    enum larder_status status = LARDER_OK;
+    char *at = put_slice(line, larder_bytes(commands[request->command], 2));
+    if (request->command != LARDER_META_NOOP) {
+        *at++ = ' ';
+        at = put_slice(at, request->key);
+    }
+    if (request->command == LARDER_META_STORE) {
+        *at++ = ' ';
+        at = put_unsigned(at, request->value_length);
+    }
     if (first != 0)
-        status = add_flag(line, request, (size_t)__builtin_ctz(first));
-    for (uint32_t left = request->flags & ~first; left != 0 && status == LARDER_OK;
-         left &= left - 1)
-        status = add_flag(line, request, (size_t)__builtin_ctz(left));
-    return status;
+        at = put_flags(at, request, first);
+    at = put_flags(at, request, request->flags & ~first);
+    at = put_slice(at, larder_bytes(LARDER_META_LINE_END, LARDER_META_LINE_END_BYTES));
+    return (size_t)(at - line);
 }
 
 static enum larder_status append(struct larder_meta_output *output, const void *bytes,
@@ -227,35 +257,18 @@ static enum larder_status append(struct larder_meta_output *output, const void *
     return LARDER_OK;
 }
 
-enum larder_status larder_meta_write(struct larder_meta_output *output,
-                                     const struct larder_meta_request *request)
+/* Flat: one frame in place of one for each step. */
+__attribute__((flatten)) enum larder_status
+larder_meta_write(struct larder_meta_output *output, const struct larder_meta_request *request)
 {
-    static const char commands[][3] = {
-#define COMMAND_TEXT(name, text, sentence) text,
-        LARDER_META_COMMAND_TABLE(COMMAND_TEXT)
-#undef COMMAND_TEXT
-    };
-    struct line line;
-    if ((unsigned)request->command >= LARDER_META_COMMANDS || !flags_valid(request) ||
-        (request->command == LARDER_META_STORE &&
-         request->value_length > LARDER_META_VALUE_BYTES_MAX))
-        return LARDER_BAD_ARGUMENT;
-    if (check_key(request) != LARDER_OK)
-        return LARDER_BAD_KEY;
-    line.length = 0;
-    add_bytes(&line, commands[request->command], 2);
-    if (request->command != LARDER_META_NOOP) {
-        add_byte(&line, ' ');
-        add_slice(&line, request->key);
-    }
-    if (request->command == LARDER_META_STORE) {
-        add_byte(&line, ' ');
-        add_unsigned(&line, request->value_length);
-    }
-    if (add_flags(&line, request) != LARDER_OK)
-        return LARDER_BAD_ARGUMENT;
-    add_bytes(&line, LARDER_META_LINE_END, LARDER_META_LINE_END_BYTES);
-    return append(output, line.bytes, line.length);
+    char line[LARDER_META_REQUEST_BYTES_MAX]; /* holds the longest there can be: see the test */
+    enum larder_status status = check(request);
+    if (status != LARDER_OK)
+        return status;
+    if (output->length > output->size || output->size - output->length < sizeof(line))
+        return append(output, line, put_line(line, request));
+    output->length += put_line(output->bytes + output->length, request);
+    return LARDER_OK;
 }
 
 /* What was measured. */

@@ -7,15 +7,17 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A borrow or carry can only make a byte above an invalid one look invalid too. */
-static inline int larder__text_word_valid(const unsigned char *bytes, unsigned least)
+#define LARDER__BYTES_OF(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* The high bit of each byte that is no text; the other bits mean nothing. A borrow can only make a
+ * byte above such a one look as if it were none either. */
+static inline uint64_t larder__text_word_faults(const unsigned char *bytes, unsigned least)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
     uint64_t word;
     memcpy(&word, bytes, sizeof(word));
-    uint64_t deleted = word ^ ones * 0x7f;
-    uint64_t low = (word - ones * least) & ~word & high;
-    return (low | ((deleted - ones) & ~deleted & high)) == 0;
+    return ((word - LARDER__BYTES_OF(least)) |
+            ((word ^ LARDER__BYTES_OF(0x7f)) - LARDER__BYTES_OF(1))) &
+           ~word;
 }
 
 /** 1 when no byte is below `least`, and none is 0x7f. Bytes with the high bit set are fine.
@@ -23,16 +25,16 @@ static inline int larder__text_word_valid(const unsigned char *bytes, unsigned l
 static inline int larder__text_bytes_valid(const void *text, size_t length, unsigned least)
 {
     const unsigned char *bytes = text;
+    uint64_t faults = 0;
     size_t i = 0;
     for (; i + sizeof(uint64_t) <= length; i += sizeof(uint64_t))
-        if (!larder__text_word_valid(bytes + i, least))
-            return 0;
+        faults |= larder__text_word_faults(bytes + i, least);
     if (i < length && length >= sizeof(uint64_t)) /* the last eight, some of them again */
-        return larder__text_word_valid(bytes + length - sizeof(uint64_t), least);
-    for (; i < length; i++)
+        faults |= larder__text_word_faults(bytes + length - sizeof(uint64_t), least);
+    for (; length < sizeof(uint64_t) && i < length; i++)
         if (bytes[i] < least || bytes[i] == 0x7f)
             return 0;
-    return 1;
+    return (faults & LARDER__BYTES_OF(0x80)) == 0;
 }
 
 #endif

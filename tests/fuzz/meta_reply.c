@@ -64,6 +64,23 @@ static void check_matches(const struct larder_meta_reply *reply, uint8_t choice)
     (void)larder_meta_parse_version(reply->text);
 }
 
+/* An answer is read as any line is, and then must fit. */
+static void check_answer(const uint8_t *bytes, size_t length, size_t value_max, uint8_t choice)
+{
+    struct larder_meta_reply line, answer;
+    const struct larder_meta_request request = {
+        .command = (enum larder_meta_command)(choice % LARDER_META_COMMANDS),
+        .flags = (choice & 8) != 0 ? LARDER_META_FLAG_KEY | LARDER_META_FLAG_RETURN_FLAGS
+                                   : LARDER_META_FLAG_RETURN_VERSION,
+        .key = larder_text("k"),
+    };
+    enum larder_meta_parse parsed = larder_meta_parse_line(bytes, length, value_max, &line);
+    if (parsed == LARDER_META_WHOLE && !larder_meta_fits(&request, &line))
+        parsed = LARDER_META_BROKEN;
+    must(larder_meta_parse_answer(bytes, length, value_max, &request, &answer) == parsed);
+    must(parsed != LARDER_META_WHOLE || memcmp(&answer, &line, sizeof(line)) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct larder_meta_reply reply;
@@ -75,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *bytes = data + 1;
     enum larder_meta_parse parse =
         larder_meta_parse(bytes, size - 1, value_max, &reply, &value, &needed);
+    check_answer(bytes, size - 1, value_max, data[0]);
     if (parse == LARDER_META_MORE)
         must(needed > size - 1);
     if (parse != LARDER_META_WHOLE)

@@ -350,12 +350,30 @@ static void keys_in_replies_have_a_limit(void **state)
 
 /* ---- matching ------------------------------------------------------------------------------ */
 
+/* An answer is read as any line is, and then must fit. */
+static void assert_read_alike(const char *text, const struct larder_meta_request *request)
+{
+    struct larder_meta_reply line, answer;
+    for (size_t length = 0; length <= strlen(text); length++) {
+        enum larder_meta_parse parsed = larder_meta_parse_line(text, length, VALUE_MAX, &line);
+        if (parsed == LARDER_META_WHOLE && !larder_meta_fits(request, &line))
+            parsed = LARDER_META_BROKEN;
+        assert_int_equal(larder_meta_parse_answer(text, length, VALUE_MAX, request, &answer),
+                         parsed);
+        if (parsed == LARDER_META_WHOLE)
+            assert_memory_equal(&answer, &line, sizeof(line));
+    }
+}
+
 static int fits(const char *text, enum larder_meta_command command, uint32_t flags, const char *key)
 {
     const struct larder_meta_request request = {
         .command = command, .flags = flags, .key = larder_text(key), .opaque = larder_text("7")};
     assert_int_equal(parse(text, strlen(text)), LARDER_META_WHOLE);
-    return larder_meta_fits(&request, &reply);
+    int fit = larder_meta_fits(&request, &reply);
+    if (command < LARDER_META_COMMANDS)
+        assert_read_alike(text, &request);
+    return fit;
 }
 
 #define FLAG(name) LARDER_META_FLAG_##name
@@ -454,6 +472,50 @@ static void debug_has_its_key(void **state)
     assert_false(fits("EN kk\r\n", LARDER_META_DEBUG, 0, "k"));
 }
 
+static void an_answer_is_read_as_any_line(void **state)
+{
+    (void)state;
+    const struct larder_meta_request request = {
+        .command = LARDER_META_GET,
+        .flags = FLAG(KEY) | FLAG(OPAQUE) | FLAG(RETURN_TTL) | FLAG(RETURN_VERSION) |
+                 FLAG(RETURN_FLAGS) | FLAG(RETURN_SIZE) | FLAG(RETURN_HIT) | FLAG(RETURN_ACCESS) |
+                 FLAG(VALUE),
+        .key = larder_text("ab"),
+        .opaque = larder_text("1f")};
+    static const char *const texts[] = {
+        "VA 2 kab O1f t9 c8 f7 s2 h1 l3\r\n",
+        "VA 2 kab O1f t-1 c18446744073709551615 f4294967295 s4294967295 h0 l4294967295\r\n",
+        "VA 2 kab O1f t9 c8 f7 s2 h1 l3 W X\r\n",
+        "VA 2 t9 kab O1f c8 f7 s2 h1 l3\r\n",
+        "VA 2 kab O1f t9 c8 f7 s2 h1 l3 \r\n",
+        "VA 2 kab O1f t9 c8 f7 s2 h1  l3\r\n",
+        "VA 2 kab O1f t9 c8 f7 s2 h1\r\n",
+        "VA 2 kab O1f t9 c8 f7 s2 h1 l3 l3\r\n",
+        "VA 2 kab O1f t9 c8 f7 s2 h2 l3\r\n",
+        "VA 2 kab O1f t9 c8 f4294967296 s2 h1 l3\r\n",
+        "VA 2 kab O1f t9 c18446744073709551616 f7 s2 h1 l3\r\n",
+        "VA 2 kab O1f t9 c08 f7 s2 h1 l3\r\n",
+        "VA 2 kab O1f t-2 c8 f7 s2 h1 l3\r\n",
+        "VA 2 kab O1f t-1x c8 f7 s2 h1 l3\r\n",
+        "VA 2 kabc O1f t9 c8 f7 s2 h1 l3\r\n",
+        "VA 2 ka O1f t9 c8 f7 s2 h1 l3\r\n",
+        "VA 2 kab O1 t9 c8 f7 s2 h1 l3\r\n",
+        "VA 2 kab O1f0 t9 c8 f7 s2 h1 l3\r\n",
+        "VA 1048577 kab O1f t9 c8 f7 s2 h1 l3\r\n",
+        "VA  2 kab O1f t9 c8 f7 s2 h1 l3\r\n",
+        "VAL 2 kab O1f t9 c8 f7 s2 h1 l3\r\n",
+        "HD kab O1f t9 c8 f7 s2 h1 l3\r\n",
+        "VA 2 kab O1f t9 c8 f7 s2 h1 l3\n",
+        "VA\r\n",
+        "V\r\n",
+        "EN kab O1f\r\n",
+        "EN\r\n",
+        "SERVER_ERROR out of memory\r\n",
+        "\r\n"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        assert_read_alike(texts[i], &request);
+}
+
 /* ---- texts --------------------------------------------------------------------------------- */
 
 static void a_debug_text_is_taken_apart(void **state)
@@ -515,6 +577,7 @@ int main(void)
         cmocka_unit_test(all_that_was_asked_for_is_told_and_no_more),
         cmocka_unit_test(marks_come_with_hits_of_a_read_alone),
         cmocka_unit_test(debug_has_its_key),
+        cmocka_unit_test(an_answer_is_read_as_any_line),
         cmocka_unit_test(a_debug_text_is_taken_apart),
         cmocka_unit_test(versions_are_numbers),
     };

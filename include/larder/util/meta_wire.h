@@ -137,6 +137,8 @@ struct larder_meta_request {
     uint32_t flags;             /* LARDER_META_FLAG_* */
     struct larder_slice key;    /* as it goes out: 1 to 250 bytes of 0x21-0x7e and 0x80-0xff; with
                                    BASE64 padded base64; empty for mn */
+    int key_checked;            /* 1: without BASE64, whoever made it has found it valid already, as
+                                   larder_key_encode() does */
     size_t value_length;        /* STORE: how many bytes the caller sends behind the line */
     struct larder_slice opaque; /* OPAQUE: 1 to 31 bytes of 0x21-0x7e; so HINT_P and HINT_L */
     struct larder_slice hint_p;
@@ -274,6 +276,14 @@ enum larder_meta_parse larder_meta_parse_line(const void *bytes, size_t length, 
                                               struct larder_meta_reply *reply);
 
 /**
+ * The same of the reply that must answer `request`, which larder_meta_write() has written: BROKEN
+ * also when it doesn't fit, see larder_meta_fits().
+ */
+enum larder_meta_parse larder_meta_parse_answer(const void *bytes, size_t length, size_t value_max,
+                                                const struct larder_meta_request *request,
+                                                struct larder_meta_reply *reply);
+
+/**
  * Reads a reply with its value.
  * @param value  on WHOLE the value, in `bytes`; empty where the reply has none
  * @param needed on WHOLE how many bytes the reply took; on MORE how many there must be at the least
@@ -297,7 +307,12 @@ int larder_meta_fits(const struct larder_meta_request *request,
                      const struct larder_meta_reply *reply);
 
 /** 1 when the connection is in step after this reply, and may be used again. */
-int larder_meta_in_step(const struct larder_meta_reply *reply);
+static inline int larder_meta_in_step(const struct larder_meta_reply *reply)
+{
+    return reply->cause == LARDER_META_NO_ERROR || reply->cause == LARDER_META_NOT_A_NUMBER ||
+           reply->cause == LARDER_META_OBJECT_TOO_LARGE ||
+           reply->cause == LARDER_META_OUT_OF_MEMORY;
+}
 
 /** What me tells. */
 struct larder_meta_debug {
