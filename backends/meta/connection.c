@@ -34,17 +34,23 @@ static ssize_t take_bytes(struct connection *connection, void *bytes, size_t siz
     return recv(connection->descriptor, bytes, size, flags);
 }
 
+#define SEND_FLAGS (MSG_NOSIGNAL | MSG_DONTWAIT)
+
+static ssize_t send_vectors(int descriptor, struct iovec *vectors, size_t count)
+{
+    const struct msghdr message = {.msg_iov = vectors,
+                                   .msg_iovlen = count < VECTORS_MAX ? count : VECTORS_MAX};
+    return sendmsg(descriptor, &message, SEND_FLAGS);
+}
+
 /* As sendmsg(2). One vector, the usual case, goes by send(), which costs the kernel less. */
 static ssize_t give_bytes(struct connection *connection, struct iovec *vectors, size_t count)
 {
-    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-    struct msghdr message = {.msg_iov = vectors,
-                             .msg_iovlen = count < VECTORS_MAX ? count : VECTORS_MAX};
     if (connection->tls != NULL)
         return meta_tls_send(connection->tls, vectors, count);
     if (count == 1)
-        return send(connection->descriptor, vectors->iov_base, vectors->iov_len, flags);
-    return sendmsg(connection->descriptor, &message, flags);
+        return send(connection->descriptor, vectors->iov_base, vectors->iov_len, SEND_FLAGS);
+    return send_vectors(connection->descriptor, vectors, count);
 }
 
 static enum connection_step after_error(int error)
@@ -116,7 +122,9 @@ static enum connection_step receive(struct connection *connection, struct exchan
     if (left == 0 && exchange->state == IN_VALUE && exchange->sink_left >= DIRECT_BYTES &&
         exchange->value_left >= DIRECT_BYTES)
         return receive_value(connection, exchange, flags);
-    if (left == 0 || connection->end == CONNECTION_INPUT_BYTES) {
+    if (left == 0) {
+        connection->start = connection->end = 0;
+    } else if (connection->end == CONNECTION_INPUT_BYTES) {
         memmove(connection->input, connection->input + connection->start, left);
         connection->start = 0;
         connection->end = left;
@@ -132,15 +140,24 @@ static enum connection_step receive(struct connection *connection, struct exchan
 
 /* ---- replies ------------------------------------------------------------------------------- */
 
+static enum larder_meta_parse parse_line(const struct connection *connection,
+                                         const struct exchange *exchange,
+                                         struct larder_meta_reply *reply)
+{
+    const char *bytes = connection->input + connection->start;
+    size_t length = connection->end - connection->start;
+    if (exchange->request == NULL)
+        return larder_meta_parse_line(bytes, length, exchange->value_max, reply);
+    return larder_meta_parse_answer(bytes, length, exchange->value_max, exchange->request, reply);
+}
+
 /* @return OVER when the line is taken, WAIT when it is not all there, BROKEN */
 static enum connection_step take_line(struct connection *connection, struct exchange *exchange)
 {
     struct larder_meta_reply reply;
     void *sink = NULL;
     size_t sink_size = 0;
-    enum larder_meta_parse parse =
-        larder_meta_parse_line(connection->input + connection->start,
-                               connection->end - connection->start, exchange->value_max, &reply);
+    enum larder_meta_parse parse = parse_line(connection, exchange, &reply);
     if (parse != LARDER_META_WHOLE)
         return parse == LARDER_META_MORE ? STEP_WAIT : STEP_BROKEN;
     exchange->cause = reply.cause;
@@ -184,27 +201,26 @@ static enum connection_step take_end(struct connection *connection, struct excha
     return STEP_OVER;
 }
 
-static enum connection_step take_part(struct connection *connection, struct exchange *exchange)
+/* From where it was left. @return OVER when it is whole, WAIT when more has to come, BROKEN */
+static enum connection_step take_reply(struct connection *connection, struct exchange *exchange)
 {
-    switch (exchange->state) {
-    case IN_VALUE:
-        return take_value(connection, exchange);
-    case AT_END:
-        return take_end(connection, exchange);
-    default:
-        return take_line(connection, exchange);
-    }
+    enum connection_step step = STEP_OVER;
+    if (exchange->state == AT_LINE)
+        step = take_line(connection, exchange);
+    if (step == STEP_OVER && exchange->state == IN_VALUE)
+        step = take_value(connection, exchange);
+    if (step == STEP_OVER && exchange->state == AT_END)
+        step = take_end(connection, exchange);
+    return step;
 }
 
 /* @return OVER behind the last reply, WAIT when more has to come, BROKEN */
 static enum connection_step take_replies(struct connection *connection, struct exchange *exchange)
 {
     while (exchange->due > 0) {
-        enum connection_step step = take_part(connection, exchange);
+        enum connection_step step = take_reply(connection, exchange);
         if (step != STEP_OVER)
             return step;
-        if (exchange->state != AT_LINE)
-            continue;
         exchange->heard++;
         exchange->partial = connection->start != connection->end;
         if (exchange->due != EXCHANGE_OPEN)
@@ -287,10 +303,10 @@ enum connection_step meta_connection_step(struct connection *connection, struct 
 
 /* The usual case: the answer comes at once. TLS may take several recv() for one step, and none of
  * them may wait. */
-static int may_be_patient(const struct connection *connection, short events, uint64_t left_ms)
+static int may_be_patient(const struct connection *connection, short events, uint64_t left_ns)
 {
     return connection->tls == NULL && connection->connecting == STAGE_READY && events == POLLIN &&
-           left_ms > 2 * PATIENCE_MS;
+           left_ns > 2 * PATIENCE_MS * UINT64_C(1000000);
 }
 
 static enum connection_step be_patient(struct connection *connection, struct exchange *exchange)
@@ -306,8 +322,10 @@ static void wait_on(int descriptor, short events, uint64_t until_ns)
     (void)poll(&polled, 1, left_ms < 60000 ? (int)left_ms : 60000);
 }
 
-enum connection_step meta_connection_run(struct connection *connection, struct exchange *exchange,
-                                         uint64_t connect_ns, uint64_t deadline_ns)
+/* Flat, as meta_ask(). */
+__attribute__((flatten)) enum connection_step
+meta_connection_run(struct connection *connection, struct exchange *exchange, uint64_t now_ns,
+                    uint64_t connect_ns, uint64_t deadline_ns)
 {
     for (;;) {
         short events;
@@ -317,15 +335,15 @@ enum connection_step meta_connection_run(struct connection *connection, struct e
         uint64_t until_ns = deadline_ns;
         if (connection->connecting != STAGE_READY && connect_ns < deadline_ns)
             until_ns = connect_ns;
-        uint64_t left_ms = larder_deadline_left_ms(until_ns);
-        if (left_ms == 0)
+        if (now_ns >= until_ns)
             return STEP_TIMEOUT;
-        if (may_be_patient(connection, events, left_ms)) {
+        if (may_be_patient(connection, events, until_ns - now_ns)) {
             step = be_patient(connection, exchange);
             if (step != STEP_WAIT)
                 return step;
         } else {
             wait_on(connection->descriptor, events, until_ns);
         }
+        now_ns = larder_monotonic_ns();
     }
 }

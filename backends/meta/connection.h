@@ -56,6 +56,8 @@ typedef int exchange_reply_fn(struct exchange *exchange, const struct larder_met
 
 struct exchange {
     exchange_reply_fn *reply;
+    const struct larder_meta_request *request; /* that the next reply must answer; NULL: a classic
+                                                  one, or whatever `reply` takes */
     uint32_t due;                 /* replies, this one included; 0: over when all is sent */
     struct iovec *unsent;         /* changed as bytes go out */
     size_t unsent_count;          /* while not 0 something is to be sent */
@@ -64,12 +66,29 @@ struct exchange {
     uint32_t heard;               /* replies that came whole */
     int partial;                  /* the first bytes of one more have come */
     enum larder_meta_cause cause; /* why the last reply ended the connection */
-    /* the value that is on its way */
-    int state; /* 0: none is */
+    int state;                    /* of the value that is on its way; 0: none is, and the rest is
+                                     nothing */
     char *sink;
     size_t sink_left;
     size_t value_left;
 };
+
+/** Nothing sent or heard yet, and no value on its way. */
+static inline void exchange_init(struct exchange *exchange, exchange_reply_fn *reply, uint32_t due,
+                                 struct iovec *unsent, size_t unsent_count)
+{
+    exchange->reply = reply;
+    exchange->request = NULL;
+    exchange->due = due;
+    exchange->unsent = unsent;
+    exchange->unsent_count = unsent_count;
+    exchange->value_max = LARDER_META_VALUE_BYTES_MAX;
+    exchange->sent = 0;
+    exchange->heard = 0;
+    exchange->partial = 0;
+    exchange->cause = LARDER_META_NO_ERROR;
+    exchange->state = 0;
+}
 
 /** 1 while the value of a reply that was taken is not all there. */
 static inline int exchange_in_value(const struct exchange *exchange)
@@ -124,9 +143,11 @@ int meta_connection_has_news(const struct connection *connection);
 enum connection_step meta_connection_step(struct connection *connection, struct exchange *exchange,
                                           short *events);
 /** Steps until it is over, or the deadline. Interrupted by no signal.
+ * @param now_ns      the time, as of before this exchange
  * @param connect_ns  until when requests must be able to go out */
 enum connection_step meta_connection_run(struct connection *connection, struct exchange *exchange,
-                                         uint64_t connect_ns, uint64_t deadline_ns);
+                                         uint64_t now_ns, uint64_t connect_ns,
+                                         uint64_t deadline_ns);
 
 /* ---- between dial.c and connection.c ------------------------------------------------------- */
 

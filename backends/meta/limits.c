@@ -50,10 +50,9 @@ static enum larder_status site_item_max(struct call *call, struct site *site, ui
     *item_max = atomic_load_explicit(&site->item_max, memory_order_relaxed);
     if (*item_max != 0)
         return LARDER_OK;
-    struct settings_question settings = {.question = {.exchange = {.due = EXCHANGE_OPEN},
-                                                      .answer = take_setting,
-                                                      .is_read = 1,
-                                                      .text = "stats settings\r\n"}};
+    struct settings_question settings = {
+        .question = {
+            .answer = take_setting, .is_read = 1, .is_list = 1, .text = "stats settings\r\n"}};
     enum larder_status status = meta_ask(call, site, &settings.question);
     if (status != LARDER_OK)
         return status;

@@ -47,9 +47,11 @@ struct group {
     struct site *site;
     struct want **wants; /* of the batch's, neighbours */
     size_t count;
-    size_t next;                 /* the want whose reply comes next */
-    size_t line_start, line_end; /* classic: the line that is being answered */
-    uint32_t opaque;             /* of the first request */
+    size_t next;                        /* the want whose reply comes next */
+    size_t line_start, line_end;        /* classic: the line that is being answered */
+    uint32_t opaque;                    /* of the first request */
+    struct larder_meta_request request; /* unless classic: of the next want */
+    char opaque_text[OPAQUE_BYTES];     /* its opaque */
     struct line line;
     enum group_state state;
     struct iovec *vectors;
@@ -155,7 +157,7 @@ static struct delivery delivery_of(const struct batch *batch, struct larder_row 
     return (struct delivery){&row->value.info, NULL, row->buffer, row->size, batch->touch_ttl_ms};
 }
 
-/* The request of a row; its opaque lies in `opaque`. */
+/* The request of a want; its opaque lies in `opaque`. */
 static void request_of(const struct group *group, size_t index, struct larder_meta_request *request,
                        char opaque[OPAQUE_BYTES])
 {
@@ -310,20 +312,24 @@ static int take_classic(struct group *group, const struct larder_meta_reply *rep
     return 1;
 }
 
+/* Nothing more is due behind the last one. */
+static void expect_next(struct group *group)
+{
+    if (group->next < group->count)
+        request_of(group, group->next, &group->request, group->opaque_text);
+}
+
 static int take_meta(struct group *group, const struct larder_meta_reply *reply, void **sink,
                      size_t *sink_size)
 {
     const struct batch *batch = group->batch;
-    size_t index = group->next;
-    struct want *want = group->wants[index];
-    struct larder_meta_request request;
-    char opaque[OPAQUE_BYTES];
-    request_of(group, index, &request, opaque);
-    if (!meta_is_answer(&request, reply))
+    struct want *want = group->wants[group->next];
+    if (!meta_is_of_use(&group->request, reply))
         return 0;
+    if (group->request.command == LARDER_META_GET && batch->many != LARDER_MANY_DELETE)
+        want->amends = meta_amends_of(&group->request, reply);
     group->next++;
-    if (request.command == LARDER_META_GET && batch->many != LARDER_MANY_DELETE)
-        want->amends = meta_amends_of(&request, reply);
+    expect_next(group);
     if (is_read(batch)) {
         const struct delivery delivery = delivery_of(batch, want->row);
         want->row->status = meta_deliver(&delivery, reply, sink, sink_size);
@@ -400,10 +406,7 @@ static void group_end(struct batch *batch, struct group *group, enum connection_
 /* @param wait  0: a server whose pool is empty stays ASKING */
 static void group_begin(struct batch *batch, struct group *group, int wait)
 {
-    group->exchange = (struct exchange){.reply = take_reply,
-                                        .due = (uint32_t)group->count,
-                                        .unsent = group->vectors,
-                                        .value_max = LARDER_META_VALUE_BYTES_MAX};
+    exchange_init(&group->exchange, take_reply, (uint32_t)group->count, group->vectors, 0);
     group->next = 0;
     enum larder_status status = meta_line_open(batch->call, group->site, wait, &group->line);
     if (status == LARDER_WOULD_BLOCK)
@@ -416,8 +419,14 @@ static void group_begin(struct batch *batch, struct group *group, int wait)
     group->opaque = connection->opaque + 1;
     connection->opaque += (uint32_t)group->count;
     group->state = GROUP_RUNNING;
-    if (!write_requests(batch, group))
+    if (!write_requests(batch, group)) {
         group_end(batch, group, STEP_BROKEN);
+        return;
+    }
+    if (!batch->classic) {
+        expect_next(group);
+        group->exchange.request = &group->request;
+    }
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
@@ -477,7 +486,8 @@ static void run_groups(struct batch *batch)
     if (only != NULL) {
         group_end(batch, only,
                   meta_connection_run(&only->line.member->connection, &only->exchange,
-                                      only->line.connect_ns, batch->call->deadline_ns));
+                                      batch->call->now_ns, only->line.connect_ns,
+                                      batch->call->deadline_ns));
         return;
     }
     for (;;) {

@@ -170,6 +170,7 @@ struct call {
     struct meta *meta;
     const struct larder_scope *scope;
     uint64_t deadline_ns;
+    uint64_t now_ns; /* when the clock was last looked at: whoever has waited looks again */
 };
 
 /** @return OK; CLOSED; WOULD_BLOCK: every call waits for the network */
@@ -198,7 +199,7 @@ struct line {
     uint64_t ticket;     /* of the mark-down's prober; 0: none */
     uint64_t connect_ns; /* until when the server must have accepted */
     uint64_t began_ns;   /* when it was lent */
-    uint64_t granted_ms; /* how long it had at least */
+    uint64_t granted_ns; /* how long it had */
     int fresh;           /* nothing was asked on this connection before */
 };
 
@@ -226,9 +227,12 @@ enum larder_status meta_step_failure(struct site *site, enum connection_step ste
 struct larder_slice meta_next_opaque(struct connection *connection, char text[OPAQUE_BYTES]);
 struct larder_slice meta_format_opaque(uint32_t number, char text[OPAQUE_BYTES]);
 
-/** 1 for a reply that answers this request. */
-int meta_is_answer(const struct larder_meta_request *request,
-                   const struct larder_meta_reply *reply);
+/** 1 for an answer of use: an error says nothing of what is there, so no mg can use it. */
+static inline int meta_is_of_use(const struct larder_meta_request *request,
+                                 const struct larder_meta_reply *reply)
+{
+    return request->command != LARDER_META_GET || reply->cause == LARDER_META_NO_ERROR;
+}
 
 /** One request and its answer. Embedded, first, in what it needs. */
 struct question;
@@ -240,12 +244,24 @@ struct question {
     struct larder_slice value; /* STORE */
     answer_fn *answer;         /* as exchange_reply_fn, for a reply that fits */
     int is_read;               /* harmless to repeat */
+    int is_list;               /* whoever takes the last reply sets `due` to 1 */
     int quiet;                 /* a write that is OK when it was sent; its reply is taken by whoever
                                   uses the connection next */
     enum larder_status status; /* the answer */
     const char *text;          /* a classic request instead, with its line end; NULL: none */
     char opaque[OPAQUE_BYTES];
 };
+
+/** All but the request, where nothing else is to be said. Most questions are asked so, and clearing
+ * the whole would cost more than the rest of it. */
+static inline void meta_question_init(struct question *question, answer_fn *answer, int is_read)
+{
+    question->value = larder_bytes(NULL, 0);
+    question->answer = answer;
+    question->is_read = is_read;
+    question->is_list = question->quiet = 0;
+    question->text = NULL;
+}
 
 /** Asks a site; a read once more when the connection had been closed while idle.
  * @return the answer; for a read that failed TIMEOUT, UNAVAILABLE or PROTOCOL, for a write UNKNOWN
@@ -266,14 +282,17 @@ struct outcome {
     int recovered; /* it was the probe, and the server is back */
 };
 
-/** Judges and counts. Before the connection is closed. */
-void meta_outcome_judge(const struct line *line, enum connection_step step,
-                        const struct exchange *exchange, struct outcome *outcome);
-/** Tells the mark-down. */
-void meta_outcome_report(const struct call *call, const struct line *line, struct outcome *outcome);
+/** Judges, counts, and tells the mark-down. Before the connection is closed. */
+void meta_outcome_take(const struct call *call, const struct line *line, enum connection_step step,
+                       const struct exchange *exchange, struct outcome *outcome);
+void meta_outcome_tell(struct call *call, const struct site *site, const struct outcome *outcome);
 /** Tells whoever traces. When the member was given back. */
-void meta_outcome_trace(const struct meta *meta, const struct site *site,
-                        const struct outcome *outcome);
+static inline void meta_outcome_trace(struct call *call, const struct site *site,
+                                      const struct outcome *outcome)
+{
+    if (call->meta->trace != NULL && !outcome->quiet)
+        meta_outcome_tell(call, site, outcome);
+}
 
 /* ---- figures.c ----------------------------------------------------------------------------- */
 
@@ -305,7 +324,17 @@ enum state {
 };
 
 /** @param reply  to mg with the flags f, and s where it has no v */
-enum state meta_state_of(const struct larder_meta_reply *reply);
+static inline enum state meta_state_of(const struct larder_meta_reply *reply)
+{
+    uint64_t length = larder_meta_has_value(reply) ? reply->value_length : reply->size;
+    if (reply->code == LARDER_META_EN)
+        return STATE_NONE;
+    /* Only what is leased is marked: an empty value is a value. One without flags that somebody
+     * renews looks as a placeholder does, and is taken for one by all, from lease_get on. */
+    if (reply->marks != 0 && length == 0 && reply->client_flags == 0)
+        return STATE_PENDING;
+    return (reply->marks & LARDER_META_STALE) != 0 ? STATE_STALE : STATE_LIVE;
+}
 
 /** What a look saw. */
 struct sight {
@@ -341,9 +370,22 @@ struct amends {
     int touched;   /* it gave it a TTL */
     int64_t ttl_s; /* then: what it had before */
 };
-struct amends meta_amends_of(const struct larder_meta_request *request,
-                             const struct larder_meta_reply *reply);
-void meta_make_amends(struct call *call, const struct target *target, const struct amends *amends);
+struct amends meta_amends_of_marked(const struct larder_meta_request *request,
+                                    const struct larder_meta_reply *reply);
+void meta_amend(struct call *call, const struct target *target, const struct amends *amends);
+
+/* Both for nearly all replies: what bears no mark is live, or not there. */
+static inline struct amends meta_amends_of(const struct larder_meta_request *request,
+                                           const struct larder_meta_reply *reply)
+{
+    return reply->marks != 0 ? meta_amends_of_marked(request, reply) : (struct amends){0};
+}
+static inline void meta_make_amends(struct call *call, const struct target *target,
+                                    const struct amends *amends)
+{
+    if (amends->won || amends->touched)
+        meta_amend(call, target, amends);
+}
 /** Hands the right to renew a stale entry to the next reader. @param version  0: as it is now */
 void meta_return_win(struct call *call, const struct target *target, uint64_t version);
 

@@ -38,8 +38,8 @@ static enum larder_meta_failure judge_broken(const struct connection *connection
     return LARDER_META_FAILURE_TLS;
 }
 
-static enum larder_meta_failure judge_failure(const struct line *line, enum connection_step step,
-                                              const struct exchange *exchange, const char **why)
+static enum larder_meta_failure failure_of(const struct line *line, enum connection_step step,
+                                           const struct exchange *exchange, const char **why)
 {
     const struct connection *connection = &line->member->connection;
     if (exchange->cause == LARDER_META_TOO_MANY_CONNECTIONS)
@@ -54,6 +54,21 @@ static enum larder_meta_failure judge_failure(const struct line *line, enum conn
         return judge_broken(connection, why);
     int opening = connection->descriptor < 0 || connection->connecting != STAGE_READY;
     return opening ? LARDER_META_FAILURE_CONNECT_TIMEOUT : LARDER_META_FAILURE_TIMEOUT;
+}
+
+static void judge_failure(const struct line *line, enum connection_step step,
+                          const struct exchange *exchange, struct outcome *outcome)
+{
+    outcome->why = NULL;
+    outcome->failure = failure_of(line, step, exchange, &outcome->why);
+    if (outcome->why == NULL)
+        outcome->why = sentence_of(outcome->failure);
+}
+
+static uint32_t flags_of_fresh(const struct connection *connection, int answered)
+{
+    int resumed = answered && connection->tls != NULL && meta_tls_is_resumed(connection->tls);
+    return LARDER_META_DIALLED | (resumed ? LARDER_META_RESUMED : 0);
 }
 
 /* ---- counting ------------------------------------------------------------------------------ */
@@ -82,33 +97,12 @@ static void count(const struct line *line, const struct outcome *outcome)
         SITE_COUNT(site, tls_resumed);
 }
 
-void meta_outcome_judge(const struct line *line, enum connection_step step,
-                        const struct exchange *exchange, struct outcome *outcome)
-{
-    const struct connection *connection = &line->member->connection;
-    *outcome = (struct outcome){.answered = step == STEP_OVER, .why = ""};
-    outcome->quiet = outcome->answered && connection->owed;
-    outcome->took_ns = larder_monotonic_ns() - line->began_ns;
-    if (!outcome->answered) {
-        outcome->why = NULL;
-        outcome->failure = judge_failure(line, step, exchange, &outcome->why);
-        if (outcome->why == NULL)
-            outcome->why = sentence_of(outcome->failure);
-    }
-    if (line->fresh)
-        outcome->flags = LARDER_META_DIALLED;
-    if (line->fresh && outcome->answered && connection->tls != NULL &&
-        meta_tls_is_resumed(connection->tls))
-        outcome->flags |= LARDER_META_RESUMED;
-    count(line, outcome);
-}
-
 /* ---- the mark-down ------------------------------------------------------------------------- */
 
 /* A call that had little time left for the server, as after a wait for the pool, proves nothing. */
 static int had_time(const struct call *call, const struct line *line)
 {
-    return line->granted_ms >= call->meta->timeout_ms / 2;
+    return line->granted_ns / 1000000 >= call->meta->timeout_ms / 2;
 }
 
 /* Nobody gets in: no use to try again at once. */
@@ -125,20 +119,12 @@ static int proves_nothing(enum larder_meta_failure failure)
            failure == LARDER_META_FAILURE_FULL;
 }
 
-void meta_outcome_report(const struct call *call, const struct line *line, struct outcome *outcome)
+static void report_failure(const struct call *call, const struct line *line,
+                           struct outcome *outcome)
 {
+    const uint64_t now_ns = call->now_ns;
     struct site *site = line->site;
     enum larder_meta_failure failure = outcome->failure;
-    if (outcome->quiet) {
-        larder_markdown_abandon(&site->markdown, line->ticket, line->began_ns + outcome->took_ns);
-        return;
-    }
-    if (outcome->answered) {
-        larder_markdown_success(&site->markdown, line->ticket);
-        outcome->recovered = line->ticket != 0;
-        return;
-    }
-    uint64_t now_ns = line->began_ns + outcome->took_ns;
     if (is_refusal(failure) && line->fresh)
         outcome->marked = larder_markdown_failure(&site->markdown, line->ticket, now_ns);
     else if (!proves_nothing(failure) && had_time(call, line))
@@ -150,6 +136,35 @@ void meta_outcome_report(const struct call *call, const struct line *line, struc
     if (outcome->marked || failure == LARDER_META_FAILURE_REFUSED ||
         failure == LARDER_META_FAILURE_CLOSED || failure == LARDER_META_FAILURE_FULL)
         meta_site_renew(site);
+}
+
+static void report(const struct call *call, const struct line *line, struct outcome *outcome)
+{
+    if (!outcome->answered) {
+        report_failure(call, line, outcome);
+    } else if (outcome->quiet) {
+        larder_markdown_abandon(&line->site->markdown, line->ticket, call->now_ns);
+    } else {
+        larder_markdown_success(&line->site->markdown, line->ticket);
+        outcome->recovered = line->ticket != 0;
+    }
+}
+
+/* ---- all of it ----------------------------------------------------------------------------- */
+
+void meta_outcome_take(const struct call *call, const struct line *line, enum connection_step step,
+                       const struct exchange *exchange, struct outcome *outcome)
+{
+    const struct connection *connection = &line->member->connection;
+    *outcome = (struct outcome){.answered = step == STEP_OVER, .why = ""};
+    outcome->quiet = outcome->answered && connection->owed;
+    outcome->took_ns = call->now_ns - line->began_ns;
+    if (!outcome->answered)
+        judge_failure(line, step, exchange, outcome);
+    if (line->fresh)
+        outcome->flags = flags_of_fresh(connection, outcome->answered);
+    count(line, outcome);
+    report(call, line, outcome);
 }
 
 /* ---- tracing ------------------------------------------------------------------------------- */
@@ -168,14 +183,13 @@ static void tell(const struct meta *meta, const struct site *site, const struct 
     meta->trace(meta->trace_context, &event);
 }
 
-void meta_outcome_trace(const struct meta *meta, const struct site *site,
-                        const struct outcome *outcome)
+void meta_outcome_tell(struct call *call, const struct site *site, const struct outcome *outcome)
 {
-    if (meta->trace == NULL || outcome->quiet)
-        return;
+    const struct meta *meta = call->meta;
     tell(meta, site, outcome, outcome->answered ? LARDER_META_ANSWERED : LARDER_META_FAILED);
     if (outcome->marked)
         tell(meta, site, outcome, LARDER_META_MARKED_DOWN);
     if (outcome->recovered)
         tell(meta, site, outcome, LARDER_META_BACK);
+    call->now_ns = larder_monotonic_ns(); /* whoever traces takes his time */
 }

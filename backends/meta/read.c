@@ -26,10 +26,11 @@ void meta_read_request(struct larder_meta_request *request, struct larder_slice 
 {
     const struct larder_info *info =
         delivery->value != NULL ? &delivery->value->info : delivery->info;
-    *request = (struct larder_meta_request){.command = LARDER_META_GET,
-                                            .flags = LARDER_META_FLAG_KEY | LARDER_META_FLAG_VALUE |
-                                                     LARDER_META_FLAG_RETURN_FLAGS,
-                                            .key = wire};
+    request->command = LARDER_META_GET;
+    request->flags = LARDER_META_FLAG_KEY | LARDER_META_FLAG_VALUE | LARDER_META_FLAG_RETURN_FLAGS;
+    request->key = wire;
+    request->key_checked = 1;
+    request->ttl_before = 0;
     if (info != NULL && (info->want & LARDER_WANT_VERSION) != 0)
         request->flags |= LARDER_META_FLAG_RETURN_VERSION;
     if (info != NULL && (info->want & LARDER_WANT_TTL) != 0)
@@ -135,9 +136,9 @@ static int take_read(struct question *question, const struct larder_meta_reply *
 enum larder_status meta_call_read(struct call *call, const struct target *target,
                                   const struct delivery *delivery)
 {
-    struct read_question read = {
-        .question = {.answer = take_read, .is_read = delivery->touch_ttl_ms == LARDER_TTL_UNKNOWN},
-        .delivery = delivery};
+    struct read_question read;
+    meta_question_init(&read.question, take_read, delivery->touch_ttl_ms == LARDER_TTL_UNKNOWN);
+    read.delivery = delivery;
     meta_read_request(&read.question.request, target->wire.bytes, delivery);
     enum larder_status status = meta_ask(call, target->site, &read.question);
     if (status < 0)

@@ -10,18 +10,6 @@
 /* So often a TTL is put back where others touch the same key meanwhile. */
 #define AMENDS_MAX 4
 
-enum state meta_state_of(const struct larder_meta_reply *reply)
-{
-    uint64_t length = larder_meta_has_value(reply) ? reply->value_length : reply->size;
-    if (reply->code == LARDER_META_EN)
-        return STATE_NONE;
-    /* Only what is leased is marked: an empty value is a value. One without flags that somebody
-     * renews looks as a placeholder does, and is taken for one by all, from lease_get on. */
-    if (reply->marks != 0 && length == 0 && reply->client_flags == 0)
-        return STATE_PENDING;
-    return (reply->marks & LARDER_META_STALE) != 0 ? STATE_STALE : STATE_LIVE;
-}
-
 /* ---- looking ------------------------------------------------------------------------------- */
 
 struct look_question {
@@ -167,17 +155,16 @@ static int return_ttl(struct call *call, const struct target *target, int64_t tt
     return won;
 }
 
-struct amends meta_amends_of(const struct larder_meta_request *request,
-                             const struct larder_meta_reply *reply)
+struct amends meta_amends_of_marked(const struct larder_meta_request *request,
+                                    const struct larder_meta_reply *reply)
 {
-    enum state state = meta_state_of(reply);
     int touched = (request->flags & LARDER_META_FLAG_TTL) != 0;
     return (struct amends){.won = (reply->marks & LARDER_META_WON) != 0,
-                           .touched = touched && (state == STATE_STALE || state == STATE_PENDING),
+                           .touched = touched && meta_state_of(reply) != STATE_LIVE,
                            .ttl_s = reply->ttl_s};
 }
 
-void meta_make_amends(struct call *call, const struct target *target, const struct amends *amends)
+void meta_amend(struct call *call, const struct target *target, const struct amends *amends)
 {
     int won = amends->won;
     if (amends->touched && return_ttl(call, target, amends->ttl_s))

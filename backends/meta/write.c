@@ -26,14 +26,16 @@ void meta_store_request(struct larder_meta_request *request, enum larder_mode mo
     static const char modes[] = {
         [LARDER_SET] = 'S',    [LARDER_ADD] = 'E',     [LARDER_REPLACE] = 'R',
         [LARDER_APPEND] = 'A', [LARDER_PREPEND] = 'P', [LARDER_CAS] = 'S'};
-    *request = (struct larder_meta_request){.command = LARDER_META_STORE,
-                                            .flags = LARDER_META_FLAG_RETURN_VERSION,
-                                            .key = wire,
-                                            .value_length = write->value.length,
-                                            .compare = write->version,
-                                            .set_flags = write->flags,
-                                            .ttl = meta_exptime_from_now(write->ttl_ms),
-                                            .mode = modes[mode]};
+    request->command = LARDER_META_STORE;
+    request->flags = LARDER_META_FLAG_RETURN_VERSION;
+    request->key = wire;
+    request->key_checked = 1;
+    request->value_length = write->value.length;
+    request->compare = write->version;
+    request->set_flags = write->flags;
+    request->ttl = meta_exptime_from_now(write->ttl_ms);
+    request->ttl_before = 0;
+    request->mode = modes[mode];
     if (mode == LARDER_CAS)
         request->flags |= LARDER_META_FLAG_COMPARE;
     else if (mode != LARDER_SET)
@@ -229,17 +231,22 @@ enum larder_status meta_call_store(struct call *call, enum larder_mode mode,
                                    uint64_t *version)
 {
     const struct conditional conditional = {mode, write, version};
-    struct store_question store = {.question = {.value = write->value, .answer = take_stored},
-                                   .mode = mode};
+    struct store_question store;
     enum larder_status status =
         meta_limit_check(call, target->site, target->wire.bytes, write->value.length, write->flags);
     if (status != LARDER_OK)
         return status;
     if (meta_store_looks(call->meta, mode))
         return meta_change(call, target, is_joining(mode) ? join : replace, &conditional);
+    meta_question_init(&store.question, take_stored, 0);
     meta_store_request(&store.question.request, mode, target->wire.bytes, write);
+    store.mode = mode;
+    store.version = 0;
+    store.question.value = write->value;
     store.question.quiet = mode == LARDER_SET && meta_is_quiet(call);
     status = ask_to_store(call, target, &store, version);
+    if (status == LARDER_OK)
+        return status;
     return meta_store_afterthought(call, mode, target, write, version, status);
 }
 

@@ -21,9 +21,15 @@ uint64_t larder_deadline_after(uint64_t now_ns, uint64_t milliseconds)
 
 uint64_t larder_scope_deadline(const struct larder_scope *scope, uint64_t timeout_ms)
 {
+    return larder_scope_deadline_from(scope, larder_monotonic_ns(), timeout_ms);
+}
+
+uint64_t larder_scope_deadline_from(const struct larder_scope *scope, uint64_t now_ns,
+                                    uint64_t timeout_ms)
+{
     if (scope->call != NULL && scope->call->timeout_ms != 0 && scope->call->timeout_ms < timeout_ms)
         timeout_ms = scope->call->timeout_ms;
-    uint64_t deadline_ns = larder_deadline_after(larder_monotonic_ns(), timeout_ms);
+    uint64_t deadline_ns = larder_deadline_after(now_ns, timeout_ms);
     if (scope->session != NULL && scope->session->deadline_ns < deadline_ns)
         deadline_ns = scope->session->deadline_ns;
     if (scope->deadline_ns != 0 && scope->deadline_ns < deadline_ns)
@@ -38,12 +44,4 @@ uint64_t larder_deadline_left_ms(uint64_t deadline_ns)
         return 0;
     uint64_t left_ns = deadline_ns - now_ns;
     return left_ns / NS_PER_MS + (left_ns % NS_PER_MS != 0);
-}
-
-int larder_scope_no_wait(const struct larder_scope *scope)
-{
-    uint32_t flags = scope->call != NULL ? scope->call->flags : 0;
-    if (scope->session != NULL)
-        flags |= scope->session->flags;
-    return (flags & LARDER_NO_WAIT) != 0;
 }

@@ -56,7 +56,8 @@ static uint64_t soon(void)
 
 static enum connection_step run(struct connection *connection, struct talk *talk)
 {
-    return meta_connection_run(connection, &talk->exchange, LARDER_NEVER_NS, soon());
+    return meta_connection_run(connection, &talk->exchange, larder_monotonic_ns(), LARDER_NEVER_NS,
+                               soon());
 }
 
 static void dial(struct connection *connection, const char *address, uint32_t port)
@@ -247,7 +248,7 @@ static void assert_ends(scripted_serve_fn *serve, uint32_t due)
         dial(&connection, scripted_server_path(scripted), 0);
         talk_begin(&talk, "mn\r\n", 4, due);
         uint64_t began_ns = larder_monotonic_ns();
-        assert_int_equal(meta_connection_run(&connection, &talk.exchange, LARDER_NEVER_NS,
+        assert_int_equal(meta_connection_run(&connection, &talk.exchange, began_ns, LARDER_NEVER_NS,
                                              larder_deadline_after(began_ns, timeouts[i])),
                          STEP_TIMEOUT);
         uint64_t took_ms = (larder_monotonic_ns() - began_ns) / 1000000;
@@ -285,7 +286,7 @@ static void connecting_has_a_deadline_of_its_own(void **state)
         uint64_t now_ns = larder_monotonic_ns();
         talk_begin(&talk, "mn\r\n", 4, 1);
         enum connection_step step = meta_connection_run(
-            &connections[i], &talk.exchange, larder_deadline_after(now_ns, 20),
+            &connections[i], &talk.exchange, now_ns, larder_deadline_after(now_ns, 20),
             larder_deadline_after(now_ns, connections[i].connecting ? 5000 : 1));
         assert_int_equal(step, STEP_TIMEOUT);
         if (connections[i].connecting) {
