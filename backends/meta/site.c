@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <larder/util/pool_fork.h>
+#include <larder/util/pool_order.h>
 
 /* ---- what metas have in common -------------------------------------------------------------- */
 
@@ -206,8 +207,10 @@ static enum larder_status equip(struct site *site, const struct larder_meta_opti
         goto clean_up_markdown;
     }
     status = larder_pool_open(&pool, &site->pool);
-    if (status == LARDER_OK)
+    if (status == LARDER_OK) {
+        larder_pool_lend_newest(site->pool);
         return LARDER_OK;
+    }
     pthread_mutex_destroy(&site->mutex);
 clean_up_markdown:
     larder_markdown_clean_up(&site->markdown);

@@ -6,8 +6,8 @@
  *
  * It finds the keys of `memcached:` and `pooled-memcached:` where it is given the same servers and
  * distribution, and they find its. Each server has a pool of `size` connections that are opened
- * when first needed; a call that finds none free waits for one by its deadline, first come, first
- * served.
+ * when first needed, the one that was used last first: there are no more than calls at once. A call
+ * that finds none free waits for one by its deadline, first come, first served.
  *
  * Leases are those of the protocol, in keyspaces without metadata. A pending key is an empty
  * placeholder on the server, and a token is its version, so whatever is stored or deleted between

@@ -18,6 +18,7 @@
 #include <larder/util/deadline.h>
 #include <larder/util/growth.h>
 #include <larder/util/pool_fork.h>
+#include <larder/util/pool_order.h>
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -40,6 +41,7 @@ struct larder_pool {
     larder_pool_create_fn *create;
     larder_pool_destroy_fn *destroy;
     void *context;
+    int newest_first;             /* set before the first acquire, likewise */
     pthread_condattr_t monotonic; /* for the waiters' condition variables */
     unsigned loan_bits;           /* 2^loan_bits buckets, at least one per slot */
 
@@ -47,7 +49,7 @@ struct larder_pool {
     /* Touched only while holding `mutex`; a slot in the hands of a thread, by that thread alone. */
     int closed;
     struct larder_pool_figures stats;
-    struct slot *idle;      /* the one that was idle longest is first */
+    struct slot *idle;      /* the one that is lent next is first */
     struct slot **loans;    /* by object: sized for every slot, since a release must not allocate */
     struct waiter *waiters; /* who has waited longest is first */
     struct slot slots[];
@@ -68,6 +70,12 @@ static void append_idle(struct larder_pool *pool, struct slot *slot)
     DL_APPEND(pool->idle, slot);
     pool->stats.idle++;
     pool->stats.empty += slot->object == NULL;
+}
+
+static void prepend_idle(struct larder_pool *pool, struct slot *slot)
+{
+    DL_PREPEND(pool->idle, slot);
+    pool->stats.idle++;
 }
 
 static struct slot *take_idle(struct larder_pool *pool)
@@ -128,6 +136,8 @@ static void hand_on(struct larder_pool *pool, struct slot *slot)
 {
     if (pool->waiters != NULL)
         call_up(pool, pool->waiters, slot);
+    else if (pool->newest_first && slot->object != NULL)
+        prepend_idle(pool, slot);
     else
         append_idle(pool, slot);
 }
@@ -379,6 +389,11 @@ enum larder_status larder_pool_open(const struct larder_pool_options *given,
     }
     *pool = opened;
     return LARDER_OK;
+}
+
+void larder_pool_lend_newest(struct larder_pool *pool)
+{
+    pool->newest_first = 1;
 }
 
 void larder_pool_shutdown(struct larder_pool *pool)

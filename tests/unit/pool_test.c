@@ -18,6 +18,7 @@
 
 #include <larder/util/deadline.h>
 #include <larder/util/pool_fork.h>
+#include <larder/util/pool_order.h>
 
 #define LINE_LENGTH 16
 #define LONG_MS 30000 /* never waited for, unless a test fails */
@@ -400,6 +401,30 @@ static void objects_are_lent_first_in_first_out(void **state)
     give_back(pool, two);
     give_back(pool, three);
     assert_int_equal(stats_of(pool).acquired, 7);
+    close_pool(pool, &shop);
+}
+
+static void the_newest_are_lent_first_where_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct workshop shop;
+    struct larder_pool *pool = pool_of(&shop, 3);
+    larder_pool_lend_newest(pool);
+    struct thing *one = take(pool);
+    give_back(pool, one);
+    assert_ptr_equal(take(pool), one);
+    struct thing *two = take(pool), *three = take(pool);
+    assert_int_equal(three->number, 3);
+    give_back(pool, one);
+    give_back(pool, three);
+    assert_int_equal(larder_pool_release(pool, two, 1), LARDER_OK); /* the empty one comes last */
+    assert_ptr_equal(take(pool), three);
+    assert_ptr_equal(take(pool), one);
+    struct thing *four = take(pool);
+    assert_int_equal(four->number, 4);
+    give_back(pool, one);
+    give_back(pool, three);
+    give_back(pool, four);
     close_pool(pool, &shop);
 }
 
@@ -832,6 +857,7 @@ int main(void)
         cmocka_unit_test(memory_running_out_in_open_leaves_nothing_behind),
         cmocka_unit_test(an_open_pool_never_allocates),
         cmocka_unit_test(objects_are_lent_first_in_first_out),
+        cmocka_unit_test(the_newest_are_lent_first_where_that_is_asked_for),
         cmocka_unit_test(a_timeout_of_0_does_not_wait),
         cmocka_unit_test(a_wait_ends_at_its_deadline),
         cmocka_unit_test(a_deadline_that_has_passed_takes_only_what_is_idle),
