@@ -305,7 +305,8 @@ enum connection_step meta_connection_step(struct connection *connection, struct 
  * them may wait. */
 static int may_be_patient(const struct connection *connection, short events, uint64_t left_ns)
 {
-    return connection->tls == NULL && connection->connecting == STAGE_READY && events == POLLIN &&
+    return connection->patient && connection->tls == NULL &&
+           connection->connecting == STAGE_READY && events == POLLIN &&
            left_ns > 2 * PATIENCE_MS * UINT64_C(1000000);
 }
 
@@ -315,10 +316,10 @@ static enum connection_step be_patient(struct connection *connection, struct exc
     return step == STEP_OVER ? take_replies(connection, exchange) : step;
 }
 
-static void wait_on(int descriptor, short events, uint64_t until_ns)
+static void wait_on(int descriptor, short events, uint64_t left_ns)
 {
     struct pollfd polled = {.fd = descriptor, .events = events};
-    uint64_t left_ms = larder_deadline_left_ms(until_ns);
+    uint64_t left_ms = left_ns / 1000000 + (left_ns % 1000000 != 0);
     (void)poll(&polled, 1, left_ms < 60000 ? (int)left_ms : 60000);
 }
 
@@ -327,11 +328,13 @@ __attribute__((flatten)) enum connection_step
 meta_connection_run(struct connection *connection, struct exchange *exchange, uint64_t now_ns,
                     uint64_t connect_ns, uint64_t deadline_ns)
 {
-    for (;;) {
+    for (int waited = 0;; waited = 1) {
         short events;
         enum connection_step step = meta_connection_step(connection, exchange, &events);
         if (step != STEP_WAIT)
             return step;
+        if (waited)
+            now_ns = larder_monotonic_ns();
         uint64_t until_ns = deadline_ns;
         if (connection->connecting != STAGE_READY && connect_ns < deadline_ns)
             until_ns = connect_ns;
@@ -342,8 +345,7 @@ meta_connection_run(struct connection *connection, struct exchange *exchange, ui
             if (step != STEP_WAIT)
                 return step;
         } else {
-            wait_on(connection->descriptor, events, until_ns);
+            wait_on(connection->descriptor, events, until_ns - now_ns);
         }
-        now_ns = larder_monotonic_ns();
     }
 }

@@ -20,8 +20,9 @@
 /** Holds any reply line; longer values go straight to where they belong. */
 #define CONNECTION_INPUT_BYTES 16384u
 
-/** A quick answer is waited for in recv() itself, which saves a system call; poll(), which keeps
- * the deadline to the millisecond, comes after that. */
+/** On TCP a quick answer is waited for in recv() itself, which saves a system call; poll(), which
+ * keeps the deadline to the millisecond, comes after that. On a Unix socket a recv() that waits
+ * costs more than poll() and one that does not: measured, on Linux 6.18. */
 #define PATIENCE_MS 20u
 
 /** Returns a connected stream socket, or -1. Called in the thread of a call, within its deadline.
@@ -102,6 +103,7 @@ enum connection_stage { STAGE_READY = 0, STAGE_CONNECT, STAGE_HANDSHAKE, STAGE_L
 struct connection {
     int descriptor;                   /* -1: none */
     enum connection_stage connecting; /* 0 when requests can go out */
+    int patient;                      /* recv() may wait, for PATIENCE_MS */
     int used;                         /* it has answered before: a close may mean that it was idle
                                          too long */
     uint32_t opaque;                  /* of the last request */

@@ -22,6 +22,7 @@ void meta_connection_init(struct connection *connection)
 {
     connection->descriptor = -1;
     connection->connecting = STAGE_READY;
+    connection->patient = 0;
     connection->used = 0;
     connection->opaque = 0;
     connection->owed = 0;
@@ -63,7 +64,8 @@ static enum connection_stage after_handshake(const struct connection *connection
 /* @return OVER, MEMORY */
 static enum connection_step connected(struct connection *connection)
 {
-    become_patient(connection->descriptor);
+    if (connection->patient)
+        become_patient(connection->descriptor);
     connection->connecting = after_handshake(connection);
     if (connection->peer == NULL)
         return STEP_OVER;
@@ -178,6 +180,7 @@ enum connection_step meta_connection_dial(struct connection *connection,
                                           const struct endpoint *endpoint)
 {
     connection->peer = endpoint->tls;
+    connection->patient = endpoint->port != 0;
     prepare_login(connection, endpoint->login);
     if (endpoint->connect == NULL)
         return endpoint->port == 0 ? dial_unix(connection, endpoint)
