@@ -14,13 +14,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 1024
+#define CONNECTIONS_MAX 1024 /* at a time */
 
+enum slot { SLOT_FREE, SLOT_SERVED, SLOT_OVER };
+
+/* Its slot is used again when it is over. */
 struct connection {
     struct scripted_server *server;
     pthread_t thread;
     unsigned number;
-    int descriptor; /* closed by stop, so that its number is not used again before */
+    int descriptor;    /* closed when the thread was joined: nobody shuts another's by its number */
+    _Atomic int state; /* enum slot; OVER is set by the thread, as its last step */
 };
 
 struct scripted_server {
@@ -47,20 +51,49 @@ static void *serve_connection(void *argument)
     connection->server->serve(connection->server->context, connection->descriptor,
                               connection->number);
     shutdown(connection->descriptor, SHUT_RDWR);
+    atomic_store(&connection->state, SLOT_OVER);
     return NULL;
+}
+
+static void end_connection(struct connection *connection)
+{
+    pthread_join(connection->thread, NULL);
+    close(connection->descriptor);
+    atomic_store(&connection->state, SLOT_FREE);
+}
+
+/* Ends all that are over. @return a free slot; NULL when there is none */
+static struct connection *tidy(struct scripted_server *server)
+{
+    struct connection *found = NULL;
+    for (unsigned i = CONNECTIONS_MAX; i > 0; i--) {
+        struct connection *connection = &server->connections[i - 1];
+        if (atomic_load(&connection->state) == SLOT_OVER)
+            end_connection(connection);
+        if (atomic_load(&connection->state) == SLOT_FREE)
+            found = connection;
+    }
+    return found;
 }
 
 static void *accept_connections(void *argument)
 {
     struct scripted_server *server = argument;
-    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
-        struct connection *connection = &server->connections[i];
+    for (unsigned number = 1;; number++) {
         int descriptor = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
         if (descriptor < 0)
             break;
-        *connection = (struct connection){server, 0, i + 1, descriptor};
+        struct connection *connection = tidy(server);
+        if (connection == NULL) {
+            close(descriptor);
+            continue;
+        }
+        connection->server = server;
+        connection->number = number;
+        connection->descriptor = descriptor;
+        atomic_store(&connection->state, SLOT_SERVED);
         /* before the thread can answer: whoever has the answer sees the connection counted */
-        atomic_store(&server->count, i + 1);
+        atomic_store(&server->count, number);
         if (pthread_create(&connection->thread, NULL, serve_connection, connection) != 0)
             give_up("pthread_create");
     }
@@ -139,11 +172,12 @@ void scripted_server_stop(struct scripted_server *server)
     shutdown(server->listener, SHUT_RDWR); /* wakes accept() */
     pthread_join(server->acceptor, NULL);
     close(server->listener);
-    unsigned count = atomic_load(&server->count);
-    for (unsigned i = 0; i < count; i++) {
-        shutdown(server->connections[i].descriptor, SHUT_RDWR);
-        pthread_join(server->connections[i].thread, NULL);
-        close(server->connections[i].descriptor);
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &server->connections[i];
+        if (atomic_load(&connection->state) == SLOT_FREE)
+            continue;
+        shutdown(connection->descriptor, SHUT_RDWR);
+        end_connection(connection);
     }
     if (server->directory[0] != '\0') {
         unlink(server->path);
