@@ -36,10 +36,12 @@ enum leaf {
     LEAF_META,
     LEAF_META_TCP,   /* with classic reads, too */
     LEAF_META_THREE, /* on three servers */
+    LEAF_META_ONE,   /* with a pool of one */
     LEAF_META_LOGIN, /* on a server with -Y */
     LEAF_META_TLS,
     LEAF_MIGRATION_META,         /* a migration from meta to memory; reads are populated */
     LEAF_GUTTER_META,            /* a gutter over meta, with memory as its spare */
+    LEAF_GUTTER_DEAD_META,       /* the same, whose server is gone: memory answers */
     LEAF_HOT_META,               /* as LEAF_HOT, over meta */
     LEAF_MEMCACHED_TEXT_RECORDS, /* this and what follows: with metadata=leases,negative */
     LEAF_MEMCACHED_BINARY_RECORDS,

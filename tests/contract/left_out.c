@@ -44,6 +44,7 @@ static const char *const that_flush_or_list[] = {
     "a_flush_through_the_handle_under_test",
     "only_live_keys_of_this_cache_are_listed",
     "a_key_that_does_not_fit_waits_for_more_room",
+    "a_flush_spares_what_others_keep_on_a_server",
     NULL,
 };
 
@@ -93,12 +94,31 @@ static const char *const that_kill_the_server[] = {
     NULL,
 };
 
+static const char *const that_need_of[] = {
+    "a_wire_key_is_short_printable_and_its_own",
+    NULL,
+};
+
+static const char *const that_join[] = {
+    "append_over_value_max_is_refused_and_the_old_one_stays",
+    NULL,
+};
+
 static const struct left_out all[] = {
     {LEAF_GUTTER_DEAD, "a delete that missed `of` is never OK", that_delete},
     {LEAF_GUTTER_DEAD, "a flush reaches both parts, and keys are those of `of`",
      that_flush_or_list},
     {LEAF_GUTTER_DEAD, "a copy of the spare's can't be used for cas", that_use_versions},
     {LEAF_GUTTER_DEAD, "nothing lives longer than `ttl` on the spare", that_store_for_ever},
+    {LEAF_GUTTER_DEAD_META, "a delete that missed `of` is never OK", that_delete},
+    {LEAF_GUTTER_DEAD_META, "a flush reaches both parts, and keys are those of `of`",
+     that_flush_or_list},
+    {LEAF_GUTTER_DEAD_META, "a copy of the spare's can't be used for cas", that_use_versions},
+    {LEAF_GUTTER_DEAD_META, "nothing lives longer than `ttl` on the spare", that_store_for_ever},
+    {LEAF_GUTTER_DEAD_META, "wire keys are those of `of`, a namespace's number is on its server",
+     that_need_of},
+    {LEAF_GUTTER_DEAD_META, "the spare joins what is longer than `of` takes", that_join},
+    {LEAF_GUTTER_DEAD_META, "the spare answers for a dead server", that_kill_the_server},
     {LEAF_EPHEMERAL, "nothing lives longer than `ttl`", that_give_no_ttl},
     {LEAF_GUTTER_META, "the spare answers for a dead server", that_kill_the_server},
     {LEAF_HOT_META, "a copy is served while its server is dead", that_kill_the_server},

@@ -63,10 +63,12 @@ const struct subject contract_subjects[] = {
     EVERY_SHAPE("meta", LEAF_META),
     EVERY_SHAPE("meta_tcp", LEAF_META_TCP),
     EVERY_SHAPE("meta_three", LEAF_META_THREE),
+    EVERY_SHAPE("meta_one", LEAF_META_ONE),
     EVERY_SHAPE("meta_login", LEAF_META_LOGIN),
     EVERY_SHAPE("meta_records", LEAF_META_RECORDS),
     EVERY_SHAPE("migration_meta", LEAF_MIGRATION_META),
     EVERY_SHAPE("gutter_meta", LEAF_GUTTER_META),
+    EVERY_SHAPE("gutter_dead_meta", LEAF_GUTTER_DEAD_META),
     EVERY_SHAPE("hot_meta", LEAF_HOT_META),
 #endif
 #ifdef LARDER_WITH_TLS
@@ -302,8 +304,9 @@ static struct larder_cache *open_meta(enum leaf leaf, struct server_use use,
     struct larder_cache *cache = NULL;
     char message[256] = "", servers[400], uri[1024];
     name_meta_servers(leaf, use, servers, sizeof(servers));
-    snprintf(uri, sizeof(uri), "meta://%s?exclusive=%s&timeout=5s&size=3&classic_reads=%s%s%s",
-             servers, use.shared ? "off" : "on", leaf == LEAF_META_TCP ? "on" : "off",
+    snprintf(uri, sizeof(uri), "meta://%s?exclusive=%s&timeout=5s&size=%u&classic_reads=%s%s%s",
+             servers, use.shared ? "off" : "on", leaf == LEAF_META_ONE ? 1u : 3u,
+             leaf == LEAF_META_TCP ? "on" : "off",
              has_records(leaf) ? "&metadata=leases,negative" : "", meta_options(leaf));
     must_open(larder_open(uri, options, &cache, message, sizeof(message)), uri, message);
     return cache;
@@ -367,7 +370,9 @@ static struct larder_cache *open_gutter(struct fixture *fixture, struct server_u
     inner.clock = options->clock;
     gutter.ttl_ms = 86400000;
     must_open(open_memory(&inner, &gutter.spare, message, sizeof(message)), "spare", message);
-    if (leaf == LEAF_GUTTER_META)
+    if (leaf == LEAF_GUTTER_DEAD_META) /* nobody has ever listened there */
+        use.path = "/nowhere/at-all.sock";
+    if (leaf == LEAF_GUTTER_META || leaf == LEAF_GUTTER_DEAD_META)
         gutter.of = open_meta(LEAF_META, use, &inner);
     else
         must_open(open_memory(&inner, &gutter.of, message, sizeof(message)), "of", message);
@@ -453,7 +458,8 @@ static int is_migration(enum leaf leaf)
 
 static int is_gutter(enum leaf leaf)
 {
-    return leaf == LEAF_GUTTER || leaf == LEAF_GUTTER_DEAD || leaf == LEAF_GUTTER_META;
+    return leaf == LEAF_GUTTER || leaf == LEAF_GUTTER_DEAD || leaf == LEAF_GUTTER_DEAD_META ||
+           leaf == LEAF_GUTTER_META;
 }
 
 static struct larder_cache *open_leaf(struct fixture *fixture, struct server_use use,

@@ -451,6 +451,54 @@ static void an_idle_timeout_costs_a_read_nothing(void **state)
     memcached_server_stop(limited);
 }
 
+/* @return a connection that was let in; -1: there is none left */
+static int dial_into(const struct memcached_server *limited)
+{
+    char line[64] = "";
+    int descriptor = scripted_dial(memcached_server_path(limited));
+    assert_true(descriptor >= 0);
+    (void)!scripted_say(descriptor, "version\r\n"); /* it may have been closed already */
+    if (scripted_read_line(descriptor, line, sizeof(line)) != NULL &&
+        strncmp(line, "VERSION", 7) == 0)
+        return descriptor;
+    close(descriptor);
+    return -1;
+}
+
+static void a_server_without_a_connection_left_refuses_and_is_found_back(void **state)
+{
+    (void)state;
+    enum { HELD_MAX = 256 };
+    struct memcached_server *limited;
+    char uri[256], text[8];
+    int held[HELD_MAX], descriptor;
+    size_t count = 0;
+    struct larder_cache *early = open_with(&limited, "-c", "64", "timeout=5s&size=1");
+    assert_status(LARDER_OK, larder_set(early, larder_text("k"), larder_text("v"), 0));
+    while (count < HELD_MAX && (descriptor = dial_into(limited)) >= 0)
+        held[count++] = descriptor;
+    assert_in_range(count, 1, HELD_MAX - 1);
+    snprintf(uri, sizeof(uri), "meta://%s?timeout=5s&probe=10ms", memcached_server_path(limited));
+    struct larder_cache *late = open_uri(uri);
+    uint64_t began_ns = larder_monotonic_ns();
+    assert_status(LARDER_UNAVAILABLE, larder_set(late, larder_text("k"), larder_text("w"), 0));
+    assert_status(LARDER_UNAVAILABLE, larder_read(late, larder_text("k"), text, 8, NULL));
+    assert_true((larder_monotonic_ns() - began_ns) / 1000000 < 2 * LATE_MS);
+    assert_int_equal(stat_of(late, "connections"), 0);
+    /* who was let in before is served as ever */
+    assert_status(LARDER_OK, larder_read(early, larder_text("k"), text, sizeof(text), NULL));
+    assert_memory_equal(text, "v", 1);
+    while (count > 0)
+        close(held[--count]);
+    for (int i = 0; i < 1000 && larder_set(late, larder_text("k"), larder_text("w"), 0) < 0; i++)
+        scripted_pause(5);
+    assert_status(LARDER_OK, larder_read(late, larder_text("k"), text, sizeof(text), NULL));
+    assert_memory_equal(text, "w", 1);
+    larder_close(late);
+    larder_close(early);
+    memcached_server_stop(limited);
+}
+
 /* ---- writes that nobody waits for ---------------------------------------------------------- */
 
 static struct larder_call quiet_call(void)
@@ -749,6 +797,7 @@ int main(void)
         cmocka_unit_test(megabytes_in_both_directions_do_not_block),
         cmocka_unit_test(what_is_too_large_for_the_server_is_never_sent),
         cmocka_unit_test(an_idle_timeout_costs_a_read_nothing),
+        cmocka_unit_test(a_server_without_a_connection_left_refuses_and_is_found_back),
         cmocka_unit_test(a_quiet_write_is_seen_by_what_follows_on_its_connection),
         cmocka_unit_test(a_quiet_write_that_is_lost_is_counted),
         cmocka_unit_test(quiet_writes_do_not_hide_a_server_that_has_stopped),
