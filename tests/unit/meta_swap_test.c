@@ -156,12 +156,55 @@ static void bare_libmemcached_reads_and_writes_the_same(void **state)
     memcached_free(bare);
 }
 
+/* By the key as it goes out, which a program without larder asks for. */
+static void swap_with(memcached_st *bare, struct larder_slice key, uint32_t flags, size_t length)
+{
+    static char bytes[5000], buffer[5000];
+    char wire[LARDER_KEY_BYTES_MAX];
+    size_t wire_length = 0, found = 0;
+    uint32_t found_flags = 0;
+    memcached_return_t code;
+    struct larder_info info = {0};
+    struct larder_write write = larder_write_of(larder_bytes(bytes, length), 60000);
+    write.flags = flags;
+    memset(bytes, 'm', length);
+    assert_status(LARDER_OK, larder_store(meta, LARDER_SET, key, &write, NULL));
+    assert_status(LARDER_OK, larder_wire_key(meta, key, wire, sizeof(wire), &wire_length));
+    char *value = memcached_get(bare, wire, wire_length, &found, &found_flags, &code);
+    assert_int_equal(code, MEMCACHED_SUCCESS);
+    assert_int_equal(found, length);
+    assert_int_equal(found_flags, flags);
+    assert_true(length == 0 || memcmp(value, bytes, length) == 0);
+    free(value);
+    memset(bytes, 'b', length);
+    assert_int_equal(memcached_set(bare, wire, wire_length, bytes, length, 60, ~flags),
+                     MEMCACHED_SUCCESS);
+    assert_status(LARDER_OK, larder_read(meta, key, buffer, sizeof(buffer), &info));
+    assert_int_equal(info.length, length);
+    assert_int_equal(info.flags, ~flags);
+    assert_memory_equal(buffer, bytes, length);
+}
+
+static void bare_libmemcached_swaps_every_kind_of_key_flags_and_value(void **state)
+{
+    static const uint32_t flags[] = {0, 1, 0x80000000u, UINT32_MAX};
+    static const size_t lengths[] = {0, 1, 100, 5000};
+    (void)state;
+    memcached_st *bare = bare_client();
+    for (size_t number = 0; key_of(number).length > 0; number++)
+        for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+            for (size_t j = 0; j < sizeof(lengths) / sizeof(lengths[0]); j++)
+                swap_with(bare, key_of(number), flags[i], lengths[j]);
+    memcached_free(bare);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_backend_reads_what_the_other_writes),
         cmocka_unit_test(versions_counters_and_deletes_are_shared),
         cmocka_unit_test(bare_libmemcached_reads_and_writes_the_same),
+        cmocka_unit_test(bare_libmemcached_swaps_every_kind_of_key_flags_and_value),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
