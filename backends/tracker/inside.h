@@ -31,6 +31,7 @@ struct tracker {
 struct passage {
     struct tracker *tracker;
     struct larder_scope of;
+    int is_calm; /* nothing was lost when it began: it replays nothing, and has no time for that */
 };
 
 /** @return OK or CLOSED */

@@ -21,8 +21,9 @@ enum larder_status tracker_begin(struct passage *passage, const struct larder_sc
         return LARDER_CLOSED;
     passage->tracker = tracker;
     passage->of = larder_part_scope(scope, tracker->parts, 0);
+    passage->is_calm = journal_is_empty(tracker->journal);
     /* replay and call have one deadline */
-    if (timeout_ms != 0 && !journal_is_empty(tracker->journal))
+    if (timeout_ms != 0 && !passage->is_calm)
         passage->of.deadline_ns = larder_scope_deadline(scope, timeout_ms);
     return LARDER_OK;
 }
@@ -121,7 +122,7 @@ static enum larder_status ready_kind(struct passage *passage, enum lost_kind kin
 enum larder_status tracker_ready_around(struct passage *passage)
 {
     const struct larder_slice none = {NULL, 0};
-    if (journal_is_empty(passage->tracker->journal))
+    if (passage->is_calm)
         return LARDER_OK;
     enum larder_status status = ready_kind(passage, LOST_ALL, none);
     return status == LARDER_OK ? ready_kind(passage, LOST_SPACE, none) : status;
@@ -129,7 +130,7 @@ enum larder_status tracker_ready_around(struct passage *passage)
 
 enum larder_status tracker_ready(struct passage *passage, struct larder_slice key)
 {
-    if (journal_is_empty(passage->tracker->journal))
+    if (passage->is_calm)
         return LARDER_OK;
     enum larder_status status = tracker_ready_around(passage);
     return status == LARDER_OK ? ready_kind(passage, LOST_KEY, key) : status;
@@ -191,7 +192,7 @@ static enum larder_status replay_next(struct passage *passage)
 void tracker_carry(struct passage *passage, enum larder_status status)
 {
     struct tracker *tracker = passage->tracker;
-    if (journal_is_empty(tracker->journal) || status < LARDER_OK || status == LARDER_WOULD_BLOCK)
+    if (passage->is_calm || status < LARDER_OK || status == LARDER_WOULD_BLOCK)
         return;
     uint64_t now_ns = larder_monotonic_ns();
     if (now_ns < atomic_load_explicit(&tracker->carry_ns, memory_order_relaxed))

@@ -100,7 +100,7 @@ enum larder_status tracker_remove(const struct larder_scope *scope, struct larde
     enum larder_status status = tracker_begin(&passage, scope);
     if (status == LARDER_OK)
         status = version != 0 ? tracker_ready(&passage, key) : tracker_ready_around(&passage);
-    if (status == LARDER_OK && version == 0 && !journal_is_empty(passage.tracker->journal))
+    if (status == LARDER_OK && version == 0 && !passage.is_calm)
         status = journal_look(passage.tracker->journal, LOST_KEY, scope->space, key, &sight);
     if (status == LARDER_CLOSED)
         return status;

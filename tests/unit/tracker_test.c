@@ -423,6 +423,38 @@ static void other_calls_carry_replays_along(void **state)
     assert_int_equal(figure("made_up"), KEYS);
 }
 
+static int is_under_way;
+
+/* While a read is under way another call loses its key. */
+static void lose_meanwhile(void *context, struct larder_observed *call)
+{
+    (void)context;
+    if (call->operation != LARDER_OPERATION_READ || !is_under_way)
+        return;
+    is_under_way = 0;
+    lose(tracker, 0, 1);
+}
+
+/* It has no time left for that: its deadline was not yet set for two. */
+static void a_call_carries_nothing_that_was_lost_after_it_began(void **state)
+{
+    struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_observer observer = LARDER_OBSERVER_INIT;
+    stop(state);
+    manual = larder_manual_clock_new(UINT64_C(1000000000));
+    of = watched_memory_open(larder_manual_clock_of(manual), &faults, &events);
+    observer.after = lose_meanwhile;
+    options.of = watch(of, &observer);
+    assert_status(LARDER_OK, larder_tracker_open(&options, NULL, &tracker, NULL, 0));
+    is_under_way = 1;
+    assert_status(LARDER_MISS, look(tracker, "l"));
+    assert_int_equal(is_under_way, 0);
+    assert_int_equal(figure("lost_keys"), 1);
+    assert_int_equal(figure("replays"), 0);
+    assert_status(LARDER_MISS, look(tracker, "l"));
+    assert_int_equal(figure("lost_keys"), 0);
+}
+
 static void purge_replays_all_there_is(void **state)
 {
     uint64_t next_due_ms = 0;
@@ -474,6 +506,7 @@ int main(void)
         TEST(a_flush_makes_up_for_all_keys),
         TEST(when_memory_runs_out_all_is_flushed),
         TEST(other_calls_carry_replays_along),
+        TEST(a_call_carries_nothing_that_was_lost_after_it_began),
         TEST(purge_replays_all_there_is),
         TEST(what_is_drained_is_the_callers_business),
     };
