@@ -60,7 +60,8 @@ int gutter_turns(struct passage *passage, enum gutter_turn turn, enum larder_sta
         return 0;
     }
     gutter_ready_spare(passage);
-    if (turn == GUTTER_WRITE || prolongs(passage))
+    passage->leaves = turn == GUTTER_WRITE || prolongs(passage);
+    if (passage->leaves)
         gutter_spare_holds(gutter);
     if (turn == GUTTER_WRITE)
         GUTTER_COUNT(gutter, writes_turned);
@@ -69,8 +70,11 @@ int gutter_turns(struct passage *passage, enum gutter_turn turn, enum larder_sta
     return 1;
 }
 
-enum larder_status gutter_settle(enum larder_status of, enum larder_status spare)
+enum larder_status gutter_settle(const struct passage *passage, enum larder_status of,
+                                 enum larder_status spare)
 {
+    if (passage->leaves)
+        gutter_spare_holds(passage->gutter);
     return larder_is_down(spare) ? of : spare;
 }
 

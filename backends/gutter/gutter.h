@@ -61,7 +61,7 @@ struct spare *gutter_spare_new(void);
 struct spare *gutter_spare_share(struct spare *spare);
 void gutter_spare_release(struct spare *spare);
 
-/** A copy is about to be left there. */
+/** A copy is about to be left there, or has been: it may have been long on its way. */
 void gutter_spare_holds(struct gutter *gutter);
 int gutter_spare_may_hold(const struct gutter *gutter);
 /** It may have a copy that it should not. */
@@ -76,6 +76,7 @@ struct passage {
     const struct larder_scope *scope; /* of the caller */
     struct larder_scope of, spare;
     struct larder_call lowered; /* the options of the call, for the spare */
+    int leaves;                 /* it has turned, and leaves or prolongs a copy there */
 };
 
 /** Makes way for a call on `of`. @return OK; CLOSED; TIMEOUT when the
@@ -89,7 +90,8 @@ enum gutter_turn {
 /** After `of` answered `status`: 1 when the call is made again on passage->spare. */
 int gutter_turns(struct passage *passage, enum gutter_turn turn, enum larder_status status);
 /** What the caller is told when both were asked. */
-enum larder_status gutter_settle(enum larder_status of, enum larder_status spare);
+enum larder_status gutter_settle(const struct passage *passage, enum larder_status of,
+                                 enum larder_status spare);
 
 /** Makes passage->spare ready without asking whether it may be read. */
 void gutter_ready_spare(struct passage *passage);

@@ -54,9 +54,9 @@ static int takes_turned(struct larder_again *again, const struct larder_row *row
 /* A row that turns gets the spare's answer. */
 static void take_answer(struct larder_again *again, struct larder_row *row, struct larder_row *copy)
 {
-    (void)again;
+    const struct passage *passage = ((const struct crowd *)again->context)->passage;
     larder_value_release(&row->value);
-    row->status = gutter_settle(row->status, copy->status);
+    row->status = gutter_settle(passage, row->status, copy->status);
     row->value = copy->value;
     row->value.info.version = 0;
 }

@@ -24,8 +24,8 @@ enum larder_status gutter_read(const struct larder_scope *scope, struct larder_s
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_READ, status))
         return status;
     larder_info_clear(info);
-    status =
-        gutter_settle(status, passage.spare.ops->read(&passage.spare, key, buffer, size, info));
+    status = gutter_settle(&passage, status,
+                           passage.spare.ops->read(&passage.spare, key, buffer, size, info));
     forget_version(info);
     return status;
 }
@@ -48,7 +48,7 @@ enum larder_status gutter_get(const struct larder_scope *scope, struct larder_sl
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_READ, status))
         return status;
     clear_value(value);
-    status = gutter_settle(status, passage.spare.ops->get(&passage.spare, key, value));
+    status = gutter_settle(&passage, status, passage.spare.ops->get(&passage.spare, key, value));
     forget_version(&value->info);
     return status;
 }
@@ -71,9 +71,10 @@ enum larder_status gutter_get_and_touch(const struct larder_scope *scope, struct
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_WRITE, as_read(status)))
         return status;
     clear_value(value);
-    status = gutter_settle(status, passage.spare.ops->get_and_touch(
-                                       &passage.spare, key,
-                                       larder_ttl_lowered(ttl_ms, passage.gutter->ttl_ms), value));
+    status = gutter_settle(
+        &passage, status,
+        passage.spare.ops->get_and_touch(
+            &passage.spare, key, larder_ttl_lowered(ttl_ms, passage.gutter->ttl_ms), value));
     forget_version(&value->info);
     return status;
 }
@@ -94,8 +95,8 @@ enum larder_status gutter_store(const struct larder_scope *scope, enum larder_mo
     if (mode == LARDER_CAS || !gutter_turns(&passage, GUTTER_WRITE, status))
         return status;
     struct larder_write low = larder_write_lowered(write, passage.gutter->ttl_ms);
-    status =
-        gutter_settle(status, passage.spare.ops->store(&passage.spare, mode, key, &low, version));
+    status = gutter_settle(&passage, status,
+                           passage.spare.ops->store(&passage.spare, mode, key, &low, version));
     *version = 0;
     return status;
 }
@@ -124,8 +125,9 @@ enum larder_status gutter_touch(const struct larder_scope *scope, struct larder_
     if (status >= LARDER_OK || !gutter_turns(&passage, GUTTER_WRITE, status))
         return status;
     return gutter_settle(
-        status, passage.spare.ops->touch(&passage.spare, key,
-                                         larder_ttl_lowered(ttl_ms, passage.gutter->ttl_ms)));
+        &passage, status,
+        passage.spare.ops->touch(&passage.spare, key,
+                                 larder_ttl_lowered(ttl_ms, passage.gutter->ttl_ms)));
 }
 
 enum larder_status gutter_count(const struct larder_scope *scope, struct larder_slice key,
@@ -142,10 +144,11 @@ enum larder_status gutter_count(const struct larder_scope *scope, struct larder_
         gutter_drop(&passage, key);
     if (!gutter_turns(&passage, GUTTER_WRITE, status))
         return status;
-    return gutter_settle(status, passage.spare.ops->count(
-                                     &passage.spare, key, direction, delta,
-                                     larder_initial_lowered(initial, passage.gutter->ttl_ms, &low),
-                                     result));
+    return gutter_settle(
+        &passage, status,
+        passage.spare.ops->count(&passage.spare, key, direction, delta,
+                                 larder_initial_lowered(initial, passage.gutter->ttl_ms, &low),
+                                 result));
 }
 
 /* ---- leases -------------------------------------------------------------------------------- */
@@ -169,10 +172,11 @@ enum larder_status gutter_lease_get(const struct larder_scope *scope, struct lar
         return status;
     clear_value(value);
     lease->token = lease->reserved = 0;
-    status = gutter_settle(
-        status, passage.spare.ops->lease_get(&passage.spare, key,
-                                             larder_span_lowered(lease_ms, passage.gutter->ttl_ms),
-                                             value, lease));
+    status =
+        gutter_settle(&passage, status,
+                      passage.spare.ops->lease_get(
+                          &passage.spare, key,
+                          larder_span_lowered(lease_ms, passage.gutter->ttl_ms), value, lease));
     larder_lease_sign(lease, GUTTER_SPARE);
     forget_version(&value->info);
     return status;
@@ -190,7 +194,10 @@ static enum larder_status fill_spare(struct passage *passage, struct larder_slic
     struct larder_write low = larder_write_lowered(write, passage->gutter->ttl_ms);
     gutter_ready_spare(passage);
     gutter_spare_holds(passage->gutter);
-    return passage->spare.ops->lease_fill(&passage->spare, key, larder_lease_unsigned(lease), &low);
+    enum larder_status status =
+        passage->spare.ops->lease_fill(&passage->spare, key, larder_lease_unsigned(lease), &low);
+    gutter_spare_holds(passage->gutter);
+    return status;
 }
 
 enum larder_status gutter_lease_fill(const struct larder_scope *scope, struct larder_slice key,

@@ -1,6 +1,7 @@
 /* gutter: the table of docs/gutter.md cell by cell, and what the page says beside it. */
 #include "parts_asking.h"
 #include "stats.h"
+#include "watched_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ struct pair {
     struct larder_cache *gutter;
 };
 
-static void pair_open(struct pair *pair)
+/* @param watcher  of the spare; NULL: nobody */
+static void pair_open_with(struct pair *pair, const struct larder_observer *watcher)
 {
     struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
     struct larder_open_options open = LARDER_OPEN_OPTIONS_INIT;
@@ -27,10 +29,17 @@ static void pair_open(struct pair *pair)
     watched_part_open(&pair->of, pair->clock);
     watched_part_open(&pair->spare, pair->clock);
     options.of = pair->of.cache;
+    if (watcher != NULL)
+        pair->spare.cache = watch(pair->spare.cache, watcher);
     options.spare = pair->spare.cache;
     options.ttl_ms = TTL_MS;
     open.clock = larder_manual_clock_of(pair->clock);
     assert_status(LARDER_OK, larder_gutter_open(&options, &open, &pair->gutter, NULL, 0));
+}
+
+static void pair_open(struct pair *pair)
+{
+    pair_open_with(pair, NULL);
 }
 
 static void pair_close(struct pair *pair)
@@ -227,6 +236,36 @@ static void a_later_write_outlives_the_spares_copy(void **state)
     pair_close(&pair);
 }
 
+#define ON_ITS_WAY_MS 500u
+
+static int take_long(void *context, struct larder_observed *call)
+{
+    if (call->operation == LARDER_OPERATION_STORE)
+        larder_manual_clock_advance(((struct pair *)context)->clock, ON_ITS_WAY_MS);
+    return 0;
+}
+
+/* The copy lives from when it got there, not from when it was sent. */
+static void a_copy_that_was_long_on_its_way_is_outdated_as_well(void **state)
+{
+    struct pair pair;
+    struct larder_observer slow = LARDER_OBSERVER_INIT;
+    char byte = 0;
+    (void)state;
+    slow.context = &pair;
+    slow.before = take_long;
+    pair_open_with(&pair, &slow);
+    part_answers(&pair.of, 0, LARDER_UNAVAILABLE);
+    put(pair.gutter, "k", "1");
+    larder_manual_clock_advance(pair.clock, TTL_MS - 1);
+    assert_status(LARDER_OK, larder_read(pair.gutter, text("k"), &byte, 1, NULL));
+    larder_faults_reset(pair.of.faults);
+    put(pair.gutter, "k", "2");
+    part_answers(&pair.of, 0, LARDER_UNAVAILABLE);
+    assert_status(LARDER_MISS, larder_read(pair.gutter, text("k"), &byte, 1, NULL));
+    pair_close(&pair);
+}
+
 /* At the millisecond before, and at it. */
 static void a_spare_that_missed_a_delete_is_not_read_until_it_has_forgotten(void **state)
 {
@@ -337,6 +376,7 @@ int main(void)
         cmocka_unit_test(no_ttl_on_the_spare_is_longer),
         cmocka_unit_test(a_lease_of_the_spare_is_filled_there),
         cmocka_unit_test(a_later_write_outlives_the_spares_copy),
+        cmocka_unit_test(a_copy_that_was_long_on_its_way_is_outdated_as_well),
         cmocka_unit_test(a_spare_that_missed_a_delete_is_not_read_until_it_has_forgotten),
         cmocka_unit_test(a_flush_reaches_both),
         cmocka_unit_test(rows_that_turn_are_sorted_from_those_that_dont),
