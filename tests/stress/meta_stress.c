@@ -5,6 +5,9 @@
  * was acknowledged when the read began; no call outlives its deadline by more than a busy machine
  * takes to wake a thread; no descriptor is left behind.
  *
+ * Compiled with LARDER_STRESS_COMPOSITIONS the same of a tracker, a gutter before one, a hot cache,
+ * a migration and a shadow, all over meta.
+ *
  * LARDER_STRESS_SCALE multiplies the work (default 1: 40,000 calls; 25: a million),
  * LARDER_STRESS_SEED repeats a run's draws; how threads and faults meet is never the same.
  */
@@ -16,6 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <larder/gutter.h>
+#include <larder/hot.h>
+#include <larder/migration.h>
+#include <larder/shadow.h>
+#include <larder/tracker.h>
 #include <larder/util/deadline.h>
 #include <larder/util/random.h>
 
@@ -26,13 +34,21 @@
 
 enum { SERVERS = 2, THREADS = 8, SLEEPERS = 4, KEYS = 16, OWNED = KEYS / THREADS };
 /* CALLS: of a thread and round that were not refused at once; ENTRIES: of a key and round */
-enum { ROUNDS = 4, CALLS = 1250, ENTRIES = 8192, VALUE_BYTES = 4096 };
+#ifdef LARDER_STRESS_COMPOSITIONS
+enum { ROUNDS = 5, ROUNDS_MIN = 5 /* each composition */, CALLS = 500 };
+#define TIMEOUTS 2u /* a call may take those of both parts */
+#else
+enum { ROUNDS = 4, ROUNDS_MIN = 1, CALLS = 1250 };
+#define TIMEOUTS 1u
+#endif
+enum { ENTRIES = 8192, VALUE_BYTES = 4096 };
 #define TIMEOUT_MS 20u
 /* How much later than its deadline a call may end on an idle machine. How much later this machine
  * wakes a thread that only sleeps is measured beside it, and may come on top, for each of the few
  * times that a call waits. */
 #define LATE_MS 20u
 #define WAITS_OF_A_CALL 3u
+#define LATEST_MS (TIMEOUTS * TIMEOUT_MS + LATE_MS)
 #define MS_NS UINT64_C(1000000)
 /* Of the pieces that pass; a call has two of them, or some more. */
 #define FAULTS_PER_MILLE 32u
@@ -243,7 +259,7 @@ static void *work(void *argument)
         enum larder_status status = call_once(worker);
         uint64_t took_ns = larder_monotonic_ns() - began_ns;
         worker->longest_ns = took_ns > worker->longest_ns ? took_ns : worker->longest_ns;
-        worker->late += took_ns > (TIMEOUT_MS + LATE_MS) * MS_NS;
+        worker->late += took_ns > LATEST_MS * MS_NS;
         worker->answers += status >= 0;
         if (status == LARDER_UNAVAILABLE) { /* marked down: let the prober have its turn */
             worker->refused++;
@@ -323,10 +339,107 @@ struct arena {
     unsigned long struck[KINDS];
 };
 
-static struct larder_cache *open_proxied(struct arena *arena)
+static struct larder_cache *open_uri(const char *uri)
 {
-    char uri[256];
     struct larder_cache *cache = NULL;
+    assert_status(LARDER_OK, larder_open(uri, NULL, &cache, NULL, 0));
+    return cache;
+}
+
+static void write_options(struct arena *arena, char *text, size_t size)
+{
+    snprintf(text, size, "timeout=%ums&size=%u&probe=10ms%s", TIMEOUT_MS,
+             (unsigned)(2 + roll(&arena->dice, THREADS - 1)),
+             roll(&arena->dice, 2) == 0 ? "" : "&classic_reads=on");
+}
+
+#ifdef LARDER_STRESS_COMPOSITIONS
+static struct larder_cache *open_part(struct arena *arena, size_t number)
+{
+    char uri[256], options[128];
+    write_options(arena, options, sizeof(options));
+    snprintf(uri, sizeof(uri), "meta://127.0.0.1:%u?%s", fault_proxy_port(arena->proxies[number]),
+             options);
+    return open_uri(uri);
+}
+
+static struct larder_cache *open_tracker(struct arena *arena)
+{
+    struct larder_tracker_options options = LARDER_TRACKER_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = open_part(arena, 0);
+    assert_status(LARDER_OK, larder_tracker_open(&options, NULL, &cache, NULL, 0));
+    return cache;
+}
+
+static struct larder_cache *open_gutter_over(struct larder_cache *of, struct larder_cache *spare)
+{
+    struct larder_gutter_options options = LARDER_GUTTER_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = of;
+    options.spare = spare;
+    assert_status(LARDER_OK, larder_gutter_open(&options, NULL, &cache, NULL, 0));
+    return cache;
+}
+
+static struct larder_cache *open_gutter(struct arena *arena)
+{
+    return open_gutter_over(open_tracker(arena), open_part(arena, 1));
+}
+
+static struct larder_cache *open_hot(struct arena *arena)
+{
+    struct larder_hot_options options = LARDER_HOT_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = open_part(arena, 0);
+    options.one_in = 1;
+    assert_status(LARDER_OK, larder_hot_open(&options, NULL, &cache, NULL, 0));
+    return cache;
+}
+
+static struct larder_cache *open_migration(struct arena *arena)
+{
+    struct larder_migration_options options = LARDER_MIGRATION_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.from = open_part(arena, 0);
+    options.to = open_part(arena, 1);
+    options.mode = roll(&arena->dice, 2) == 0 ? "populate_reads_10_percent" : "use_to_update_from";
+    assert_status(LARDER_OK, larder_migration_open(&options, NULL, &cache, NULL, 0));
+    return cache;
+}
+
+static struct larder_cache *open_shadow(struct arena *arena)
+{
+    struct larder_shadow_options options = LARDER_SHADOW_OPTIONS_INIT;
+    struct larder_cache *cache = NULL;
+    options.of = open_part(arena, 0);
+    options.copy = open_part(arena, 1);
+    options.reads = 1;
+    assert_status(LARDER_OK, larder_shadow_open(&options, NULL, &cache, NULL, 0));
+    return cache;
+}
+
+/* Each in its turn. */
+static struct larder_cache *open_over(struct arena *arena, unsigned round)
+{
+    static struct larder_cache *(*const opens[])(struct arena *) = {
+        open_tracker, open_gutter, open_hot, open_migration, open_shadow};
+    return opens[round % (sizeof(opens) / sizeof(opens[0]))](arena);
+}
+#else
+static struct larder_cache *open_over(struct arena *arena, unsigned round)
+{
+    char uri[256], options[128];
+    (void)round;
+    write_options(arena, options, sizeof(options));
+    snprintf(uri, sizeof(uri), "meta://127.0.0.1:%u,127.0.0.1:%u?%s",
+             fault_proxy_port(arena->proxies[0]), fault_proxy_port(arena->proxies[1]), options);
+    return open_uri(uri);
+}
+#endif
+
+static struct larder_cache *open_proxied(struct arena *arena, unsigned round)
+{
     for (unsigned i = 0; i < SERVERS; i++) {
         const struct fault_mix mix = {.seed = roll(&arena->dice, UINT64_MAX),
                                       .per_mille = FAULTS_PER_MILLE,
@@ -334,12 +447,7 @@ static struct larder_cache *open_proxied(struct arena *arena)
         arena->proxies[i] = fault_proxy_start(memcached_server_path(arena->servers[i]));
         fault_proxy_mix(arena->proxies[i], &mix);
     }
-    snprintf(uri, sizeof(uri), "meta://127.0.0.1:%u,127.0.0.1:%u?timeout=%ums&size=%u&probe=10ms%s",
-             fault_proxy_port(arena->proxies[0]), fault_proxy_port(arena->proxies[1]), TIMEOUT_MS,
-             (unsigned)(2 + roll(&arena->dice, THREADS - 1)),
-             roll(&arena->dice, 2) == 0 ? "" : "&classic_reads=on");
-    assert_status(LARDER_OK, larder_open(uri, NULL, &cache, NULL, 0));
-    return cache;
+    return open_over(arena, round);
 }
 
 static void close_proxies(struct arena *arena)
@@ -353,7 +461,7 @@ static void close_proxies(struct arena *arena)
 
 static void run_round(struct arena *arena, unsigned round, struct worker workers[THREADS])
 {
-    struct larder_cache *cache = open_proxied(arena);
+    struct larder_cache *cache = open_proxied(arena, round);
     ledgers_begin(round);
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].cache = cache;
@@ -375,7 +483,7 @@ static unsigned rounds(void)
 {
     const char *text = getenv("LARDER_STRESS_SCALE");
     double scale = text != NULL ? atof(text) : 1;
-    return scale * ROUNDS > 1 ? (unsigned)(scale * ROUNDS) : 1;
+    return scale * ROUNDS > ROUNDS_MIN ? (unsigned)(scale * ROUNDS) : ROUNDS_MIN;
 }
 
 /* ---- the figures --------------------------------------------------------------------------- */
@@ -418,7 +526,7 @@ static void print_calls(const struct worker *all, const struct sleeper *slept)
            all->values, all->foreign, all->unwritten, all->stale);
     printf("the longest call took %.1f ms of %u, %lu took over %u; the longest sleep of 1 ms took "
            "%.1f, %lu of %lu over %u\n",
-           (double)all->longest_ns / 1e6, TIMEOUT_MS, all->late, TIMEOUT_MS + LATE_MS,
+           (double)all->longest_ns / 1e6, TIMEOUTS * TIMEOUT_MS, all->late, LATEST_MS,
            (double)slept->longest_ns / 1e6, slept->late, slept->sleeps, 1 + LATE_MS);
 }
 
@@ -429,8 +537,7 @@ static void check(const struct worker *all, const struct sleeper *slept, unsigne
     assert_int_equal(all->stale, 0);
     assert_true(all->answers > all->calls / 2);
     assert_true(faults > all->calls / 20);
-    assert_true(all->longest_ns <
-                (TIMEOUT_MS + LATE_MS) * MS_NS + WAITS_OF_A_CALL * slept->longest_ns);
+    assert_true(all->longest_ns < LATEST_MS * MS_NS + WAITS_OF_A_CALL * slept->longest_ns);
 }
 
 static void no_value_is_wrong_and_no_call_late_under_faults_by_chance(void **unused)
