@@ -39,8 +39,15 @@ void larder__target_init(struct target *target, const struct larder_scope *scope
     target->listener_context = options->listener_context;
 }
 
+/* A leaf's backend is never replaced: calls on it are no visits, and go there at once. */
+static larder_hit_fn *hit_of(const struct larder_cache *cache, const struct target *target)
+{
+    return cache->kind == HANDLE_LEAF ? target->scope.ops->hit : larder__hit_on_visit;
+}
+
 void larder__lead_first(struct larder_cache *cache, const struct target *target)
 {
+    atomic_init(&cache->hit, hit_of(cache, target));
     atomic_init(&cache->last, target);
     atomic_init(&cache->target, target);
 }
@@ -50,6 +57,7 @@ void larder__lead_locked(struct larder_cache *cache, const struct target *target
     /* release, both: what the target says is there for whoever loads it */
     if (target->refusal == LARDER_OK)
         atomic_store_explicit(&cache->last, target, memory_order_release);
+    atomic_store_explicit(&cache->hit, hit_of(cache, target), memory_order_release);
     atomic_store_explicit(&cache->target, target, memory_order_release);
 }
 

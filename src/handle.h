@@ -49,6 +49,9 @@ struct larder_cache {
     /* What calls go through. Stored with release, holding root->derived.mutex, by whoever opens,
      * reloads or shuts down; loaded with acquire by every call. */
     _Atomic(const struct target *) target;
+    /* Where a plain read goes. Stored and loaded with it: before the target, and after it, so that
+     * nobody goes with a new target where the old one led. */
+    _Atomic(larder_hit_fn *) hit;
     /* The last one that was no refusal: what the handle describes, and who listens, also when it is
      * closed. Stored and loaded as `target`, before it. */
     _Atomic(const struct target *) last;

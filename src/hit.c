@@ -51,12 +51,6 @@ enum larder_status larder__hit_by_read(const struct larder_scope *scope, struct 
     return LARDER_OK;
 }
 
-static inline enum larder_status hit(struct larder_cache *cache, const struct target *target,
-                                     struct larder_slice key, void *buffer, size_t size)
-{
-    return target->scope.ops->hit(&target->scope, key, buffer, size, &cache->reader);
-}
-
 /* With its arguments in the same registers as larder_read(), which then moves none. */
 __attribute__((noinline)) static enum larder_status read_generally(struct larder_cache *cache,
                                                                    struct larder_slice key,
@@ -66,16 +60,19 @@ __attribute__((noinline)) static enum larder_status read_generally(struct larder
     return larder_read_with(cache, NULL, key, buffer, size, info);
 }
 
-__attribute__((noinline)) static enum larder_status
-hit_on_visit(struct larder_cache *cache, struct larder_slice key, void *buffer, size_t size)
+enum larder_status larder__hit_on_visit(const struct larder_scope *scope, struct larder_slice key,
+                                        void *buffer, size_t size, struct larder_reader *reader)
 {
+    (void)scope;
+    struct larder_cache *cache = larder__cache_of(reader);
     struct larder_thread *thread = larder__own_thread;
     if (__builtin_expect(thread == NULL || !larder_visit_begin(&larder__visits, thread), 0))
         return read_generally(cache, key, buffer, size, NULL);
     const struct target *target = larder__target(cache);
-    enum larder_status status = target->refusal == LARDER_OK
-                                    ? hit(cache, target, key, buffer, size)
-                                    : read_generally(cache, key, buffer, size, NULL);
+    enum larder_status status =
+        target->refusal == LARDER_OK
+            ? target->scope.ops->hit(&target->scope, key, buffer, size, reader)
+            : read_generally(cache, key, buffer, size, NULL);
     larder_visit_end(thread);
     return status;
 }
@@ -87,7 +84,8 @@ enum larder_status larder_read(struct larder_cache *cache, struct larder_slice k
                              info != NULL,
                          0))
         return read_generally(cache, key, buffer, size, info);
-    if (cache->kind != HANDLE_LEAF)
-        return hit_on_visit(cache, key, buffer, size);
-    return hit(cache, larder__target(cache), key, buffer, size);
+    const struct larder_scope *scope = &larder__target(cache)->scope;
+    /* acquire: pairs with the release in larder__lead_locked() */
+    larder_hit_fn *hit = atomic_load_explicit(&cache->hit, memory_order_acquire);
+    return hit(scope, key, buffer, size, &cache->reader);
 }

@@ -9,9 +9,11 @@
 
 #include "look.h"
 
-/* An item with no part but its space, found in its own bucket. @return NULL: anything else */
+/* An item with no part but its space, found in its own bucket.
+ * @param known  what of its head is to be as if it never ended @return NULL: anything else */
 ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
-                                      struct larder_slice name, uint32_t space, uint64_t hash)
+                                      struct larder_slice name, uint32_t space, uint64_t hash,
+                                      uint64_t known, uint64_t *head)
 {
     const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
     unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(hash));
@@ -21,8 +23,9 @@ ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct 
         larder__prefetch_item(item);
         if (__builtin_expect(location == 0, 0))
             continue;
+        *head = larder__item_head(item);
         if (__builtin_expect(
-                larder__item_is_plain(item, name.length, space) &&
+                (*head & known) == larder__plain_head(name.length, space) &&
                     (space == 0 || larder__item_space(item) == space) &&
                     larder__bytes_equal(larder__plain_key(item, space), name.data, name.length),
                 1))
@@ -50,26 +53,38 @@ __attribute__((noinline)) static enum larder_status copy_any(void *buffer, const
     return larder_hit_count(reader, thread);
 }
 
+/* It is no hit. */
+static inline enum larder_status leave(struct larder_thread *thread, struct larder_slice name,
+                                       void *buffer, size_t size, struct larder_reader *reader)
+{
+    larder_epoch_leave(thread);
+    return reader->otherwise(reader, name, buffer, size);
+}
+
+/* @param now_ms  TIMELESS: what ends is no hit */
 ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_slice name,
                                      uint32_t space, uint64_t now_ms, void *buffer, size_t size,
                                      struct larder_thread *thread, struct larder_reader *reader)
 {
-    uint64_t hash = larder__hash(&memory->hash_key, name.data, name.length, space);
+    uint64_t hash = larder__hash(&memory->hash_key, name.data, name.length, space), head = 0;
+    uint64_t known = now_ms == TIMELESS ? HEAD_BUT_FREQUENCY : HEAD_KEY_AND_MARKS;
     struct item *item = NULL;
     if (now_ms == TIMELESS)
         larder_epoch_enter_asymmetric(&memory->epoch, thread);
     else
         larder_epoch_enter(&memory->epoch, thread);
+    /* What hashing derived from it is derived anew, which costs nothing: keeping it takes registers,
+     * and saving those takes stores and loads. */
+    __asm__("" : "+r"(name.data));
     const struct index *index = larder__index(memory);
     if (__builtin_expect(index != NULL, 1))
-        item = find_plain(memory, index, name, space, hash);
-    if (__builtin_expect(
-            item == NULL || !larder__plain_is_live(item, now_ms) || item->value_length > size, 0)) {
-        larder_epoch_leave(thread);
-        return reader->otherwise(reader, name, buffer, size);
-    }
-    larder__item_hit(item, thread);
+        item = find_plain(memory, index, name, space, hash, known, &head);
+    if (__builtin_expect(item == NULL || !larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 0))
+        return leave(thread, name, buffer, size, reader);
     size_t length = item->value_length;
+    if (__builtin_expect(length > size, 0))
+        return leave(thread, name, buffer, size, reader);
+    larder__item_hit_at(item, HEAD_FREQUENCY(head), thread);
     const unsigned char *value = larder__plain_key(item, space) + name.length;
     if (__builtin_expect(!larder__copies_at_once(length), 0))
         return copy_any(buffer, value, length, thread, reader);
@@ -85,14 +100,13 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_
 #define NO_CANARY
 #endif
 
-#define HIT_ARGUMENTS                                                                      \
-    const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size, \
-        struct larder_reader *reader
+#define HIT_ARGUMENTS(of) \
+    of, struct larder_slice name, void *buffer, size_t size, struct larder_reader *reader
 
 /* Where something ends. */
-ALWAYS_INLINE enum larder_status hit_at_its_time(HIT_ARGUMENTS, uint32_t space)
+ALWAYS_INLINE enum larder_status hit_at_its_time(HIT_ARGUMENTS(struct memory *memory),
+                                                 uint32_t space)
 {
-    struct memory *memory = scope->self;
     struct larder_thread *thread = larder_thread();
     if (__builtin_expect(thread == NULL, 0))
         return reader->otherwise(reader, name, buffer, size);
@@ -104,55 +118,59 @@ ALWAYS_INLINE enum larder_status hit_at_its_time(HIT_ARGUMENTS, uint32_t space)
 }
 
 /* Of any key, in a namespace or in none. */
-WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status hit_any(HIT_ARGUMENTS)
+WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
+hit_any(HIT_ARGUMENTS(const struct larder_scope *scope))
 {
-    return hit_at_its_time(scope, name, buffer, size, reader,
+    return hit_at_its_time(scope->self, name, buffer, size, reader,
                            larder__scope_space(scope->self, scope));
 }
 
 /* The key is of the length that most have; in a namespace. */
 WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
-hit_in_space(HIT_ARGUMENTS)
+hit_in_space(HIT_ARGUMENTS(const struct larder_scope *scope))
 {
     uint32_t space = larder__scope_space(scope->self, scope);
     if (!is_handy(name) || space == SPACE_NONE)
         __builtin_unreachable();
-    return hit_at_its_time(scope, name, buffer, size, reader, space);
+    return hit_at_its_time(scope->self, name, buffer, size, reader, space);
 }
 
 /* Likewise, in none. */
 WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
-hit_timed(HIT_ARGUMENTS)
+hit_timed(HIT_ARGUMENTS(struct memory *memory))
 {
     if (!is_handy(name))
         __builtin_unreachable();
-    return hit_at_its_time(scope, name, buffer, size, reader, SPACE_NONE);
+    return hit_at_its_time(memory, name, buffer, size, reader, SPACE_NONE);
 }
 
 /* Likewise, where nothing ends. */
-WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status hit_timeless(HIT_ARGUMENTS)
+WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status
+hit_timeless(HIT_ARGUMENTS(const struct memory *memory))
 {
     struct larder_thread *thread = larder__own_thread;
     if (!is_handy(name))
         __builtin_unreachable();
     if (__builtin_expect(thread == NULL, 0))
         return reader->otherwise(reader, name, buffer, size);
-    return hit(scope->self, name, SPACE_NONE, TIMELESS, buffer, size, thread, reader);
+    return hit(memory, name, SPACE_NONE, TIMELESS, buffer, size, thread, reader);
 }
 
 /*
- * How many instructions a read takes is how many reads the processor works on at once while they
- * wait for memory. So a hit is written out by itself, four times: what the compiler knows of it
- * makes it shorter. Everything else is left to larder__memory_read(), which begins anew.
+ * A processor works on so many reads at once, while they wait for memory, as it has room for their
+ * instructions, and above all for their loads. So a hit is written out by itself, four times: what
+ * the compiler knows of it makes it shorter. Everything else is left to larder__memory_read(),
+ * which begins anew.
  */
-WIDE_AND_NARROW enum larder_status larder__memory_hit(HIT_ARGUMENTS)
+WIDE_AND_NARROW enum larder_status
+larder__memory_hit(HIT_ARGUMENTS(const struct larder_scope *scope))
 {
-    const struct memory *memory = scope->self;
+    struct memory *memory = scope->self;
     if (!is_handy(name))
         return hit_any(scope, name, buffer, size, reader);
     if (scope->space != NULL)
         return hit_in_space(scope, name, buffer, size, reader);
     if (atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
-        return hit_timed(scope, name, buffer, size, reader);
-    return hit_timeless(scope, name, buffer, size, reader);
+        return hit_timed(memory, name, buffer, size, reader);
+    return hit_timeless(memory, name, buffer, size, reader);
 }

@@ -3,8 +3,8 @@
  * the value, in a row; nothing of it is ever changed once it is published, except where it says so.
  * A changed entry is another item.
  *
- *   bytes  0       4        8           10            12         13     14       15
- *          expiry  version  key length  value length  frequency  marks  history  parts, key, value
+ *   bytes  0           2      3          4       8        12            14       15
+ *          key length  marks  frequency  expiry  version  value length  history  parts, key, value
  *
  * Time is in milliseconds since the cache was opened, plus 1. An expiry of 0 is never.
  */
@@ -45,24 +45,47 @@
 #define EXPIRY_CLAIMED 2u
 
 struct item {
-    _Atomic uint32_t expiry; /* touched in place, later only, under the stripe's lock, or by a
-                                sliding hit; for the orders see larder__item_claim() */
-    uint32_t version;
     uint16_t key_length;
-    uint16_t value_length;
-    _Atomic uint8_t frequency; /* relaxed, lossy: hits since the policy last looked */
     uint8_t marks;
+    _Atomic uint8_t frequency; /* relaxed, lossy: hits since the policy last looked */
+    _Atomic uint32_t expiry;   /* touched in place, later only, under the stripe's lock, or by a
+                                  sliding hit; for the orders see larder__item_claim() */
+    uint32_t version;
+    uint16_t value_length;
     uint8_t history; /* what the policy knows of its past, see policy.h */
     unsigned char parts[];
 };
 
 #define ITEM_HEADER_BYTES offsetof(struct item, parts)
 
-/** Whether it has no part, or its space alone, and a key of that length: what lies where is known
- * without looking at each part. */
-static inline bool larder__item_is_plain(const struct item *item, size_t key_length, uint32_t space)
+/* The head: the first four in one word. Key length in bits 0 to 15, marks in 16 to 23, frequency in
+ * 24 to 31, expiry in 32 to 63. */
+#define HEAD_FREQUENCY(head) ((uint8_t)((head) >> 24))
+#define HEAD_EXPIRY(head) ((uint32_t)((head) >> 32))
+#define HEAD_KEY_AND_MARKS UINT64_C(0x0000000000ffffff)
+#define HEAD_BUT_FREQUENCY UINT64_C(0xffffffff00ffffff)
+
+/** Of an item that never ends and has no part, or its space alone: what lies where is known without
+ * looking at each part. */
+static inline uint64_t larder__plain_head(size_t key_length, uint32_t space)
 {
-    return item->key_length == key_length && item->marks == (space != 0 ? ITEM_SPACE : 0);
+    return key_length | (space != 0 ? ITEM_SPACE : 0) << 16;
+}
+
+/** One load in the place of four, where nothing watches: a processor has room for so many loads
+ * under way, and that is what many reads at once need. Expiry and frequency in it may be any that
+ * were there meanwhile, each whole: neither crosses a line. The rest never changes. */
+static inline uint64_t larder__item_head(const struct item *item)
+{
+#if LARDER_EPOCH_SYMMETRIC || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    return item->key_length | (uint64_t)item->marks << 16 |
+           (uint64_t)atomic_load_explicit(&item->frequency, memory_order_relaxed) << 24 |
+           (uint64_t)atomic_load_explicit(&item->expiry, memory_order_relaxed) << 32;
+#else
+    uint64_t head;
+    memcpy(&head, item, sizeof(head));
+    return head;
+#endif
 }
 
 /* Of an item that has no part, or its space alone. */

@@ -71,13 +71,18 @@ void larder__await_writer(struct memory *memory, uint64_t hash);
 /* A hit that finds the counter full writes nothing that is shared: it writes to the thread's own
  * line. A branch in place of the choice of address would wait for the item, and when it guessed
  * wrong all reads behind it would begin anew. */
-ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
+ALWAYS_INLINE void larder__item_hit_at(struct item *item, uint8_t frequency,
+                                       struct larder_thread *thread)
 {
-    uint8_t frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
     _Atomic uint8_t *place = &thread->scratch;
     if (__builtin_expect_with_probability(frequency < FREQUENCY_MAX, 1, 0.5))
         place = &item->frequency;
     atomic_store_explicit(place, (uint8_t)(frequency + 1), memory_order_relaxed);
+}
+
+ALWAYS_INLINE void larder__item_hit(struct item *item, struct larder_thread *thread)
+{
+    larder__item_hit_at(item, atomic_load_explicit(&item->frequency, memory_order_relaxed), thread);
 }
 
 /** A hit gives an entry its TTL anew. @return when it ends; 0: a writer is deciding that */
@@ -99,10 +104,9 @@ ALWAYS_INLINE enum larder_status larder__look_judge(struct look *look, struct it
     return (item->marks & ITEM_ABSENT) != 0 ? LARDER_ABSENT : LARDER_OK;
 }
 
-/* Of an item whose expiry has no upper half. */
-ALWAYS_INLINE bool larder__plain_is_live(const struct item *item, uint64_t now_ms)
+/* Of an expiry that has no upper half. */
+ALWAYS_INLINE bool larder__plain_is_live(uint32_t expiry, uint64_t now_ms)
 {
-    uint32_t expiry = atomic_load_explicit(&item->expiry, memory_order_relaxed);
     return expiry == 0 || now_ms - 1 < expiry - (uint64_t)1; /* a time of 0 is not known: no */
 }
 

@@ -75,12 +75,14 @@ ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_ki
                              group->space != 0,
                          0))
         return answer_generally(group, many, i);
-    if (__builtin_expect(!larder__item_is_plain(item, row->key.length, SPACE_NONE) ||
+    uint64_t head = larder__item_head(item);
+    if (__builtin_expect((head & HEAD_KEY_AND_MARKS) !=
+                                 larder__plain_head(row->key.length, SPACE_NONE) ||
                              !larder__bytes_equal(item->parts, row->key.data, row->key.length) ||
-                             !larder__plain_is_live(item, group->look.now_ms),
+                             !larder__plain_is_live(HEAD_EXPIRY(head), group->look.now_ms),
                          0))
         return answer_generally(group, many, i);
-    larder__item_hit(item, group->look.thread);
+    larder__item_hit_at(item, HEAD_FREQUENCY(head), group->look.thread);
     size_t length = item->value_length;
     if (row->size > 0)
         larder__copy_bytes(row->buffer, item->parts + row->key.length,
