@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <larder/util/deadline.h>
+#include <larder/util/pool_order.h>
 
 /* A connection that was idle for longer is looked at before it is used. */
 #define IDLE_TRUSTED_NS UINT64_C(100000000)
@@ -205,15 +206,25 @@ static enum larder_status line_connect(struct call *call, struct line *line)
     return member->connection.descriptor >= 0 ? LARDER_OK : line_dial(call, line);
 }
 
+/* A member that has to dial anew goes behind those that have not. */
+static void give_back(struct line *line)
+{
+    if (line->member->connection.descriptor >= 0)
+        larder_pool_release(line->site->pool, line->member, 0);
+    else
+        larder_pool_release_last(line->site->pool, line->member);
+    line->member = NULL;
+}
+
 enum larder_status meta_line_open(struct call *call, struct site *site, int wait, struct line *line)
 {
-    line->site = site;
+    *line = (struct line){.site = site};
     enum larder_status status = line_ask(call, line);
     if (status != LARDER_OK)
         return status;
     status = line_acquire(call, line, wait);
     if (status == LARDER_OK && call->now_ns >= call->deadline_ns) {
-        larder_pool_release(site->pool, line->member, 0);
+        give_back(line);
         status = LARDER_TIMEOUT;
     }
     if (status != LARDER_OK) { /* nobody spoke to the server */
@@ -242,8 +253,7 @@ void meta_line_close(struct call *call, struct line *line, enum connection_step 
     } else {
         meta_site_hang_up(line->site, line->member);
     }
-    larder_pool_release(line->site->pool, line->member, 0); /* it dials anew when it is next used */
-    line->member = NULL;
+    give_back(line);
     meta_outcome_trace(call, line->site, &outcome);
 }
 

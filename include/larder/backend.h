@@ -113,12 +113,12 @@ struct larder_message {
 /** @param info  may be NULL; comes in emptied but for `want` */
 typedef enum larder_status larder_read_fn(const struct larder_scope *scope, struct larder_slice key,
                                           void *buffer, size_t size, struct larder_info *info);
+struct larder_reader;
 /** A plain read: nothing is asked for but the value, which is what most calls are. The core has
  * checked the arguments, has seen that the scope is a handle's own, and does nothing afterwards, so
  * that the way to a hit is as short as it can be made (larder/util/hit.h).
  * @return of a hit, larder_hit_count(); of anything else, whatever the reason, what
  *         reader->otherwise() answers */
-struct larder_reader;
 typedef enum larder_status larder_hit_fn(const struct larder_scope *scope, struct larder_slice key,
                                          void *buffer, size_t size, struct larder_reader *reader);
 /** @param value  comes in emptied but for info.want; on OK with an owner */

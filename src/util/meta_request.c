@@ -128,7 +128,8 @@ static int key_valid(const struct larder_meta_request *request)
         return request->key.length == 0;
     if (has(request, LARDER_META_FLAG_BASE64))
         return larder_meta_base64_valid(request->key);
-    return request->key_checked || larder_meta_key_valid(request->key);
+    return (request->key_checked && request->key.length - 1 < LARDER_META_KEY_BYTES_MAX) ||
+           larder_meta_key_valid(request->key);
 }
 
 static enum larder_status check(const struct larder_meta_request *request)

@@ -132,11 +132,11 @@ static void call_up(struct larder_pool *pool, struct waiter *waiter, struct slot
     pthread_cond_signal(&waiter->ready);
 }
 
-static void hand_on(struct larder_pool *pool, struct slot *slot)
+static void hand_on(struct larder_pool *pool, struct slot *slot, int first)
 {
     if (pool->waiters != NULL)
         call_up(pool, pool->waiters, slot);
-    else if (pool->newest_first && slot->object != NULL)
+    else if (first && slot->object != NULL)
         prepend_idle(pool, slot);
     else
         append_idle(pool, slot);
@@ -217,7 +217,7 @@ static enum larder_status fill(struct larder_pool *pool, struct slot *slot)
         pool->stats.created++;
     } else {
         pool->stats.failed++;
-        hand_on(pool, slot);
+        hand_on(pool, slot, 0);
     }
     return status;
 }
@@ -273,7 +273,7 @@ enum larder_status larder_pool_acquire(struct larder_pool *pool, uint64_t timeou
     return larder_pool_acquire_until(pool, deadline_ns, object);
 }
 
-enum larder_status larder_pool_release(struct larder_pool *pool, void *object, int broken)
+static enum larder_status release(struct larder_pool *pool, void *object, int broken, int first)
 {
     if (pool == NULL || object == NULL)
         return LARDER_BAD_ARGUMENT;
@@ -283,10 +283,20 @@ enum larder_status larder_pool_release(struct larder_pool *pool, void *object, i
     if (slot != NULL) {
         if (broken || pool->closed)
             empty(pool, slot);
-        hand_on(pool, slot);
+        hand_on(pool, slot, first && pool->newest_first);
     }
     pthread_mutex_unlock(&pool->mutex);
     return slot != NULL ? LARDER_OK : LARDER_BAD_ARGUMENT;
+}
+
+enum larder_status larder_pool_release(struct larder_pool *pool, void *object, int broken)
+{
+    return release(pool, object, broken, 1);
+}
+
+enum larder_status larder_pool_release_last(struct larder_pool *pool, void *object)
+{
+    return release(pool, object, 0, 0);
 }
 
 void larder_pool_stats(struct larder_pool *pool, struct larder_pool_figures *stats)

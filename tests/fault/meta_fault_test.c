@@ -549,6 +549,60 @@ static void a_quiet_write_that_is_lost_is_counted(void **state)
     larder_close(cache);
 }
 
+/* It says that its connection is closed, not that nobody takes new ones. */
+static void a_quiet_write_that_is_lost_marks_no_server_down(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_real("timeout=20s&size=1&probe=10s");
+    const struct larder_call call = quiet_call();
+    struct larder_write write = larder_write_of(larder_text("v"), 60000);
+    for (int i = 0; i < 3; i++) {
+        assert_status(LARDER_OK,
+                      larder_store_with(cache, &call, LARDER_SET, larder_text("q"), &write, NULL));
+        memcached_server_restart(server);
+    }
+    assert_int_equal(stat_of(cache, "server.0.markdowns"), 0);
+    assert_int_equal(stat_of(cache, "server.0.failed.refused"), 0);
+    larder_close(cache);
+}
+
+static void *read_nothing(void *context)
+{
+    assert_status(LARDER_MISS, larder_read(context, larder_text("none"), NULL, 0, NULL));
+    return NULL;
+}
+
+/* Two calls at once need two connections. */
+static void connect_twice(struct larder_cache *cache)
+{
+    pthread_t threads[2];
+    memcached_server_pause(server);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_nothing, cache), 0);
+    for (int i = 0; i < 5000 && stat_of(cache, "dials") < 2; i++)
+        scripted_pause(1);
+    memcached_server_resume(server);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(stat_of(cache, "dials"), 2);
+}
+
+static void what_has_to_dial_is_used_after_what_is_connected(void **state)
+{
+    (void)state;
+    struct larder_cache *cache = open_real("timeout=20s&size=2&probe=10s");
+    struct larder_call brief = LARDER_CALL_INIT;
+    brief.timeout_ms = 50;
+    connect_twice(cache);
+    memcached_server_pause(server);
+    assert_status(LARDER_TIMEOUT,
+                  larder_read_with(cache, &brief, larder_text("none"), NULL, 0, NULL));
+    memcached_server_resume(server);
+    assert_status(LARDER_MISS, larder_read(cache, larder_text("none"), NULL, 0, NULL));
+    assert_int_equal(stat_of(cache, "dials"), 2);
+    larder_close(cache);
+}
+
 /* Nothing is heard of a server that has stopped, however much is sent to it. */
 static void quiet_writes_do_not_hide_a_server_that_has_stopped(void **state)
 {
@@ -800,6 +854,8 @@ int main(void)
         cmocka_unit_test(a_server_without_a_connection_left_refuses_and_is_found_back),
         cmocka_unit_test(a_quiet_write_is_seen_by_what_follows_on_its_connection),
         cmocka_unit_test(a_quiet_write_that_is_lost_is_counted),
+        cmocka_unit_test(a_quiet_write_that_is_lost_marks_no_server_down),
+        cmocka_unit_test(what_has_to_dial_is_used_after_what_is_connected),
         cmocka_unit_test(quiet_writes_do_not_hide_a_server_that_has_stopped),
         cmocka_unit_test(a_stale_entry_is_a_miss_and_its_win_is_given_back),
         cmocka_unit_test(a_placeholder_is_a_miss),

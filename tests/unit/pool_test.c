@@ -428,6 +428,23 @@ static void the_newest_are_lent_first_where_that_is_asked_for(void **state)
     close_pool(pool, &shop);
 }
 
+static void what_is_given_back_as_the_last_is_lent_after_all_that_is_idle(void **state)
+{
+    (void)state;
+    struct workshop shop;
+    struct larder_pool *pool = pool_of(&shop, 2);
+    larder_pool_lend_newest(pool);
+    struct thing *one = take(pool), *two = take(pool);
+    give_back(pool, one);
+    assert_int_equal(larder_pool_release_last(pool, two), LARDER_OK);
+    assert_int_equal(larder_pool_release_last(pool, two), LARDER_BAD_ARGUMENT);
+    assert_ptr_equal(take(pool), one);
+    assert_ptr_equal(take(pool), two);
+    give_back(pool, one);
+    give_back(pool, two);
+    close_pool(pool, &shop);
+}
+
 static void a_timeout_of_0_does_not_wait(void **state)
 {
     (void)state;
@@ -858,6 +875,7 @@ int main(void)
         cmocka_unit_test(an_open_pool_never_allocates),
         cmocka_unit_test(objects_are_lent_first_in_first_out),
         cmocka_unit_test(the_newest_are_lent_first_where_that_is_asked_for),
+        cmocka_unit_test(what_is_given_back_as_the_last_is_lent_after_all_that_is_idle),
         cmocka_unit_test(a_timeout_of_0_does_not_wait),
         cmocka_unit_test(a_wait_ends_at_its_deadline),
         cmocka_unit_test(a_deadline_that_has_passed_takes_only_what_is_idle),

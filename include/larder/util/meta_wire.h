@@ -131,7 +131,8 @@ enum larder_meta_flag {
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-/** One request. A field that belongs to a flag is read when that flag is set. */
+/** One request, cleared before it is filled. A field that belongs to a flag is read when that flag
+ * is set. */
 struct larder_meta_request {
     enum larder_meta_command command;
     uint32_t flags;             /* LARDER_META_FLAG_* */

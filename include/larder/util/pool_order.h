@@ -12,4 +12,8 @@
  */
 void larder_pool_lend_newest(struct larder_pool *pool);
 
+/** As larder_pool_release() of what is not broken, but it is lent after all that is idle: what has
+ * something to do before it is of use, while others are ready. @return OK or BAD_ARGUMENT */
+enum larder_status larder_pool_release_last(struct larder_pool *pool, void *object);
+
 #endif
