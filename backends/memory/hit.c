@@ -7,16 +7,37 @@
 
 #include <larder/util/hit.h>
 
+#include "handy.h"
 #include "look.h"
 
-/* An item with no part but its space, found in its own bucket.
- * @param known  what of its head is to be as if it never ended @return NULL: anything else */
-ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
-                                      struct larder_slice name, uint32_t space, uint64_t hash,
-                                      uint64_t known, uint64_t *head)
+/* What is looked for, each way of knowing it where it serves. */
+struct wanted {
+    struct larder_slice name;
+    struct handy handy; /* where larder__is_handy() */
+    uint32_t space;
+    uint64_t hash;
+    uint64_t known; /* what of its head is to be as if it never ended */
+};
+
+ALWAYS_INLINE bool is_wanted(const struct item *item, const struct wanted *wanted, uint64_t head)
 {
-    const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
-    unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(hash));
+    const unsigned char *key = larder__plain_key(item, wanted->space);
+    size_t length = wanted->name.length;
+    if ((head & wanted->known) != larder__plain_head(length, wanted->space) ||
+        (wanted->space != 0 && larder__item_space(item) != wanted->space))
+        return false;
+    return larder__is_handy(length)
+               ? larder__handy_equal(wanted->handy, larder__handy_load(key, length))
+               : larder__bytes_equal(key, wanted->name.data, length);
+}
+
+/* An item with no part but its space, found in its own bucket. @return NULL: anything else */
+ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
+                                      const struct wanted *wanted, uint64_t *head)
+{
+    const struct bucket *bucket =
+        larder__index_bucket(index, larder__index_shape(index), wanted->hash);
+    unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(wanted->hash));
     for (; found != 0; found &= found - 1) {
         uint32_t location = larder__bucket_location(bucket, found);
         struct item *item = larder__item_at(&memory->arena, location);
@@ -24,20 +45,10 @@ ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct 
         if (__builtin_expect(location == 0, 0))
             continue;
         *head = larder__item_head(item);
-        if (__builtin_expect(
-                (*head & known) == larder__plain_head(name.length, space) &&
-                    (space == 0 || larder__item_space(item) == space) &&
-                    larder__bytes_equal(larder__plain_key(item, space), name.data, name.length),
-                1))
+        if (__builtin_expect(is_wanted(item, wanted, *head), 1))
             return item;
     }
     return NULL;
-}
-
-/* 17 to 32 bytes: compared and hashed without a loop. */
-ALWAYS_INLINE bool is_handy(struct larder_slice name)
-{
-    return (name.length - 1) / 16 == 1;
 }
 
 #define TIMELESS 0 /* the time is not known, and readers need no fence: see arena.due_ms */
@@ -66,19 +77,23 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_
                                      uint32_t space, uint64_t now_ms, void *buffer, size_t size,
                                      struct larder_thread *thread, struct larder_reader *reader)
 {
-    uint64_t hash = larder__hash(&memory->hash_key, name.data, name.length, space), head = 0;
-    uint64_t known = now_ms == TIMELESS ? HEAD_BUT_FREQUENCY : HEAD_KEY_AND_MARKS;
+    struct wanted wanted = {.name = name, .space = space};
+    uint64_t head = 0;
+    if (larder__is_handy(name.length)) {
+        wanted.handy = larder__handy_load(name.data, name.length);
+        wanted.hash = larder__handy_hash(&memory->hash_key, wanted.handy, name.length, space);
+    } else {
+        wanted.hash = larder__hash(&memory->hash_key, name.data, name.length, space);
+    }
+    wanted.known = now_ms == TIMELESS ? HEAD_BUT_FREQUENCY : HEAD_KEY_AND_MARKS;
     struct item *item = NULL;
     if (now_ms == TIMELESS)
         larder_epoch_enter_asymmetric(&memory->epoch, thread);
     else
         larder_epoch_enter(&memory->epoch, thread);
-    /* What hashing derived from it is derived anew, which costs nothing: keeping it takes registers,
-     * and saving those takes stores and loads. */
-    __asm__("" : "+r"(name.data));
     const struct index *index = larder__index(memory);
     if (__builtin_expect(index != NULL, 1))
-        item = find_plain(memory, index, name, space, hash, known, &head);
+        item = find_plain(memory, index, &wanted, &head);
     if (__builtin_expect(item == NULL || !larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 0))
         return leave(thread, name, buffer, size, reader);
     size_t length = item->value_length;
@@ -130,7 +145,7 @@ WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
 hit_in_space(HIT_ARGUMENTS(const struct larder_scope *scope))
 {
     uint32_t space = larder__scope_space(scope->self, scope);
-    if (!is_handy(name) || space == SPACE_NONE)
+    if (!larder__is_handy(name.length) || space == SPACE_NONE)
         __builtin_unreachable();
     return hit_at_its_time(scope->self, name, buffer, size, reader, space);
 }
@@ -139,7 +154,7 @@ hit_in_space(HIT_ARGUMENTS(const struct larder_scope *scope))
 WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
 hit_timed(HIT_ARGUMENTS(struct memory *memory))
 {
-    if (!is_handy(name))
+    if (!larder__is_handy(name.length))
         __builtin_unreachable();
     return hit_at_its_time(memory, name, buffer, size, reader, SPACE_NONE);
 }
@@ -149,7 +164,7 @@ WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status
 hit_timeless(HIT_ARGUMENTS(const struct memory *memory))
 {
     struct larder_thread *thread = larder__own_thread;
-    if (!is_handy(name))
+    if (!larder__is_handy(name.length))
         __builtin_unreachable();
     if (__builtin_expect(thread == NULL, 0))
         return reader->otherwise(reader, name, buffer, size);
@@ -166,7 +181,7 @@ WIDE_AND_NARROW enum larder_status
 larder__memory_hit(HIT_ARGUMENTS(const struct larder_scope *scope))
 {
     struct memory *memory = scope->self;
-    if (!is_handy(name))
+    if (!larder__is_handy(name.length))
         return hit_any(scope, name, buffer, size, reader);
     if (scope->space != NULL)
         return hit_in_space(scope, name, buffer, size, reader);
