@@ -1,7 +1,8 @@
 /*
- * Plain reads: nothing is asked for but the value, and nothing is wrong. Nearly all calls are, and
- * how many instructions they take is how many of them a processor works on at once while they wait
- * for memory; so nothing is done here that can be left to the backend, and the call ends there.
+ * Plain reads: nothing is asked for but the value, and nothing is wrong, as with nearly all calls.
+ * The fewer instructions and loads they take, the more of them a processor works on at once while
+ * they wait for memory; so nothing is done here that can be left to the backend, and the call ends
+ * there.
  */
 #include "hit.h"
 

@@ -72,13 +72,10 @@ static inline enum larder_status leave(struct larder_thread *thread, struct lard
     return reader->otherwise(reader, name, buffer, size);
 }
 
-/* @param now_ms  TIMELESS: what ends is no hit */
-ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_slice name,
-                                     uint32_t space, uint64_t now_ms, void *buffer, size_t size,
-                                     struct larder_thread *thread, struct larder_reader *reader)
+ALWAYS_INLINE struct wanted want(const struct memory *memory, struct larder_slice name,
+                                 uint32_t space, uint64_t now_ms)
 {
     struct wanted wanted = {.name = name, .space = space};
-    uint64_t head = 0;
     if (larder__is_handy(name.length)) {
         wanted.handy = larder__handy_load(name.data, name.length);
         wanted.hash = larder__handy_hash(&memory->hash_key, wanted.handy, name.length, space);
@@ -86,6 +83,16 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_
         wanted.hash = larder__hash(&memory->hash_key, name.data, name.length, space);
     }
     wanted.known = now_ms == TIMELESS ? HEAD_BUT_FREQUENCY : HEAD_KEY_AND_MARKS;
+    return wanted;
+}
+
+/* @param now_ms  TIMELESS: what ends is no hit */
+ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_slice name,
+                                     uint32_t space, uint64_t now_ms, void *buffer, size_t size,
+                                     struct larder_thread *thread, struct larder_reader *reader)
+{
+    struct wanted wanted = want(memory, name, space, now_ms);
+    uint64_t head = 0;
     struct item *item = NULL;
     if (now_ms == TIMELESS)
         larder_epoch_enter_asymmetric(&memory->epoch, thread);

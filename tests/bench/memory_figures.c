@@ -17,6 +17,7 @@
 
 #include <larder/larder.h>
 
+#include "figures.h"
 #include "histogram.h"
 #include "moment.h"
 
@@ -26,21 +27,9 @@
 
 static const char *more_options = "";
 
-static void give_up(const char *what)
-{
-    fprintf(stderr, "%s failed\n", what);
-    exit(1);
-}
-
 static struct larder_cache *open_cache(void)
 {
-    char uri[256], message[256];
-    struct larder_cache *cache;
-    snprintf(uri, sizeof(uri), "memory:?max_bytes=8G&bucket_interval=1s%s%s",
-             more_options[0] != '\0' ? "&" : "", more_options);
-    if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK)
-        give_up(message);
-    return cache;
+    return open_memory("max_bytes=8G&bucket_interval=1s", more_options);
 }
 
 static void store(struct larder_cache *cache, uint32_t number, int64_t ttl_ms)

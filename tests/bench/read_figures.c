@@ -17,6 +17,7 @@
 
 #include <larder/larder.h>
 
+#include "figures.h"
 #include "moment.h"
 
 #define ITEMS 1000000u
@@ -27,21 +28,9 @@
 
 static const char *more_options = "";
 
-static void give_up(const char *what)
-{
-    fprintf(stderr, "%s failed\n", what);
-    exit(1);
-}
-
 static struct larder_cache *open_cache(void)
 {
-    char uri[256], message[256];
-    struct larder_cache *cache;
-    snprintf(uri, sizeof(uri), "memory:?max_bytes=4G%s%s", more_options[0] != '\0' ? "&" : "",
-             more_options);
-    if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK)
-        give_up(message);
-    return cache;
+    return open_memory("max_bytes=4G", more_options);
 }
 
 /* Made of the number alone: to look it up would be a second chain. */

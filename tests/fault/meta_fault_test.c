@@ -17,8 +17,7 @@
 #include <larder/util/deadline.h>
 
 #include "child_dials.h"
-#include "fault_proxy.h"
-#include "memcached_server.h"
+#include "meta_proxied.h"
 #include "scripted_server.h"
 #include "stats.h"
 
@@ -26,44 +25,11 @@
 /* On a machine that is busy with other tests. */
 #define LATE_MS 2000u
 
-static struct memcached_server *server;
-static struct fault_proxy *proxy;
-static struct larder_cache *direct; /* past the proxy */
-
-static struct larder_cache *open_uri(const char *uri)
-{
-    struct larder_cache *cache = NULL;
-    char message[256] = "";
-    if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK)
-        fail_msg("%s: %s", uri, message);
-    return cache;
-}
-
 static struct larder_cache *open_proxied(const char *options)
 {
     char uri[256];
     snprintf(uri, sizeof(uri), "meta://127.0.0.1:%u?%s", fault_proxy_port(proxy), options);
     return open_uri(uri);
-}
-
-static int start(void **state)
-{
-    char uri[256];
-    (void)state;
-    server = memcached_server_start(NULL);
-    proxy = fault_proxy_start(memcached_server_path(server));
-    snprintf(uri, sizeof(uri), "meta://%s?timeout=5s", memcached_server_path(server));
-    direct = open_uri(uri);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    larder_close(direct);
-    fault_proxy_stop(proxy);
-    memcached_server_stop(server);
-    return 0;
 }
 
 static unsigned descriptors(void)
@@ -866,5 +832,5 @@ int main(void)
         cmocka_unit_test(shutdown_ends_a_call_that_waits),
         cmocka_unit_test(a_callers_function_may_connect),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start_proxied, stop_proxied);
 }

@@ -19,28 +19,15 @@
 #include <larder/meta.h>
 #include <larder/util/deadline.h>
 
-#include "fault_proxy.h"
-#include "memcached_server.h"
+#include "meta_proxied.h"
 
 #define PARTS 12u
 #define TIMEOUT_MS 60u
 /* On a machine that is busy with other tests. */
 #define LATE_MS 2000u
 
-static struct memcached_server *server;
-static struct fault_proxy *proxy;
-static struct larder_cache *direct; /* past the proxy */
 static unsigned part;
 static enum fault_kind armed; /* of the trial under way */
-
-static struct larder_cache *open_uri(const char *uri)
-{
-    struct larder_cache *cache = NULL;
-    char message[256] = "";
-    if (larder_open(uri, NULL, &cache, message, sizeof(message)) != LARDER_OK)
-        fail_msg("%s: %s", uri, message);
-    return cache;
-}
 
 static struct larder_cache *open_proxied(unsigned timeout_ms, int is_classic)
 {
@@ -48,26 +35,6 @@ static struct larder_cache *open_proxied(unsigned timeout_ms, int is_classic)
     snprintf(uri, sizeof(uri), "meta://127.0.0.1:%u?timeout=%ums&size=1&exclusive=on%s",
              fault_proxy_port(proxy), timeout_ms, is_classic ? "&classic_reads=on" : "");
     return open_uri(uri);
-}
-
-static int start(void **state)
-{
-    char uri[256];
-    (void)state;
-    server = memcached_server_start(NULL);
-    proxy = fault_proxy_start(memcached_server_path(server));
-    snprintf(uri, sizeof(uri), "meta://%s?timeout=5s", memcached_server_path(server));
-    direct = open_uri(uri);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    larder_close(direct);
-    fault_proxy_stop(proxy);
-    memcached_server_stop(server);
-    return 0;
 }
 
 /* ---- operations ---------------------------------------------------------------------------- */
@@ -426,7 +393,7 @@ static int run_part(const char *name, const char *number)
         if (strcmp(sweeps[i].name, name) == 0)
             kind = sweeps[i].kind;
     part = (unsigned)strtoul(number, NULL, 10);
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start_proxied, stop_proxied);
 }
 
 /* In the child: the same program, for one part, which ends with this one. */
