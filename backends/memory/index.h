@@ -161,13 +161,6 @@ static inline uint64_t larder__index_shape(const struct index *index)
     return atomic_load_explicit(&index->shape, memory_order_acquire);
 }
 
-/* An item's lines, but for the first, which is asked for anyway. */
-static inline void larder__prefetch_item(const struct item *item)
-{
-    __builtin_prefetch((const char *)item + 64);
-    __builtin_prefetch((const char *)item + 128);
-}
-
 /* The item of a key among those of a bucket whose tags were read. */
 ALWAYS_INLINE struct item *larder__bucket_find(const struct arena *arena,
                                                const struct bucket *bucket, uint64_t tags0,

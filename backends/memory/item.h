@@ -101,6 +101,20 @@ static inline uint32_t larder__item_space(const struct item *item)
     return space;
 }
 
+/* An item's lines, but for the first, which is asked for anyway. */
+static inline void larder__prefetch_item(const struct item *item)
+{
+    __builtin_prefetch((const char *)item + 64);
+    __builtin_prefetch((const char *)item + 128);
+}
+
+/* All of them, by whoever comes back later. */
+static inline void larder__ask_for_item(const struct item *item)
+{
+    __builtin_prefetch(item);
+    larder__prefetch_item(item);
+}
+
 /** What a key is found by. */
 struct key {
     const unsigned char *bytes;

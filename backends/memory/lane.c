@@ -1,5 +1,7 @@
-/* Appending. */
+/* Appending, and the turns of what is recycled. */
 #include "lane.h"
+
+#define TURN_AGAIN 64u /* places refused, while a reader stands still */
 
 /*
  * The time class of what ends at `end_ms`: a stretch of time whose length is a quarter of what is
@@ -60,8 +62,6 @@ static struct item *append_to(struct arena *arena, struct open_segment *open,
         open->due_ms = append->end_ms;
         larder__segment_hurry(arena, segment, append->end_ms);
     }
-    if (append->end_ms != UINT64_MAX && append->end_ms > segment->last_end_ms)
-        segment->last_end_ms = append->end_ms;
     return item;
 }
 
@@ -130,4 +130,52 @@ void larder__lane_seal_all(struct lane *lane, struct arena *arena)
         for (unsigned i = 0; i <= lane->classes; i++)
             seal(arena, &lane->guarded.open[queue][i]);
     pthread_mutex_unlock(&lane->lock);
+}
+
+void larder__lanes_await(struct lane *lanes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        pthread_mutex_lock(&lanes[i].lock);
+        pthread_mutex_unlock(&lanes[i].lock);
+    }
+}
+
+/* The number of the epoch that those which wait belong to. @return false: there are too few */
+static bool end_epoch(struct lane *lane, struct larder_epoch *epoch, uint32_t *number)
+{
+    struct recycler *recycler = &lane->guarded.recycler;
+    pthread_mutex_lock(&lane->lock);
+    bool full = recycler->count == recycler->capacity;
+    atomic_store_explicit(&lane->turns, false, memory_order_relaxed);
+    if (full && !recycler->ended) {
+        recycler->epoch = larder_epoch_advance(epoch);
+        recycler->ended = true;
+    }
+    *number = recycler->epoch;
+    pthread_mutex_unlock(&lane->lock);
+    return full;
+}
+
+void larder__lane_turn(struct lane *lane, struct arena *arena)
+{
+    uint32_t number;
+    struct recycler *recycler = &lane->guarded.recycler;
+    if (!end_epoch(lane, arena->epoch, &number))
+        return;
+    larder_epoch_order(arena->epoch, number); /* not under the lock: it takes long */
+    bool passed = larder_epoch_passed(number, larder_epoch_oldest(arena->epoch));
+    pthread_mutex_lock(&lane->lock);
+    if (passed && recycler->ended && recycler->epoch == number)
+        larder__recycler_turn(recycler, arena);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+bool larder__lane_leave(struct lane *lane, const struct arena *arena, const struct item *item,
+                        size_t bytes)
+{
+    struct recycler *recycler = &lane->guarded.recycler;
+    bool left = larder__recycler_leave(recycler, arena, item, bytes);
+    if (recycler->count == recycler->capacity && recycler->refused % TURN_AGAIN == 0)
+        atomic_store_explicit(&lane->turns, true, memory_order_relaxed);
+    return left;
 }

@@ -6,7 +6,7 @@
 #ifndef LARDER_MEMORY_LANE_H
 #define LARDER_MEMORY_LANE_H
 
-#include "segment.h"
+#include "recycle.h"
 
 #define LANE_CLASSES_MAX 32u /* beside the one of what never ends */
 
@@ -24,7 +24,9 @@ struct lane {
     uint64_t weight_max;
     struct { /* touched only while holding lock */
         struct open_segment open[QUEUES][LANE_CLASSES_MAX + 1];
+        struct recycler recycler;
     } guarded;
+    _Atomic bool turns; /* relaxed: a hint, larder__lane_turn() has something to do */
 };
 
 /** What is to be appended. */
@@ -36,6 +38,7 @@ struct append {
     size_t bytes;
     uint64_t weight;  /* of a large value beside them */
     uint32_t reserve; /* free segments that it may not take */
+    bool recycles;    /* it takes the place of something of its queue */
 };
 
 /** Room for an item, at the end of an open segment. Under the lane's lock, which is held until the
@@ -50,5 +53,15 @@ bool larder__lane_has_room(struct lane *lane, const struct arena *arena,
 void larder__lane_seal(struct lane *lane, struct arena *arena, const struct segment *segment);
 /** Seals all. Takes the lane's lock. */
 void larder__lane_seal_all(struct lane *lane, struct arena *arena);
+
+/** The place of an item that is found no more is recycled, its segment keeps counting it. Under the
+ * lane's lock. @return false: it is not */
+bool larder__lane_leave(struct lane *lane, const struct arena *arena, const struct item *item,
+                        size_t bytes);
+/** Lets what was left behind be taken, when readers have left it. Holding no lock and no section.
+ */
+void larder__lane_turn(struct lane *lane, struct arena *arena);
+/** Waits until what is being written in recycled places is found. */
+void larder__lanes_await(struct lane *lanes, uint32_t count);
 
 #endif

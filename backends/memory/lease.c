@@ -108,6 +108,15 @@ static bool holds(const struct visit *visit, const struct larder_lease *lease)
            larder__lease_is_valid(visit->item, lease->token, visit->now_ms);
 }
 
+/* A long value that has ended is not to be in the way of the one that takes its place. */
+static enum larder_status drop_ended_value(struct visit *visit)
+{
+    if (visit->presence != MISSING || (visit->item->marks & ITEM_LARGE) == 0)
+        return LARDER_OK;
+    struct draft draft = {.expiry_ms = EXPIRY_PAST, .lease = larder__item_lease(visit->item)};
+    return larder__visit_put(visit, &draft);
+}
+
 static enum larder_status fill_attempt(struct visit *visit, void *arguments)
 {
     const struct lease_arguments *fill = arguments;
@@ -115,6 +124,9 @@ static enum larder_status fill_attempt(struct visit *visit, void *arguments)
     if (!holds(visit, fill->lease))
         return LARDER_CONFLICT;
     visit->needs_lease = true;
+    enum larder_status status = drop_ended_value(visit);
+    if (status != LARDER_OK)
+        return status;
     struct draft draft = {.head = write->value.data,
                           .head_length = write->value.length,
                           .flags = write->flags,

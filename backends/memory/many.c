@@ -44,8 +44,7 @@ static void ask_for_items(struct group *group)
                                             memory_order_acquire);
         struct item *item = larder__item_at(arena, location);
         group->items[i] = location != 0 ? item : NULL;
-        __builtin_prefetch(item);
-        larder__prefetch_item(item);
+        larder__ask_for_item(item);
     }
 }
 

@@ -81,6 +81,7 @@ static const struct larder_traits *memory_traits(const void *self)
 #define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
 #define STRIPE_BYTES (UINT64_C(1) << 16)
 #define TOLD_BYTES_MIN 4096u
+#define PLACE_SHARE_BYTES (UINT64_C(1) << 14) /* of the bound, for each place that waits */
 
 struct sizes {
     unsigned segment_shift;
@@ -88,6 +89,7 @@ struct sizes {
     uint64_t arena_bytes;
     unsigned stripe_bits;
     uint32_t lanes;
+    uint32_t places; /* that wait in a lane, and as many that are ripe */
     bool huge;
 };
 
@@ -121,6 +123,10 @@ static struct sizes choose_sizes(const struct larder_memory_options *options)
     sizes.lanes = 1;
     while (sizes.lanes < cores && sizes.lanes < LANES_MAX && sizes.lanes * 64 < sizes.segments)
         sizes.lanes *= 2;
+    sizes.places =
+        (uint32_t)at_most(max_bytes / PLACE_SHARE_BYTES / sizes.lanes, RECYCLE_PLACES_MAX);
+    if (sizes.places < RECYCLE_PLACES_MIN)
+        sizes.places = RECYCLE_PLACES_MIN;
     return sizes;
 }
 
@@ -129,6 +135,11 @@ static struct sizes choose_sizes(const struct larder_memory_options *options)
 static size_t stripes_size(unsigned stripe_bits)
 {
     return sizeof(struct stripe) << stripe_bits;
+}
+
+static size_t places_size(const struct sizes *sizes)
+{
+    return (size_t)2 * sizes->lanes * sizes->places * sizeof(struct recycled_place);
 }
 
 static void *new_lines(size_t bytes)
@@ -158,6 +169,8 @@ static void init_lanes(struct memory *memory, const struct sizes *sizes, uint64_
         lane->number = (uint16_t)i;
         lane->classes = (uint16_t)at_most(classes > 0 ? classes : 1, LANE_CLASSES_MAX);
         lane->weight_max = max_bytes / 64;
+        larder__recycler_open(&lane->guarded.recycler, memory->places + 2 * i * sizes->places,
+                              sizes->places);
     }
 }
 
@@ -175,7 +188,7 @@ static uint64_t fixed_bytes_of(const struct sizes *sizes,
     return sizeof(struct memory) + sizeof(struct scan) + sizeof(struct large_store) +
            larder__index_least_bytes(sizes->stripe_bits) + /* so that a full cache can be flushed */
            stripes_size(sizes->stripe_bits) + sizes->lanes * sizeof(struct lane) +
-           larder__wheel_heads((uint32_t)options->buckets) * sizeof(uint32_t);
+           places_size(sizes) + larder__wheel_heads((uint32_t)options->buckets) * sizeof(uint32_t);
 }
 
 static bool allocate_parts(struct memory *memory, const struct sizes *sizes,
@@ -184,18 +197,20 @@ static bool allocate_parts(struct memory *memory, const struct sizes *sizes,
     memory->sweep = calloc(1, sizeof(*memory->sweep));
     memory->stripes = new_lines(stripes_size(sizes->stripe_bits));
     memory->lanes = new_lines(sizes->lanes * sizeof(struct lane));
+    memory->places = malloc(places_size(sizes));
     memory->wheel_heads =
         malloc(larder__wheel_heads((uint32_t)options->buckets) * sizeof(uint32_t));
     memory->large = larder__large_store_open(
         options->max_bytes, at_most(options->max_bytes, UINT64_C(1) << 40) * LARGE_FACTOR,
         &memory->epoch);
     return memory->sweep != NULL && memory->stripes != NULL && memory->lanes != NULL &&
-           memory->wheel_heads != NULL && memory->large != NULL;
+           memory->places != NULL && memory->wheel_heads != NULL && memory->large != NULL;
 }
 
 static void free_parts(struct memory *memory)
 {
     free(memory->wheel_heads);
+    free(memory->places);
     free(memory->lanes);
     free(memory->stripes);
     free(memory->sweep);

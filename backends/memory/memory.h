@@ -32,21 +32,25 @@
 #define LANES_MAX 16u
 #endif
 
-/** What holds for the keys whose hashes end in the same bits. */
+/** What holds for the keys whose hashes end in the same bits. What every write needs lies in the
+ * first line: with two threads it often comes from the other's cache. */
 struct stripe {
     alignas(2 * LARDER_LINE_BYTES) pthread_mutex_t lock;
-    struct {              /* touched only while holding lock */
-        uint32_t version; /* the last one given; 0 is never given */
+    /* Relaxed: changed under lock, read by whoever wants to know about how much there is. */
+    _Atomic uint64_t live_bytes; /* of the items that are found */
+    _Atomic uint32_t items;      /* so many lie in 16 GiB at most */
+    struct {                     /* touched only while holding lock */
+        uint32_t version;        /* the last one given; 0 is never given */
+        bool closed;
+        uint64_t died_bytes; /* since arena.turnover was last raised */
         uint64_t expirations;
         uint64_t evictions[QUEUES];
         uint64_t moves; /* of entries that a scan kept */
-        bool closed;
     } guarded;
-    /* Relaxed: changed under lock, read by whoever wants to know about how many there are. */
-    _Atomic uint64_t items;
-    _Atomic uint64_t live_bytes; /* likewise: of the items that are found */
-    uint64_t died_bytes;         /* guarded by lock: since arena.turnover was last raised */
 };
+
+_Static_assert(offsetof(struct stripe, guarded.died_bytes) <= LARDER_LINE_BYTES,
+               "what every write needs lies in one line");
 
 static inline void larder__stripe_live(struct stripe *stripe, int64_t more)
 {
@@ -61,7 +65,8 @@ static inline uint64_t larder__stripe_items(const struct stripe *stripe)
 
 static inline void larder__stripe_count(struct stripe *stripe, int more)
 {
-    atomic_store_explicit(&stripe->items, larder__stripe_items(stripe) + (uint64_t)(int64_t)more,
+    atomic_store_explicit(&stripe->items,
+                          (uint32_t)(larder__stripe_items(stripe) + (uint64_t)(int64_t)more),
                           memory_order_relaxed);
 }
 
@@ -127,6 +132,7 @@ struct memory {
     struct listener listener;      /* touched only while holding listener_lock */
 
     struct lane *lanes;
+    struct recycled_place *places; /* of all lanes' recyclers */
     struct stripe *stripes;
 };
 

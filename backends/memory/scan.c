@@ -26,6 +26,8 @@ void larder__scan_begin(struct scan *scan, struct memory *memory, struct larder_
                           .reason = reason,
                           .now_ms = now_ms,
                           .survivors_max_bytes = UINT32_MAX};
+    /* nobody takes a place in it from now on: its state says so */
+    larder__lanes_await(memory->lanes, memory->lane_mask + 1);
 }
 
 static uint32_t gather(struct scan *scan, struct scanned group[GROUP], uint32_t most)
@@ -57,16 +59,35 @@ static void ask_for_buckets(const struct scan *scan, const struct scanned group[
 
 /* ---- one entry, under its stripe's lock ------------------------------------------------------ */
 
+/* The same item; where its value has ended and a lease has not, the lease alone. */
+static struct draft draft_of_what_is_left(const struct scan *scan, const struct item *item)
+{
+    struct draft draft;
+    larder__draft_of_item(item, &draft);
+    if (larder__item_expiry_ms(item) <= scan->now_ms)
+        draft = (struct draft){.expiry_ms = EXPIRY_PAST, .version = item->version};
+    if (scan->now_ms < larder__item_lease(item).end_ms)
+        draft.lease = larder__item_lease(item);
+    return draft;
+}
+
+/* What an item that is found no more leaves behind is seen to at the end of the scan. */
+static void mark(struct item *item, uint8_t as)
+{
+    struct large *large = larder__item_block(item).large;
+    if (large != NULL)
+        larder__large_unlist(large);
+    /* relaxed: readers may raise it meanwhile, but not from here */
+    atomic_store_explicit(&item->frequency, as, memory_order_relaxed);
+}
+
 static bool relocate(struct scan *scan, const struct slot *slot, struct item *item, uint64_t hash,
                      enum queue queue, uint8_t frequency, uint8_t history)
 {
     struct memory *memory = scan->memory;
     struct lane *lane = larder__lane_of(memory, scan->thread);
     struct key key = larder__key_of(item, hash);
-    struct draft draft;
-    larder__draft_of_item(item, &draft);
-    if (scan->now_ms < larder__item_lease(item).end_ms)
-        draft.lease = larder__item_lease(item);
+    struct draft draft = draft_of_what_is_left(scan, item);
     draft.frequency = frequency;
     draft.history = history;
     struct append append =
@@ -77,6 +98,8 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
     larder__slot_replace(*slot, larder__location_of(&memory->arena, copy));
     pthread_mutex_unlock(&lane->lock);
     larder__item_dies(memory, item, hash);
+    if (draft.large != larder__item_block(item).large)
+        mark(item, ENDED_MARK);
     scan->survived_bytes += (uint32_t)larder__item_size(item);
     larder__stripe_of(memory, hash)->guarded.moves++;
     return true;
@@ -86,11 +109,8 @@ static void drop(struct scan *scan, struct stripe *stripe, const struct slot *sl
                  const struct scanned *scanned, bool evicted)
 {
     struct item *item = scanned->item;
-    struct large *large = larder__item_block(item).large;
     larder__slot_clear(*slot);
     larder__item_dies(scan->memory, item, scanned->hash);
-    if (large != NULL)
-        larder__large_unlist(large);
     larder__stripe_count(stripe, -1);
     if (evicted)
         stripe->guarded.evictions[scan->segment->queue]++;
@@ -98,8 +118,7 @@ static void drop(struct scan *scan, struct stripe *stripe, const struct slot *sl
         stripe->guarded.expirations++;
     bool told = evicted && (item->marks & ITEM_ABSENT) == 0 &&
                 scan->now_ms < larder__item_expiry_ms(item); /* no lease without a value */
-    /* relaxed: readers may raise it meanwhile, but not from here */
-    atomic_store_explicit(&item->frequency, told ? EVICTED_MARK : ENDED_MARK, memory_order_relaxed);
+    mark(item, told ? EVICTED_MARK : ENDED_MARK);
 }
 
 static bool survives(struct scan *scan, uint8_t *frequency, uint8_t *history)

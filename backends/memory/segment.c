@@ -176,6 +176,11 @@ static void hint_locked(struct arena *arena)
                           memory_order_relaxed);
 }
 
+static void set_state(struct segment *segment, enum segment_state state)
+{
+    atomic_store_explicit(&segment->state, (uint8_t)state, memory_order_release);
+}
+
 /* ---- the life of a segment ----------------------------------------------------------------- */
 
 static void start_locked(struct arena *arena, uint32_t number, enum queue queue, uint16_t lane,
@@ -185,12 +190,12 @@ static void start_locked(struct arena *arena, uint32_t number, enum queue queue,
     atomic_store_explicit(&segment->used_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&segment->live_bytes, 0, memory_order_relaxed);
     segment->first_end_ms = UINT64_MAX;
-    segment->last_end_ms = 0;
-    segment->state = SEGMENT_OPEN;
+    atomic_store_explicit(&segment->life, larder__segment_life(segment) + 1, memory_order_relaxed);
     segment->queue = (uint8_t)queue;
     segment->lane = lane;
     segment->swept = false;
     segment->flushes = atomic_load_explicit(&arena->flushes, memory_order_relaxed);
+    set_state(segment, SEGMENT_OPEN);
     arena->guarded.open[queue]++;
     larder__wheel_link(&arena->guarded.wheel, number, due_ms);
     UNPOISON(larder__segment_begin(arena, number), larder__segment_bytes(arena));
@@ -247,7 +252,7 @@ void larder__segment_seal(struct arena *arena, struct segment *segment)
     uint32_t number = larder__segment_number(arena, segment);
     pthread_mutex_lock(&arena->lock);
     arena->guarded.open[segment->queue]--;
-    segment->state = SEGMENT_SEALED;
+    set_state(segment, SEGMENT_SEALED);
     list_append(arena, &arena->guarded.queues[segment->queue], number);
     relink_locked(arena, number, segment->first_end_ms);
     hint_locked(arena);
@@ -259,7 +264,7 @@ static void scan_locked(struct arena *arena, uint32_t number)
     struct segment *segment = &arena->segments[number];
     list_remove(arena, &arena->guarded.queues[segment->queue], number);
     larder__wheel_unlink(&arena->guarded.wheel, number);
-    segment->state = SEGMENT_SCANNED;
+    set_state(segment, SEGMENT_SCANNED);
     arena->guarded.scanned++;
     hint_locked(arena);
 }
@@ -277,7 +282,7 @@ struct segment *larder__segment_scan(struct arena *arena, enum queue queue)
 bool larder__segment_scan_this(struct arena *arena, struct segment *segment)
 {
     pthread_mutex_lock(&arena->lock);
-    bool sealed = segment->state == SEGMENT_SEALED;
+    bool sealed = larder__segment_state(segment) == SEGMENT_SEALED;
     if (sealed)
         scan_locked(arena, larder__segment_number(arena, segment));
     pthread_mutex_unlock(&arena->lock);
@@ -296,7 +301,7 @@ void larder__segment_unscan(struct arena *arena, struct segment *segment, uint64
 {
     uint32_t number = larder__segment_number(arena, segment);
     pthread_mutex_lock(&arena->lock);
-    segment->state = SEGMENT_SEALED;
+    set_state(segment, SEGMENT_SEALED);
     unsweep_locked(arena, segment);
     list_prepend(arena, &arena->guarded.queues[segment->queue], number);
     larder__wheel_link(&arena->guarded.wheel, number, due_ms);
@@ -307,7 +312,7 @@ void larder__segment_unscan(struct arena *arena, struct segment *segment, uint64
 void larder__segment_retire(struct arena *arena, struct segment *segment)
 {
     pthread_mutex_lock(&arena->lock);
-    segment->state = SEGMENT_RETIRED;
+    set_state(segment, SEGMENT_RETIRED);
     segment->retired_epoch = larder_epoch_advance(arena->epoch);
     unsweep_locked(arena, segment);
     list_append(arena, &arena->guarded.retired, larder__segment_number(arena, segment));
@@ -319,9 +324,9 @@ void larder__segments_adopt(struct arena *arena)
 {
     for (uint32_t number = 0; number < arena->guarded.fresh; number++) {
         struct segment *segment = &arena->segments[number];
-        if (segment->state != SEGMENT_SCANNED)
+        if (larder__segment_state(segment) != SEGMENT_SCANNED)
             continue;
-        segment->state = SEGMENT_SEALED;
+        set_state(segment, SEGMENT_SEALED);
         unsweep_locked(arena, segment);
         list_prepend(arena, &arena->guarded.queues[segment->queue], number);
         larder__wheel_link(&arena->guarded.wheel, number, segment->first_end_ms);
@@ -336,7 +341,7 @@ void larder__segments_retire_all(struct arena *arena)
         uint32_t number;
         while ((number = list_take(arena, &arena->guarded.queues[queue])) != NO_SEGMENT) {
             larder__wheel_unlink(&arena->guarded.wheel, number);
-            arena->segments[number].state = SEGMENT_RETIRED;
+            set_state(&arena->segments[number], SEGMENT_RETIRED);
             arena->segments[number].retired_epoch = epoch;
             list_append(arena, &arena->guarded.retired, number);
         }
@@ -377,7 +382,7 @@ uint32_t larder__segments_reclaim(struct arena *arena)
     while (retired->count > 0 &&
            larder_epoch_passed(arena->segments[retired->first].retired_epoch, oldest)) {
         uint32_t number = list_take(arena, retired);
-        arena->segments[number].state = SEGMENT_FREE;
+        set_state(&arena->segments[number], SEGMENT_FREE);
         POISON(larder__segment_begin(arena, number), larder__segment_bytes(arena));
         list_prepend(arena, &arena->guarded.free, number);
         reclaimed++;
@@ -395,7 +400,7 @@ uint64_t larder__segments_vacate(struct arena *arena, uint32_t count)
         uint32_t number = list_take(arena, &arena->guarded.free);
         larder__region_forget(&arena->guarded.items, (size_t)number << arena->shift,
                               larder__segment_bytes(arena));
-        arena->segments[number].state = SEGMENT_VACANT;
+        set_state(&arena->segments[number], SEGMENT_VACANT);
         list_prepend(arena, &arena->guarded.vacant, number);
         bytes += larder__segment_bytes(arena);
     }
@@ -415,7 +420,7 @@ struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, uint32
     for (uint32_t i = 0; i < TURNS_MAX && turn == WHEEL_MOVED; i++)
         turn = larder__wheel_turn(&arena->guarded.wheel, now_ms, &number);
     *open_in = turn == WHEEL_DUE ? arena->segments[number].lane : LANE_NONE;
-    if (turn == WHEEL_DUE && arena->segments[number].state == SEGMENT_SEALED) {
+    if (turn == WHEEL_DUE && larder__segment_state(&arena->segments[number]) == SEGMENT_SEALED) {
         *open_in = LANE_NONE;
         arena->segments[number].swept = true;
         arena->guarded.swept_due_ms = larder__wheel_due_ms(&arena->guarded.wheel);

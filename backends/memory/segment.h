@@ -43,14 +43,17 @@ struct segment {
     _Atomic uint32_t used_bytes; /* relaxed; stored under its lane's lock, then constant */
     _Atomic uint32_t live_bytes; /* relaxed: of items that are still found; changed under the locks
                                     of their stripes */
-    uint64_t first_end_ms;  /* of its items, the earliest and the latest that ever ends; guarded */
-    uint64_t last_end_ms;   /* as used_bytes */
-    uint32_t retired_epoch; /* guarded by the arena's lock */
-    uint8_t state;          /* likewise */
-    uint8_t queue;          /* set when it is opened */
-    uint16_t lane;          /* guarded by the arena's lock: which lane opened it */
-    bool swept;             /* guarded by the arena's lock: taken because it was due */
-    uint32_t flushes;       /* set when it is opened: of namespaces, until then */
+    uint64_t first_end_ms;       /* the earliest of its items' ends; as used_bytes */
+    uint32_t retired_epoch;      /* guarded by the arena's lock */
+    /* How often it was opened: set then, before the state says so. */
+    _Atomic uint32_t life;
+    /* Stored with release under the arena's lock; loaded with acquire by recyclers: who sees that
+     * it is sealed sees what was set before. */
+    _Atomic uint8_t state;
+    uint8_t queue;    /* set when it is opened */
+    uint16_t lane;    /* guarded by the arena's lock: which lane opened it */
+    bool swept;       /* guarded by the arena's lock: taken because it was due */
+    uint32_t flushes; /* set when it is opened: of namespaces, until then */
 };
 
 /** A list of segments, first in, first out. */
@@ -112,6 +115,16 @@ static inline uint32_t larder__location_of(const struct arena *arena, const stru
 static inline struct segment *larder__segment_of(const struct arena *arena, const struct item *item)
 {
     return &arena->segments[(size_t)((const unsigned char *)item - arena->base) >> arena->shift];
+}
+
+static inline enum segment_state larder__segment_state(const struct segment *segment)
+{
+    return (enum segment_state)atomic_load_explicit(&segment->state, memory_order_acquire);
+}
+
+static inline uint32_t larder__segment_life(const struct segment *segment)
+{
+    return atomic_load_explicit(&segment->life, memory_order_relaxed); /* see state */
 }
 
 static inline uint32_t larder__segment_used(const struct segment *segment)

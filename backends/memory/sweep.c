@@ -206,6 +206,9 @@ static void reclaim_large(struct memory *memory)
 
 void larder__housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
+    struct lane *lane = larder__lane_of(memory, thread);
+    if (__builtin_expect(atomic_load_explicit(&lane->turns, memory_order_relaxed), 0))
+        larder__lane_turn(lane, &memory->arena);
     sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
     larder__evict_ahead(memory, thread, now_ms);
     larder__clean(memory, thread, now_ms);

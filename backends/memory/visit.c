@@ -55,9 +55,9 @@ void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)
     atomic_fetch_sub_explicit(&segment->live_bytes, bytes, memory_order_relaxed);
     struct stripe *stripe = larder__stripe_of(memory, hash);
     larder__stripe_live(stripe, -(int64_t)bytes);
-    stripe->died_bytes += bytes;
-    if (stripe->died_bytes >= memory->told_bytes) {
-        stripe->died_bytes = 0;
+    stripe->guarded.died_bytes += bytes;
+    if (stripe->guarded.died_bytes >= memory->told_bytes) {
+        stripe->guarded.died_bytes = 0;
         atomic_fetch_add_explicit(&memory->arena.turnover, 1, memory_order_relaxed);
     }
     struct large *large = larder__item_block(item).large;
@@ -112,6 +112,19 @@ static bool lock_and_look(struct visit *visit)
     return true;
 }
 
+/* So that it is on its way while the lock is taken. Within a section: a flush may free the index.
+ */
+static void ask_for_bucket(const struct visit *visit)
+{
+    struct memory *memory = visit->memory;
+    larder_epoch_enter(&memory->epoch, visit->thread);
+    const struct index *index = larder__index(memory);
+    if (index != NULL)
+        __builtin_prefetch(
+            larder__index_bucket(index, larder__index_shape(index), visit->key.hash));
+    larder_epoch_leave(visit->thread);
+}
+
 /* A new name takes room like anything else. */
 static uint32_t enter_space(const struct visit *visit, struct larder_slice name)
 {
@@ -149,6 +162,7 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     }
     visit->key.hash = larder__hash(&memory->hash_key, name.data, name.length, visit->key.space);
     visit->stripe = larder__stripe_of(memory, visit->key.hash);
+    ask_for_bucket(visit);
     if (lock_and_look(visit))
         return LARDER_OK;
     larder_call_end(visit->thread, visit->outer_call);
@@ -240,8 +254,8 @@ struct append larder__append_of(const struct memory *memory, enum queue queue,
                                 const struct draft *draft, const struct key *key, uint64_t now_ms,
                                 uint32_t reserve)
 {
-    uint64_t end_ms = draft->expiry_ms;
-    if (draft->lease.token != 0 && draft->lease.end_ms > end_ms)
+    uint64_t end_ms = draft->expiry_ms; /* what is left of it then, a lease, goes elsewhere */
+    if (draft->lease.token != 0 && end_ms <= now_ms)
         end_ms = draft->lease.end_ms;
     struct append append = {.queue = queue,
                             .now_ms = now_ms,
@@ -253,24 +267,43 @@ struct append larder__append_of(const struct memory *memory, enum queue queue,
     return append;
 }
 
+/* One that is used again, which its segment counts already, or at the end of a segment. */
+static struct item *place_for(struct lane *lane, struct arena *arena, const struct append *append)
+{
+    struct item *item = NULL;
+    if (append->recycles)
+        item = larder__recycler_take(&lane->guarded.recycler, arena, append);
+    if (item != NULL)
+        return item;
+    item = larder__lane_append(lane, arena, append);
+    if (item != NULL)
+        atomic_fetch_add_explicit(&larder__segment_of(arena, item)->live_bytes,
+                                  (uint32_t)append->bytes, memory_order_relaxed);
+    return item;
+}
+
 struct item *larder__append_locked(struct memory *memory, struct lane *lane,
                                    const struct append *append, const struct draft *draft,
                                    const struct key *key)
 {
     pthread_mutex_lock(&lane->lock);
-    struct item *item = larder__lane_append(lane, &memory->arena, append);
+    struct item *item = place_for(lane, &memory->arena, append);
     if (item == NULL) {
         pthread_mutex_unlock(&lane->lock);
         return NULL;
     }
     larder__draft_write(draft, key, item);
-    struct segment *segment = larder__segment_of(&memory->arena, item);
-    atomic_fetch_add_explicit(&segment->live_bytes, (uint32_t)append->bytes, memory_order_relaxed);
     larder__stripe_live(larder__stripe_of(memory, key->hash), (int64_t)append->bytes);
     if (append->weight > 0)
         atomic_fetch_add_explicit(&memory->arena.heavy_bytes[append->queue], append->weight,
                                   memory_order_relaxed);
     return item;
+}
+
+/* 0: nothing is there. Where an item lies says nothing of what it is: places are used again. */
+static uint32_t version_there(const struct visit *visit)
+{
+    return visit->item != NULL ? visit->item->version : 0;
 }
 
 /* Moves a long value, or a long key, into a block of its own. A draft that has one keeps it. */
@@ -281,7 +314,7 @@ static enum larder_status make_large(struct visit *visit, struct draft *draft)
     if (draft->large != NULL || (length <= VALUE_INLINE_MAX &&
                                  larder__draft_size(draft, &visit->key) <= memory->inline_bytes))
         return LARDER_OK;
-    if (visit->block != NULL && visit->block_item == visit->item) {
+    if (visit->block != NULL && visit->block_version == version_there(visit)) {
         draft->large = visit->block;
         visit->block = NULL;
         return LARDER_OK;
@@ -351,14 +384,27 @@ static void date(struct visit *visit, struct item *item, int64_t ttl_ms)
     larder__item_date(item, larder__expiry_after(visit->memory, visit->now_ms, ttl_ms));
 }
 
-static bool replace(struct visit *visit, const struct draft *draft, struct item *item)
+/* What is found no more. Under the lane's lock. */
+static void leave_behind(const struct visit *visit, struct lane *lane)
+{
+    struct memory *memory = visit->memory;
+    size_t bytes = larder__item_size(visit->item);
+    if ((visit->item->marks & ITEM_LARGE) == 0 &&
+        larder__lane_leave(lane, &memory->arena, visit->item, bytes))
+        larder__stripe_live(visit->stripe, -(int64_t)bytes);
+    else
+        larder__item_dies(memory, visit->item, visit->key.hash);
+}
+
+static bool replace(struct visit *visit, struct lane *lane, const struct draft *draft,
+                    struct item *item)
 {
     if (depends_on_time(visit, draft) && !claim(visit))
         return false;
     if (draft->ttl_ms > 0)
         date(visit, item, draft->ttl_ms);
     larder__slot_replace(visit->slot, larder__location_of(&visit->memory->arena, item));
-    larder__item_dies(visit->memory, visit->item, visit->key.hash);
+    leave_behind(visit, lane);
     return true;
 }
 
@@ -384,9 +430,10 @@ static bool insert(struct visit *visit, const struct draft *draft, struct item *
 
 /* Lets the new item be found, and the old one no more. @return false: no memory in the index, or
  * what is there has ended */
-static bool make_found(struct visit *visit, const struct draft *draft, struct item *item)
+static bool make_found(struct visit *visit, struct lane *lane, const struct draft *draft,
+                       struct item *item)
 {
-    return visit->item != NULL ? replace(visit, draft, item) : insert(visit, draft, item);
+    return visit->item != NULL ? replace(visit, lane, draft, item) : insert(visit, draft, item);
 }
 
 static enum larder_status put_item(struct visit *visit, struct draft *draft)
@@ -397,12 +444,13 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
     visit->append =
         larder__append_of(memory, queue_for(visit, draft), draft, &visit->key, visit->now_ms,
                           visit->item != NULL ? RESERVE_FOR_OVERWRITE : RESERVE_FOR_NEW);
+    visit->append.recycles = visit->item != NULL;
     struct item *item = larder__append_locked(memory, lane, &visit->append, draft, &visit->key);
     if (item == NULL) {
         visit->lacks_segment = true;
         return LARDER_NO_MEMORY;
     }
-    bool found = make_found(visit, draft, item);
+    bool found = make_found(visit, lane, draft, item);
     if (!found)
         larder__item_dies(memory, item, visit->key.hash);
     pthread_mutex_unlock(&lane->lock);
@@ -431,7 +479,7 @@ enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
     status = put_item(visit, draft);
     if (status != LARDER_OK && draft->large != shared) {
         visit->block = draft->large;
-        visit->block_item = visit->item;
+        visit->block_version = version_there(visit);
     }
     return status;
 }

@@ -386,6 +386,53 @@ static void a_key_over_256_bytes_takes_from_the_longest_value(void **state)
     cache_close(&cache);
 }
 
+#define LONG_BYTES ((size_t)600 << 10) /* two of them are more than 1 MiB */
+#define MINUTE_MS 60000
+
+/* A long value, and the lease of it that outlives it. */
+static struct larder_lease lease_of_a_long_value(struct cache *cache)
+{
+    struct larder_lease lease;
+    cache_open_bytes(cache, UINT64_C(1) << 20);
+    assert_int_equal(cache_set_bytes(cache, "k", 'a', LONG_BYTES, 1000), LARDER_OK);
+    cache_call(cache)->recache_ms = 2000;
+    assert_int_equal(cache_lease(cache, "k", 10 * MINUTE_MS, &lease), LARDER_OK);
+    cache_plain(cache);
+    assert_int_not_equal(lease.token, 0);
+    manual_clock_advance(&cache->clock, 1000);
+    return lease;
+}
+
+static void what_has_ended_makes_room_for_what_its_lease_fills_in(void **state)
+{
+    static char value[LONG_BYTES + 1];
+    struct larder_value filled;
+    struct cache cache;
+    (void)state;
+    struct larder_lease lease = lease_of_a_long_value(&cache);
+    memset(value, 'b', LONG_BYTES);
+    assert_int_equal(cache_fill(&cache, "k", lease, value), LARDER_OK);
+    assert_int_equal(cache_get(&cache, "k", &filled), LARDER_OK);
+    assert_int_equal(filled.bytes.length, LONG_BYTES);
+    assert_memory_equal(filled.bytes.data, value, LONG_BYTES);
+    filled.owner->release(filled.owner);
+    cache_close(&cache);
+}
+
+static void a_lease_does_not_keep_the_memory_of_what_has_ended(void **state)
+{
+    struct cache cache;
+    uint64_t next_ms;
+    (void)state;
+    struct larder_lease lease = lease_of_a_long_value(&cache);
+    manual_clock_advance(&cache.clock, MINUTE_MS);
+    assert_int_equal(cache.scope.ops->purge(&cache.scope, 10000, &next_ms), LARDER_OK);
+    assert_int_equal(cache_stat(&cache, "large_bytes"), 0);
+    assert_int_equal(cache_fill(&cache, "k", lease, "b"), LARDER_OK);
+    cache_assert_value(&cache, "k", "b");
+    cache_close(&cache);
+}
+
 static void names_of_namespaces_are_within_the_bound(void **state)
 {
     static const int evict[] = {1, 0};
@@ -442,6 +489,8 @@ int main(void)
         cmocka_unit_test(a_store_that_finds_no_room_leaves_what_was_there),
         cmocka_unit_test(a_view_outlives_the_eviction_of_its_entry),
         cmocka_unit_test(what_is_read_outlives_a_scan),
+        cmocka_unit_test(what_has_ended_makes_room_for_what_its_lease_fills_in),
+        cmocka_unit_test(a_lease_does_not_keep_the_memory_of_what_has_ended),
         cmocka_unit_test(names_of_namespaces_are_within_the_bound),
         cmocka_unit_test(with_eviction_off_a_flushed_namespace_makes_room),
         cmocka_unit_test(the_longest_key_fits_the_smallest_cache),

@@ -1,0 +1,58 @@
+/*
+ * Recycling: an entry that is stored again may lie where another one lay that was as large and is
+ * dead. Then nothing is left behind that would have to be cleaned up, and the place is still near.
+ *
+ *   dead ──> waiting (when enough do, an epoch ends) ──> ripe (its readers have left) ──> an item
+ *
+ * A place waits and is ripe in the lane of the thread that left it behind. Until it is taken, or
+ * given up, its segment counts it as alive. Segments come and go meanwhile: so a place knows the
+ * life of its segment in which it was left, and is taken only while that life lasts and nobody
+ * looks through the segment; who begins to do so waits for the lanes first (larder__lanes_await()).
+ */
+#ifndef LARDER_MEMORY_RECYCLE_H
+#define LARDER_MEMORY_RECYCLE_H
+
+#include "segment.h"
+
+#define RECYCLE_BINS 256u /* a power of two; by size */
+/* So many are left behind for each time that readers are waited for, which interrupts every other
+ * processor (epoch.h): some 10 us, 10 ns for each place. */
+#define RECYCLE_PLACES_MAX 1024u
+#define RECYCLE_PLACES_MIN 16u
+
+struct recycled_place {
+    uint32_t location;
+    uint32_t life;  /* of its segment */
+    uint16_t units; /* its size */
+    uint16_t next;  /* of a bin: the next one's number, plus 1 */
+};
+
+/* A lane's; all but what never changes is touched only while holding the lane's lock. */
+struct recycler {
+    uint32_t capacity;                     /* set when opened: of each of the two */
+    struct recycled_place *waiting, *ripe; /* each is the other one after a turn */
+    uint32_t count;                        /* of those that wait */
+    uint32_t refused;                      /* since that is all that may */
+    bool ended;                            /* their epoch has */
+    uint32_t epoch;                        /* its number */
+    uint16_t bins[RECYCLE_BINS];           /* of ripe ones: the first one's number, plus 1 */
+};
+
+/** What is to be appended, see lane.h. */
+struct append;
+
+/** @param places  for both, twice `capacity` */
+void larder__recycler_open(struct recycler *recycler, struct recycled_place *places,
+                           uint32_t capacity);
+/** Takes over the place of an item that is found no more. @return false: too many wait */
+bool larder__recycler_leave(struct recycler *recycler, const struct arena *arena,
+                            const struct item *item, size_t bytes);
+/** A ripe place for what is to be appended. Its segment counts it as alive already.
+ * @return NULL: none */
+struct item *larder__recycler_take(struct recycler *recycler, const struct arena *arena,
+                                   const struct append *append);
+/** Lets those that wait be ripe, whose readers have left. What was ripe is given up: nothing of
+ * such a size was stored meanwhile. */
+void larder__recycler_turn(struct recycler *recycler, struct arena *arena);
+
+#endif
