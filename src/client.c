@@ -49,6 +49,7 @@ void larder__target_of(const struct graph *graph, const struct route *route,
     memset(target, 0, sizeof(*target));
     target->scope = backing->scope;
     target->scope.space = space;
+    target->hit = target->scope.ops->hit_of(&target->scope);
     int64_t common_default =
         options->default_ttl_ms != 0 ? options->default_ttl_ms : LARDER_TTL_DEFAULT;
     target->ttl = larder__ttl_narrow(leaf->ttl, common_default, options->max_ttl_ms);

@@ -329,7 +329,7 @@ void larder__ops_complete(const struct larder_ops *given, struct larder_ops *ops
     STAND_IN(shutdown, nothing_to_wake);
     STAND_IN(fork, nothing_at_fork);
     STAND_IN(retire, ops->shutdown);
-    STAND_IN(hit, larder__hit_by_read);
+    STAND_IN(hit_of, larder__hit_of_read);
 #undef STAND_IN
 }
 

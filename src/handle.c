@@ -17,10 +17,9 @@ static void fork_derived(void *self, enum larder_fork_step step)
 }
 
 /* A plain read of a leaf looks at no refusal: it goes where every call is refused. */
-static const struct larder_ops refusing = {.name = "none", .hit = larder__hit_refused};
-const struct target larder__closed_target = {.refusal = LARDER_CLOSED, .scope = {.ops = &refusing}};
+const struct target larder__closed_target = {.refusal = LARDER_CLOSED, .hit = larder__hit_refused};
 const struct target larder__unmapped_target = {.refusal = LARDER_BAD_ARGUMENT,
-                                               .scope = {.ops = &refusing}};
+                                               .hit = larder__hit_refused};
 
 /* ---- targets ------------------------------------------------------------------------------- */
 
@@ -30,6 +29,7 @@ void larder__target_init(struct target *target, const struct larder_scope *scope
 {
     memset(target, 0, sizeof(*target));
     target->scope = *scope;
+    target->hit = scope->ops->hit_of(&target->scope);
     target->traits = traits;
     target->ttl.default_ms = options->default_ttl_ms;
     target->ttl = larder__ttl_narrow(target->ttl, LARDER_TTL_DEFAULT, options->max_ttl_ms);
@@ -42,7 +42,7 @@ void larder__target_init(struct target *target, const struct larder_scope *scope
 /* A leaf's backend is never replaced: calls on it are no visits, and go there at once. */
 static larder_hit_fn *hit_of(const struct larder_cache *cache, const struct target *target)
 {
-    return cache->kind == HANDLE_LEAF ? target->scope.ops->hit : larder__hit_on_visit;
+    return cache->kind == HANDLE_LEAF ? target->hit : larder__hit_on_visit;
 }
 
 void larder__lead_first(struct larder_cache *cache, const struct target *target)

@@ -41,15 +41,23 @@ __attribute__((noinline)) static enum larder_status finish(struct larder_cache *
     return larder__finish(cache, LARDER_OPERATION_READ, key, status);
 }
 
-enum larder_status larder__hit_by_read(const struct larder_scope *scope, struct larder_slice key,
-                                       void *buffer, size_t size, struct larder_reader *reader)
+static enum larder_status hit_by_read(const struct larder_scope *scope, struct larder_slice key,
+                                      void *buffer, size_t size, struct larder_reader *reader)
 {
-    enum larder_status status = scope->ops->read(scope, key, buffer, size, NULL);
     struct larder_cache *cache = larder__cache_of(reader);
+    if (__builtin_expect(larder__key_check(key) != LARDER_OK, 0))
+        return larder__hit_otherwise(reader, key, buffer, size);
+    enum larder_status status = scope->ops->read(scope, key, buffer, size, NULL);
     if (__builtin_expect(status != LARDER_OK, 0))
         return finish(cache, scope, key, buffer, size, status);
     larder__count_call(cache->counters, LARDER_OPERATION_READ, LARDER_OK);
     return LARDER_OK;
+}
+
+larder_hit_fn *larder__hit_of_read(const struct larder_scope *scope)
+{
+    (void)scope;
+    return hit_by_read;
 }
 
 /* With its arguments in the same registers as larder_read(), which then moves none. */
@@ -70,10 +78,9 @@ enum larder_status larder__hit_on_visit(const struct larder_scope *scope, struct
     if (__builtin_expect(thread == NULL || !larder_visit_begin(&larder__visits, thread), 0))
         return read_generally(cache, key, buffer, size, NULL);
     const struct target *target = larder__target(cache);
-    enum larder_status status =
-        target->refusal == LARDER_OK
-            ? target->scope.ops->hit(&target->scope, key, buffer, size, reader)
-            : read_generally(cache, key, buffer, size, NULL);
+    enum larder_status status = target->refusal == LARDER_OK
+                                    ? target->hit(&target->scope, key, buffer, size, reader)
+                                    : read_generally(cache, key, buffer, size, NULL);
     larder_visit_end(thread);
     return status;
 }
@@ -81,9 +88,7 @@ enum larder_status larder__hit_on_visit(const struct larder_scope *scope, struct
 enum larder_status larder_read(struct larder_cache *cache, struct larder_slice key, void *buffer,
                                size_t size, struct larder_info *info)
 {
-    if (__builtin_expect(cache == NULL || larder__key_check(key) != LARDER_OK || buffer == NULL ||
-                             info != NULL,
-                         0))
+    if (__builtin_expect(cache == NULL || key.data == NULL || buffer == NULL || info != NULL, 0))
         return read_generally(cache, key, buffer, size, info);
     const struct larder_scope *scope = &larder__target(cache)->scope;
     /* acquire: pairs with the release in larder__lead_locked() */

@@ -13,9 +13,9 @@ enum larder_status larder__hit_count_slowly(const struct larder_reader *reader);
 /** Of a handle that a reload may lead elsewhere: a visit. The scope is not looked at: before the
  * visit begins it may be gone. */
 larder_hit_fn larder__hit_on_visit;
-/** Of a handle that every call is refused on. */
+/** Of what every call is refused on. */
 larder_hit_fn larder__hit_refused;
-/** Of a backend that has no such row: its row `read`. The scope is a handle's. */
-larder_hit_fn larder__hit_by_read;
+/** The row of a backend that has none: its row `read` is called. */
+larder_hit_of_fn larder__hit_of_read;
 
 #endif

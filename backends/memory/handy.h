@@ -18,11 +18,6 @@ struct handy {
     handy_half first, last;
 };
 
-ALWAYS_INLINE bool larder__is_handy(size_t length)
-{
-    return (length - 1) / 16 == 1;
-}
-
 ALWAYS_INLINE struct handy larder__handy_load(const unsigned char *bytes, size_t length)
 {
     struct handy handy;
@@ -43,7 +38,7 @@ ALWAYS_INLINE hash_sum larder__handy_pair(const uint64_t *secret, handy_half hal
 {
     __m128i words = _mm_add_epi64(half, _mm_loadu_si128((const __m128i *)(const void *)secret));
     return (hash_sum)(uint64_t)_mm_cvtsi128_si64(words) *
-           (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(words, words));
+           (uint64_t)_mm_cvtsi128_si64(_mm_shuffle_epi32(words, 0xee));
 }
 #else
 ALWAYS_INLINE bool larder__handy_equal(struct handy one, struct handy other)
@@ -59,7 +54,7 @@ ALWAYS_INLINE hash_sum larder__handy_pair(const uint64_t *secret, handy_half hal
 }
 #endif
 
-/** What larder__hash() makes of the same bytes. */
+/** What larder__hash() makes of the same bytes, but where hash_key.wide. */
 ALWAYS_INLINE uint64_t larder__handy_hash(const struct hash_key *key, struct handy handy,
                                           size_t length, uint32_t space)
 {

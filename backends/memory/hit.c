@@ -2,22 +2,80 @@
  * Plain reads that hit: the value is copied out, and that is all. No lock, no allocation, no system
  * call; nothing is written that another thread writes but the counter of an item that is not hot
  * yet.
+ *
+ * A processor works on so many reads at once, while they wait for memory, as its window of
+ * instructions holds: 256 on the machine that the figures in docs/performance.md are of, so one
+ * instruction more than half of that, or than all of it, costs a third of all reads. Hence: what a
+ * hit is is written out for each kind of scope, what the compiler knows of it makes it shorter; of
+ * the entries of a bucket one is looked at, which nearly always is the one; and what only the ways
+ * out need lies in memory. Compiled twice, see hit_wide.c.
  */
+#ifndef LARDER_WIDE
+#define LARDER_WIDE 0
+#endif
+
 #include "operations.h"
 
 #include <larder/util/hit.h>
 
-#include "handy.h"
 #include "look.h"
 
-/* What is looked for, each way of knowing it where it serves. */
+#if LARDER_WIDE
+#include "handy_wide.h"
+#define HIT_OF larder__memory_hit_of_wide
+#else
+#include "handy.h"
+#define HIT_OF larder__memory_hit_of
+#endif
+
+#define HIT_ARGUMENTS                                                                      \
+    const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size, \
+        struct larder_reader *reader
+
+/* ---- what is looked for -------------------------------------------------------------------- */
+
 struct wanted {
     struct larder_slice name;
     struct handy handy; /* where larder__is_handy() */
     uint32_t space;
     uint64_t hash;
+    tag_pattern tag;
     uint64_t known; /* what of its head is to be as if it never ended */
 };
+
+ALWAYS_INLINE void hash_handy(const struct memory *memory, struct wanted *wanted)
+{
+    const struct hash_key *key = &memory->hash_key;
+    size_t length = wanted->name.length;
+    wanted->handy = larder__handy_load(wanted->name.data, length);
+#if LARDER_WIDE && LARDER_MATCHES_AT_ONCE /* the tag is the topmost byte, and not 0 */
+    __m128i sum = larder__handy_sum_wide(key, wanted->handy, length, wanted->space);
+    wanted->hash = (uint64_t)_mm_cvtsi128_si64(sum);
+    sum = _mm_shuffle_epi8(sum, _mm_loadu_si128((const __m128i *)(const void *)key->topmost));
+    wanted->tag = _mm_max_epu8(sum, _mm_loadu_si128((const __m128i *)(const void *)key->ones));
+#else
+#if LARDER_WIDE
+    wanted->hash = larder__handy_hash_wide(key, wanted->handy, length, wanted->space);
+#else
+    wanted->hash = larder__handy_hash(key, wanted->handy, length, wanted->space);
+#endif
+    wanted->tag = larder__tag_pattern(wanted->hash);
+#endif
+}
+
+ALWAYS_INLINE struct wanted want(const struct memory *memory, struct larder_slice name,
+                                 uint32_t space, uint64_t now_ms)
+{
+    struct wanted wanted = {.name = name, .space = space};
+    if (larder__is_handy(name.length)) {
+        hash_handy(memory, &wanted);
+    } else {
+        wanted.hash = larder__hash(&memory->hash_key, name.data, name.length, space);
+        wanted.tag = larder__tag_pattern(wanted.hash);
+    }
+    wanted.known = now_ms == TIMELESS ? HEAD_BUT_FREQUENCY : HEAD_KEY_AND_MARKS;
+    return wanted;
+}
 
 ALWAYS_INLINE bool is_wanted(const struct item *item, const struct wanted *wanted, uint64_t head)
 {
@@ -31,66 +89,66 @@ ALWAYS_INLINE bool is_wanted(const struct item *item, const struct wanted *wante
                : larder__bytes_equal(key, wanted->name.data, length);
 }
 
-/* An item with no part but its space, found in its own bucket. @return NULL: anything else */
+/* ---- where it lies ------------------------------------------------------------------------- */
+
+/* An item with no part but its space, found in its own bucket: the first that may be it, or any.
+ * @return NULL: anything else */
 ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
-                                      const struct wanted *wanted, uint64_t *head)
+                                      const struct wanted *wanted, bool any, uint64_t *head)
 {
     const struct bucket *bucket =
         larder__index_bucket(index, larder__index_shape(index), wanted->hash);
-    unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(wanted->hash));
-    for (; found != 0; found &= found - 1) {
+    unsigned found = larder__bucket_match_atomic(bucket, wanted->tag);
+    for (; __builtin_expect(found != 0, 1); found &= found - 1) {
         uint32_t location = larder__bucket_location(bucket, found);
         struct item *item = larder__item_at(&memory->arena, location);
-        larder__prefetch_item(item);
-        if (__builtin_expect(location == 0, 0))
-            continue;
-        *head = larder__item_head(item);
+        *head = location != 0 ? larder__item_head(item) : 0; /* of no key */
         if (__builtin_expect(is_wanted(item, wanted, *head), 1))
             return item;
+        if (!any)
+            break;
     }
     return NULL;
 }
 
-#define TIMELESS 0 /* the time is not known, and readers need no fence: see arena.due_ms */
+/* ---- a hit --------------------------------------------------------------------------------- */
 
-/* The end of a hit whose value is not of the length that most have. */
-__attribute__((noinline)) static enum larder_status copy_any(void *buffer, const void *value,
-                                                             size_t length,
-                                                             struct larder_thread *thread,
-                                                             const struct larder_reader *reader)
+/* It is not. */
+static enum larder_status otherwise(HIT_ARGUMENTS)
 {
-    larder__copy_bytes(buffer, value, length);
+    (void)scope;
+    return reader->otherwise(reader, name, buffer, size);
+}
+
+/* It is not, as far as one entry of its bucket tells. */
+static enum larder_status hit_any(HIT_ARGUMENTS);
+
+/* A hit whose value is not of the length that most have. Ends the section. */
+__attribute__((noinline)) static enum larder_status hit_unusual(const struct item *item,
+                                                                struct larder_slice name,
+                                                                void *buffer, size_t size,
+                                                                struct larder_reader *reader)
+{
+    struct larder_thread *thread = larder__own_thread;
+    size_t length = item->value_length;
+    if (__builtin_expect(length > size, 0)) {
+        larder_epoch_leave(thread);
+        return reader->otherwise(reader, name, buffer, size);
+    }
+    larder__copy_bytes(buffer, larder__item_key(item) + name.length, length);
     larder_epoch_leave(thread);
     return larder_hit_count(reader, thread);
 }
 
-/* It is no hit. */
-static inline enum larder_status leave(struct larder_thread *thread, struct larder_slice name,
-                                       void *buffer, size_t size, struct larder_reader *reader)
+/* @param now_ms  TIMELESS: what ends is no hit, and readers need no fence, see arena.due_ms
+ * @param any     whether all entries of the bucket are looked at */
+ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS, uint32_t space,
+                                     uint64_t now_ms, struct larder_thread *thread, bool any)
 {
-    larder_epoch_leave(thread);
-    return reader->otherwise(reader, name, buffer, size);
-}
-
-ALWAYS_INLINE struct wanted want(const struct memory *memory, struct larder_slice name,
-                                 uint32_t space, uint64_t now_ms)
-{
-    struct wanted wanted = {.name = name, .space = space};
-    if (larder__is_handy(name.length)) {
-        wanted.handy = larder__handy_load(name.data, name.length);
-        wanted.hash = larder__handy_hash(&memory->hash_key, wanted.handy, name.length, space);
-    } else {
-        wanted.hash = larder__hash(&memory->hash_key, name.data, name.length, space);
-    }
-    wanted.known = now_ms == TIMELESS ? HEAD_BUT_FREQUENCY : HEAD_KEY_AND_MARKS;
-    return wanted;
-}
-
-/* @param now_ms  TIMELESS: what ends is no hit */
-ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_slice name,
-                                     uint32_t space, uint64_t now_ms, void *buffer, size_t size,
-                                     struct larder_thread *thread, struct larder_reader *reader)
-{
+    /* Where the compiler may not keep it in registers: only the ways out need it. */
+    const struct larder_scope *volatile scope_kept = scope;
+    const unsigned char *volatile data_kept = name.data;
+    volatile size_t size_kept = size;
     struct wanted wanted = want(memory, name, space, now_ms);
     uint64_t head = 0;
     struct item *item = NULL;
@@ -100,99 +158,108 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, struct larder_
         larder_epoch_enter(&memory->epoch, thread);
     const struct index *index = larder__index(memory);
     if (__builtin_expect(index != NULL, 1))
-        item = find_plain(memory, index, &wanted, &head);
-    if (__builtin_expect(item == NULL || !larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 0))
-        return leave(thread, name, buffer, size, reader);
-    size_t length = item->value_length;
-    if (__builtin_expect(length > size, 0))
-        return leave(thread, name, buffer, size, reader);
-    larder__item_hit_at(item, HEAD_FREQUENCY(head), thread);
-    const unsigned char *value = larder__plain_key(item, space) + name.length;
-    if (__builtin_expect(!larder__copies_at_once(length), 0))
-        return copy_any(buffer, value, length, thread, reader);
-    larder__copy_at_once(buffer, value, length);
+        item = find_plain(memory, index, &wanted, any, &head);
+    if (__builtin_expect(item == NULL || !larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 0)) {
+        larder_epoch_leave(thread);
+        name.data = data_kept;
+        return (any ? otherwise : hit_any)(scope_kept, name, buffer, size_kept, reader);
+    }
+    larder__item_hit(memory, item, thread);
+    size_t usual = larder__usual_length(memory), foretold = larder__as_foretold(usual);
+    if (__builtin_expect(item->value_length != usual || size_kept < usual, 0)) {
+        name.data = data_kept;
+        return hit_unusual(item, name, buffer, size_kept, reader);
+    }
+    larder__copy_at_once(buffer, larder__plain_key(item, space) + name.length, foretold);
     larder_epoch_leave(thread);
     return larder_hit_count(reader, thread);
 }
 
-/* What lies on the stack is a time alone. */
+/* ---- of a scope ---------------------------------------------------------------------------- */
+
+/* What lies on the stack is a time, and a call. */
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
 #define NO_CANARY __attribute__((no_stack_protector))
 #else
 #define NO_CANARY
 #endif
 
-#define HIT_ARGUMENTS(of) \
-    of, struct larder_slice name, void *buffer, size_t size, struct larder_reader *reader
-
-/* Where something ends. */
-ALWAYS_INLINE enum larder_status hit_at_its_time(HIT_ARGUMENTS(struct memory *memory),
-                                                 uint32_t space)
+/* When something may be due. */
+ALWAYS_INLINE uint64_t time_in(struct memory *memory, struct larder_thread *thread, uint64_t due_ms)
 {
-    struct larder_thread *thread = larder_thread();
-    if (__builtin_expect(thread == NULL, 0))
-        return reader->otherwise(reader, name, buffer, size);
-    uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
-    uint64_t now_ms = due_ms != UINT64_MAX ? larder__now_ms(memory) : TIMELESS;
+    uint64_t now_ms = larder__now_ms(memory);
     if (__builtin_expect(now_ms >= due_ms, 0))
         larder__read_housekeeping(memory, thread, now_ms);
-    return hit(memory, name, space, now_ms, buffer, size, thread, reader);
+    return now_ms;
 }
 
-/* Of any key, in a namespace or in none. */
-WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
-hit_any(HIT_ARGUMENTS(const struct larder_scope *scope))
+/* UINT64_MAX: nothing ends, and the time is of no interest. */
+ALWAYS_INLINE uint64_t due_in(const struct memory *memory)
 {
-    return hit_at_its_time(scope->self, name, buffer, size, reader,
-                           larder__scope_space(scope->self, scope));
+    return atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
 }
 
-/* The key is of the length that most have; in a namespace. */
-WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
-hit_in_space(HIT_ARGUMENTS(const struct larder_scope *scope))
+/* Any key, any scope. */
+NO_CANARY __attribute__((noinline)) static enum larder_status hit_any(HIT_ARGUMENTS)
 {
-    uint32_t space = larder__scope_space(scope->self, scope);
-    if (!larder__is_handy(name.length) || space == SPACE_NONE)
+    struct memory *memory = scope->self;
+    struct larder_thread *thread = larder_thread();
+    if (__builtin_expect(thread == NULL || name.length - 1 >= LARDER_KEY_BYTES_MAX, 0))
+        return otherwise(scope, name, buffer, size, reader);
+    uint64_t due_ms = due_in(memory);
+    uint64_t now_ms = due_ms != UINT64_MAX ? time_in(memory, thread, due_ms) : TIMELESS;
+    return hit(memory, scope, name, buffer, size, reader, larder__scope_space(memory, scope),
+               now_ms, thread, true);
+}
+
+/* A key of the length that most have, where something ends. */
+ALWAYS_INLINE enum larder_status hit_in_time(HIT_ARGUMENTS, bool in_space)
+{
+    struct memory *memory = scope->self;
+    struct larder_thread *thread = larder__own_thread;
+    uint64_t now_ms = time_in(memory, thread, due_in(memory));
+    uint32_t space = in_space ? larder__space_number(&memory->spaces, scope->space->name) : 0;
+    if (!larder__is_handy(name.length) || now_ms == TIMELESS || in_space != (space != SPACE_NONE))
         __builtin_unreachable();
-    return hit_at_its_time(scope->self, name, buffer, size, reader, space);
+    return hit(memory, scope, name, buffer, size, reader, space, now_ms, thread, false);
 }
 
-/* Likewise, in none. */
-WIDE_AND_NARROW NO_CANARY __attribute__((noinline)) static enum larder_status
-hit_timed(HIT_ARGUMENTS(struct memory *memory))
+NO_CANARY __attribute__((noinline)) static enum larder_status hit_timed(HIT_ARGUMENTS)
 {
-    if (!larder__is_handy(name.length))
-        __builtin_unreachable();
-    return hit_at_its_time(memory, name, buffer, size, reader, SPACE_NONE);
+    return hit_in_time(scope, name, buffer, size, reader, false);
+}
+
+NO_CANARY __attribute__((noinline)) static enum larder_status hit_timed_in_space(HIT_ARGUMENTS)
+{
+    return hit_in_time(scope, name, buffer, size, reader, true);
 }
 
 /* Likewise, where nothing ends. */
-WIDE_AND_NARROW __attribute__((noinline)) static enum larder_status
-hit_timeless(HIT_ARGUMENTS(const struct memory *memory))
-{
-    struct larder_thread *thread = larder__own_thread;
-    if (!larder__is_handy(name.length))
-        __builtin_unreachable();
-    if (__builtin_expect(thread == NULL, 0))
-        return reader->otherwise(reader, name, buffer, size);
-    return hit(memory, name, SPACE_NONE, TIMELESS, buffer, size, thread, reader);
-}
-
-/*
- * A processor works on so many reads at once, while they wait for memory, as it has room for their
- * instructions, and above all for their loads. So a hit is written out by itself, four times: what
- * the compiler knows of it makes it shorter. Everything else is left to larder__memory_read(),
- * which begins anew.
- */
-WIDE_AND_NARROW enum larder_status
-larder__memory_hit(HIT_ARGUMENTS(const struct larder_scope *scope))
+ALWAYS_INLINE enum larder_status hit_at_any_time(HIT_ARGUMENTS, bool in_space)
 {
     struct memory *memory = scope->self;
-    if (!larder__is_handy(name.length))
+    struct larder_thread *thread = larder__own_thread;
+    if (__builtin_expect(thread == NULL || !larder__is_handy(name.length), 0))
         return hit_any(scope, name, buffer, size, reader);
-    if (scope->space != NULL)
-        return hit_in_space(scope, name, buffer, size, reader);
-    if (atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
-        return hit_timed(memory, name, buffer, size, reader);
-    return hit_timeless(memory, name, buffer, size, reader);
+    if (due_in(memory) != UINT64_MAX)
+        return (in_space ? hit_timed_in_space : hit_timed)(scope, name, buffer, size, reader);
+    uint32_t space = in_space ? larder__space_number(&memory->spaces, scope->space->name) : 0;
+    if (in_space != (space != SPACE_NONE))
+        __builtin_unreachable();
+    return hit(memory, scope, name, buffer, size, reader, space, TIMELESS, thread, false);
+}
+
+NO_CANARY static enum larder_status hit_plain(HIT_ARGUMENTS)
+{
+    return hit_at_any_time(scope, name, buffer, size, reader, false);
+}
+
+NO_CANARY static enum larder_status hit_in_space(HIT_ARGUMENTS)
+{
+    return hit_at_any_time(scope, name, buffer, size, reader, true);
+}
+
+larder_hit_fn *HIT_OF(const struct larder_scope *scope)
+{
+    return scope->space != NULL ? hit_in_space : hit_plain;
 }

@@ -82,11 +82,10 @@ static inline uint8_t larder__tag_of(uint64_t hash)
 
 static inline uint32_t larder__shape_bucket(uint64_t shape, uint64_t hash)
 {
-    uint32_t number = (uint32_t)hash & SHAPE_MASK(shape);
     uint32_t further = (uint32_t)hash & (2 * SHAPE_MASK(shape) + 1);
-    __asm__(""
-            : "+r"(further)); /* there in any case, so that no branch, which nothing could
-                                 predict, chooses */
+    uint32_t number = further & SHAPE_MASK(shape);
+    /* there in any case, so that no branch, which nothing could predict, chooses */
+    __asm__("" : "+r"(further));
     return number < SHAPE_SPLIT(shape) ? further : number;
 }
 
@@ -98,20 +97,34 @@ static inline uint32_t larder__shape_buckets(uint64_t shape)
 /* Both words of tags. Each is loaded whole: x86 never tears an aligned 8 bytes, and orders loads as
  * acquire asks; what the compiler may not do is said to it. */
 #if defined(__SSE2__) && !LARDER_EPOCH_SYMMETRIC
-ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, uint8_t tag)
+#define LARDER_MATCHES_AT_ONCE 1
+/** What tags are compared with: in each byte the one that is looked for. */
+typedef __m128i tag_pattern;
+
+ALWAYS_INLINE tag_pattern larder__tag_pattern(uint64_t hash)
+{
+    return _mm_set1_epi8((char)larder__tag_of(hash));
+}
+
+ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, tag_pattern wanted)
 {
     __m128i tags = _mm_load_si128((const __m128i *)(const void *)bucket);
     atomic_signal_fence(memory_order_acquire);
-    __m128i wanted = _mm_set1_epi8((char)tag);
     return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, wanted)) & BUCKET_SLOTS_MASK;
 }
-#define LARDER_MATCHES_AT_ONCE 1
 #endif
 
 static inline unsigned larder__bucket_match(uint64_t tags0, uint64_t tags1, uint8_t tag);
 
 #ifndef LARDER_MATCHES_AT_ONCE
-ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, uint8_t tag)
+typedef uint8_t tag_pattern;
+
+ALWAYS_INLINE tag_pattern larder__tag_pattern(uint64_t hash)
+{
+    return larder__tag_of(hash);
+}
+
+ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, tag_pattern tag)
 {
     return larder__bucket_match(atomic_load_explicit(&bucket->tags[0], memory_order_acquire),
                                 atomic_load_explicit(&bucket->tags[1], memory_order_acquire), tag);

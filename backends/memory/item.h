@@ -60,7 +60,6 @@ struct item {
 
 /* The head: the first four in one word. Key length in bits 0 to 15, marks in 16 to 23, frequency in
  * 24 to 31, expiry in 32 to 63. */
-#define HEAD_FREQUENCY(head) ((uint8_t)((head) >> 24))
 #define HEAD_EXPIRY(head) ((uint32_t)((head) >> 32))
 #define HEAD_KEY_AND_MARKS UINT64_C(0x0000000000ffffff)
 #define HEAD_BUT_FREQUENCY UINT64_C(0xffffffff00ffffff)

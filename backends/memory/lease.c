@@ -53,7 +53,7 @@ static struct item_lease new_lease(struct visit *visit, uint32_t lease_ms)
 
 static enum larder_status get_present(struct visit *visit, const struct lease_arguments *get)
 {
-    larder__item_hit(visit->item, visit->thread);
+    larder__item_hit(visit->memory, visit->item, visit->thread);
     if ((visit->item->marks & ITEM_SLIDES) != 0)
         (void)larder__item_slide(visit->memory, visit->item, visit->now_ms);
     if (wants_refresh(visit, get->scope)) {

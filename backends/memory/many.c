@@ -12,6 +12,7 @@
 struct group {
     struct look look;
     const struct index *index;
+    uint64_t judged_ms; /* the time, or TIMELESS */
     uint32_t space;
     uint32_t count;
     struct larder_row *rows[GROUP];
@@ -37,7 +38,7 @@ static void ask_for_items(struct group *group)
     const struct arena *arena = &group->look.memory->arena;
     for (uint32_t i = 0; i < group->count; i++) {
         const struct bucket *bucket = group->buckets[i];
-        unsigned found = larder__bucket_match_atomic(bucket, larder__tag_of(group->hashes[i]));
+        unsigned found = larder__bucket_match_atomic(bucket, larder__tag_pattern(group->hashes[i]));
         uint32_t location = 0;
         if (__builtin_expect(found != 0, 1))
             location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
@@ -78,10 +79,10 @@ ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_ki
     if (__builtin_expect((head & HEAD_KEY_AND_MARKS) !=
                                  larder__plain_head(row->key.length, SPACE_NONE) ||
                              !larder__bytes_equal(item->parts, row->key.data, row->key.length) ||
-                             !larder__plain_is_live(HEAD_EXPIRY(head), group->look.now_ms),
+                             !larder__plain_is_live(HEAD_EXPIRY(head), group->judged_ms),
                          0))
         return answer_generally(group, many, i);
-    larder__item_hit_at(item, HEAD_FREQUENCY(head), group->look.thread);
+    larder__item_hit(group->look.memory, item, group->look.thread);
     size_t length = item->value_length;
     if (row->size > 0)
         larder__copy_bytes(row->buffer, item->parts + row->key.length,
@@ -139,6 +140,7 @@ static void read_rows(const struct larder_scope *scope, enum larder_many_kind ma
                 larder_row_at(rows, i)->status = LARDER_NO_MEMORY;
         return;
     }
+    group.judged_ms = group.look.now_ms != 0 ? group.look.now_ms : TIMELESS;
     group.space = larder__scope_space(group.look.memory, scope);
     for (size_t next = 0; next < rows->count;) {
         next = gather(&group, rows, next);

@@ -279,6 +279,7 @@ static struct memory *new_memory(const struct larder_host *host,
     memory->stripe_bits = sizes.stripe_bits;
     memory->stripe_mask = (UINT32_C(1) << sizes.stripe_bits) - 1;
     memory->lane_mask = sizes.lanes - 1;
+    atomic_init(&memory->usual_length, LENGTH_UNUSUAL);
     init_times(memory, host, options);
     larder__hash_key_init(&memory->hash_key);
     if (!allocate_parts(memory, &sizes, options) || !open_parts(memory, &sizes, options)) {
@@ -459,12 +460,21 @@ static void memory_fork(void *self, enum larder_fork_step step)
 
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
+static larder_hit_fn *memory_hit_of(const struct larder_scope *scope)
+{
+#if defined(__x86_64__)
+    if (larder__memory_of(scope)->hash_key.wide)
+        return larder__memory_hit_of_wide(scope);
+#endif
+    return larder__memory_hit_of(scope);
+}
+
 static const struct larder_ops memory_ops = {
     .version = LARDER_BACKEND_VERSION,
     .size = sizeof(struct larder_ops),
     .name = "memory",
     .read = larder__memory_read,
-    .hit = larder__memory_hit,
+    .hit_of = memory_hit_of,
     .store = larder__memory_store,
     .remove = larder__memory_remove,
     .traits = memory_traits,

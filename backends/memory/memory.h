@@ -70,6 +70,8 @@ static inline void larder__stripe_count(struct stripe *stripe, int more)
                           memory_order_relaxed);
 }
 
+#define LENGTH_UNUSUAL UINT16_MAX
+
 struct listener {
     larder_memory_evicted_fn *evicted;
     void *context;
@@ -104,6 +106,11 @@ struct memory {
     /* Swapped by a flush with every stripe's lock held: release, paired with the acquire of every
      * call. The old one is freed when its readers have left. */
     _Atomic(struct index *) index;
+    /* Relaxed, both hints. Whether it may come to evicting soon: only then hits are counted. */
+    _Atomic bool counts_hits;
+    /* A length that many values have, so that a reader need not wait for an item to know it; of
+     * those that are copied at once (look.h), or else LENGTH_UNUSUAL. */
+    _Atomic uint16_t usual_length;
 
     struct arena arena;
     struct spaces spaces;

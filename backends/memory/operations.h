@@ -4,8 +4,9 @@
 
 #include <larder/backend.h>
 
-/* hit.c */
-larder_hit_fn larder__memory_hit;
+/* hit.c; and hit_wide.c, where hash_key.wide */
+larder_hit_of_fn larder__memory_hit_of;
+larder_hit_of_fn larder__memory_hit_of_wide;
 /* read.c */
 larder_read_fn larder__memory_read;
 larder_get_fn larder__memory_get;

@@ -57,7 +57,7 @@ static enum larder_status touching_attempt(struct visit *visit, void *arguments)
     const struct touching *touching = arguments;
     if (visit->presence != PRESENT)
         return visit->presence == NEGATIVE ? LARDER_ABSENT : LARDER_MISS;
-    larder__item_hit(visit->item, visit->thread);
+    larder__item_hit(visit->memory, visit->item, visit->thread);
     enum larder_status status = larder__visit_touch(visit, touching->ttl_ms);
     if (status != LARDER_OK)
         return status;

@@ -219,14 +219,23 @@ struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint
     return number != NO_SEGMENT ? &arena->segments[number] : NULL;
 }
 
+/* What the next one's header takes. */
+static uint64_t header_bytes_locked(const struct arena *arena)
+{
+    size_t bytes = ((size_t)arena->guarded.fresh + 1) * sizeof(struct segment);
+    bool is_there =
+        arena->guarded.vacant.count > 0 || bytes <= arena->guarded.headers.committed_bytes;
+    return is_there ? 0 : HEADERS_STEP_BYTES;
+}
+
 bool larder__arena_has_room(struct arena *arena, uint32_t reserve)
 {
     pthread_mutex_lock(&arena->lock);
     bool has_room = arena->guarded.free.count > reserve;
     if (!has_room && (arena->guarded.vacant.count > 0 || arena->guarded.fresh < arena->capacity))
-        has_room =
-            larder__budget_has(arena->budget, larder__segment_bytes(arena) + HEADERS_STEP_BYTES +
-                                                  reserve_bytes_locked(arena, reserve));
+        has_room = larder__budget_has(arena->budget, larder__segment_bytes(arena) +
+                                                         header_bytes_locked(arena) +
+                                                         reserve_bytes_locked(arena, reserve));
     pthread_mutex_unlock(&arena->lock);
     return has_room;
 }

@@ -204,12 +204,24 @@ static void reclaim_large(struct memory *memory)
         larder__large_reclaim(memory->large);
 }
 
+/* Which entries were hit is asked when one has to go: it is told from the time on when the cache is
+ * half full. */
+static void watch_room(struct memory *memory)
+{
+    bool counts = atomic_load_explicit(&memory->counts_hits, memory_order_relaxed);
+    uint64_t used = larder__budget_used(memory->budget), max = larder__budget_max(memory->budget);
+    bool wanted = memory->evicts && used >= (counts ? max / 8 * 3 : max / 2);
+    if (__builtin_expect(wanted != counts, 0))
+        atomic_store_explicit(&memory->counts_hits, wanted, memory_order_relaxed);
+}
+
 void larder__housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     struct lane *lane = larder__lane_of(memory, thread);
     if (__builtin_expect(atomic_load_explicit(&lane->turns, memory_order_relaxed), 0))
         larder__lane_turn(lane, &memory->arena);
     sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
+    watch_room(memory);
     larder__evict_ahead(memory, thread, now_ms);
     larder__clean(memory, thread, now_ms);
     reclaim_large(memory);

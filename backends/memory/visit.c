@@ -436,6 +436,18 @@ static bool make_found(struct visit *visit, struct lane *lane, const struct draf
     return visit->item != NULL ? replace(visit, lane, draft, item) : insert(visit, draft, item);
 }
 
+#define TOLD_EVERY 64u
+
+/* Now and then, what lengths values have, see look.h. */
+static void tell_length(struct memory *memory, const struct draft *draft)
+{
+    size_t length = draft->head_length + draft->tail_length;
+    uint16_t told = length - 64 <= 64 ? (uint16_t)length : LENGTH_UNUSUAL;
+    if (draft->version % TOLD_EVERY == 0 &&
+        atomic_load_explicit(&memory->usual_length, memory_order_relaxed) != told)
+        atomic_store_explicit(&memory->usual_length, told, memory_order_relaxed);
+}
+
 static enum larder_status put_item(struct visit *visit, struct draft *draft)
 {
     struct memory *memory = visit->memory;
@@ -459,6 +471,7 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
     if (old_large != NULL && old_large != draft->large)
         larder__large_retire(old_large);
     visit->item = item;
+    tell_length(memory, draft);
     return LARDER_OK;
 }
 

@@ -115,12 +115,16 @@ typedef enum larder_status larder_read_fn(const struct larder_scope *scope, stru
                                           void *buffer, size_t size, struct larder_info *info);
 struct larder_reader;
 /** A plain read: nothing is asked for but the value, which is what most calls are. The core has
- * checked the arguments, has seen that the scope is a handle's own, and does nothing afterwards, so
- * that the way to a hit is as short as it can be made (larder/util/hit.h).
+ * seen that the pointers are not NULL and that the scope is a handle's own, and does nothing
+ * afterwards, so that the way to a hit is as short as it can be made (larder/util/hit.h).
+ * @param key  of any length, also one that no key has
  * @return of a hit, larder_hit_count(); of anything else, whatever the reason, what
  *         reader->otherwise() answers */
 typedef enum larder_status larder_hit_fn(const struct larder_scope *scope, struct larder_slice key,
                                          void *buffer, size_t size, struct larder_reader *reader);
+/** Which function makes the plain reads of a scope. Asked when something is led to the scope; the
+ * answer holds as long as that lasts. */
+typedef larder_hit_fn *larder_hit_of_fn(const struct larder_scope *scope);
 /** @param value  comes in emptied but for info.want; on OK with an owner */
 typedef enum larder_status larder_get_fn(const struct larder_scope *scope, struct larder_slice key,
                                          struct larder_value *value);
@@ -231,7 +235,7 @@ struct larder_ops {
     larder_fork_fn *fork;                   /* nothing to do */
     larder_compose_fn *compose;             /* in a namespace it can what it can outside */
     larder_retire_fn *retire;               /* shutdown */
-    larder_hit_fn *hit;                     /* read */
+    larder_hit_of_fn *hit_of;               /* one that calls read */
 };
 
 /** Collects statistics. */

@@ -34,8 +34,13 @@ struct larder_reader {
 
 static inline void larder_tally_add(struct larder_tally *tally, unsigned cell, uint64_t calls)
 {
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+    /* in one instruction; a store of 8 bytes is whole */
+    __asm__ volatile("addq %1, %0" : "+m"(tally->cells[cell]) : "er"(calls) : "cc");
+#else
     uint64_t count = atomic_load_explicit(&tally->cells[cell], memory_order_relaxed);
     atomic_store_explicit(&tally->cells[cell], count + calls, memory_order_relaxed);
+#endif
 }
 
 /** The last thing that a hit does. @return OK */
