@@ -72,15 +72,6 @@ static inline uint64_t larder__hash_fold(const struct hash_key *key, hash_sum su
 uint64_t larder__hash_rest(const struct hash_key *key, const unsigned char *bytes, size_t length,
                            uint32_t space);
 
-/* Twice in the library: for processors with 32-byte registers, and for all. Where the loader can
- * choose, and no sanitizer is in its way. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__) && !defined(__clang__)
-#define WIDE_AND_NARROW __attribute__((target_clones("avx2", "default")))
-#else
-#define WIDE_AND_NARROW
-#endif
-
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
 /** Whether a key is of the length that most have: see handy.h. */

@@ -1,0 +1,130 @@
+/* Reading a group of keys. Compiled twice, as hit.c. */
+#ifndef LARDER_WIDE
+#define LARDER_WIDE 0
+#endif
+
+#include "group.h"
+
+#if LARDER_WIDE
+#include "handy_wide.h"
+#define READ_GROUP larder__read_group_wide
+#define HANDY_HASH larder__handy_hash_wide
+#else
+#define READ_GROUP larder__read_group_narrow
+#define HANDY_HASH larder__handy_hash
+#endif
+
+static void ask_for_buckets(struct group *group)
+{
+    const struct hash_key *key = &group->look.memory->hash_key;
+    uint64_t shape = larder__index_shape(group->index);
+    for (uint32_t i = 0; i < group->count; i++) {
+        struct larder_slice name = group->rows[i]->key;
+        if (__builtin_expect(larder__is_handy(name.length), 1)) {
+            group->handy[i] = larder__handy_load(name.data, name.length);
+            group->hashes[i] = HANDY_HASH(key, group->handy[i], name.length, group->space);
+        } else {
+            group->hashes[i] = larder__hash(key, name.data, name.length, group->space);
+        }
+        group->buckets[i] = larder__index_bucket(group->index, shape, group->hashes[i]);
+        __builtin_prefetch(group->buckets[i]);
+    }
+}
+
+static void ask_for_items(struct group *group)
+{
+    const struct arena *arena = &group->look.memory->arena;
+    for (uint32_t i = 0; i < group->count; i++) {
+        const struct bucket *bucket = group->buckets[i];
+        unsigned found = larder__bucket_match_atomic(bucket, larder__tag_pattern(group->hashes[i]));
+        uint32_t location = 0;
+        if (__builtin_expect(found != 0, 1))
+            location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
+                                            memory_order_acquire);
+        struct item *item = larder__item_at(arena, location);
+        group->items[i] = location != 0 ? item : NULL;
+        larder__ask_for_item(item);
+    }
+}
+
+/* Any row. */
+__attribute__((noinline)) static enum larder_status
+answer_generally(struct group *group, enum larder_many_kind many, uint32_t i)
+{
+    struct larder_row *row = group->rows[i];
+    struct key key = {row->key.data, row->key.length, group->hashes[i], group->space};
+    struct item *item = larder__index_find(group->index, &group->look.memory->arena, &key);
+    if (larder__look_at(&group->look, item) != SIGHT_CLEAR)
+        return LARDER_ASKED;
+    enum larder_status status = larder__look_judge(&group->look, item);
+    if (status != LARDER_OK)
+        return status;
+    if (many == LARDER_MANY_GET)
+        return larder__view(&group->look, item, &row->value);
+    return larder__copy_value(&group->look, item, row->buffer, row->size, &row->value.info);
+}
+
+ALWAYS_INLINE bool has_key(const struct group *group, uint32_t i, const unsigned char *key)
+{
+    struct larder_slice name = group->rows[i]->key;
+    if (__builtin_expect(larder__is_handy(name.length), 1))
+        return larder__handy_equal(group->handy[i], larder__handy_load(key, name.length));
+    return larder__bytes_equal(key, name.data, name.length);
+}
+
+/* A read that hits an item without parts and asks for nothing but the value. */
+ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_kind many, uint32_t i)
+{
+    struct larder_row *row = group->rows[i];
+    struct item *item = group->items[i];
+    if (__builtin_expect(item == NULL || many != LARDER_MANY_READ || row->value.info.want != 0 ||
+                             group->space != 0,
+                         0))
+        return answer_generally(group, many, i);
+    uint64_t head = larder__item_head(item);
+    if (__builtin_expect((head & HEAD_KEY_AND_MARKS) !=
+                                 larder__plain_head(row->key.length, SPACE_NONE) ||
+                             !has_key(group, i, item->parts) ||
+                             !larder__plain_is_live(HEAD_EXPIRY(head), group->judged_ms),
+                         0))
+        return answer_generally(group, many, i);
+    larder__item_hit(group->look.memory, item, group->look.thread);
+    size_t length = item->value_length, usual = larder__usual_length(group->look.memory);
+    size_t foretold = larder__as_foretold(usual);
+    const unsigned char *value = item->parts + row->key.length;
+    row->value.info.length = length;
+    if (__builtin_expect(length == usual && length <= row->size, 1)) {
+        larder__copy_at_once(row->buffer, value, foretold);
+        return LARDER_OK;
+    }
+    if (row->size > 0)
+        larder__copy_bytes(row->buffer, value, length < row->size ? length : row->size);
+    return length <= row->size ? LARDER_OK : LARDER_PARTIAL;
+}
+
+void READ_GROUP(enum larder_many_kind many, struct group *group)
+{
+    struct memory *memory = group->look.memory;
+    larder_epoch_enter(&memory->epoch, group->look.thread);
+    group->index = larder__index(memory);
+    if (group->index != NULL) {
+        ask_for_buckets(group);
+        ask_for_items(group);
+    }
+    for (uint32_t i = 0; i < group->count; i++)
+        group->rows[i]->status = group->index != NULL ? answer(group, many, i) : LARDER_CLOSED;
+    larder_epoch_leave(group->look.thread);
+}
+
+#if !LARDER_WIDE
+void larder__read_group(enum larder_many_kind many, struct group *group)
+{
+#if defined(__x86_64__)
+    if (group->look.memory->hash_key.wide) {
+        larder__read_group_wide(many, group);
+        return;
+    }
+#endif
+    larder__read_group_narrow(many, group);
+}
+#endif

@@ -1,0 +1,35 @@
+/*
+ * Reading a group of keys in three stages: ask for the buckets of all, then, with the tags at hand,
+ * for the items of all, then compare and copy. The memory works on all of them at once instead of
+ * on one after the other.
+ */
+#ifndef LARDER_MEMORY_GROUP_H
+#define LARDER_MEMORY_GROUP_H
+
+#include "handy.h"
+#include "look.h"
+
+#define GROUP_ROWS 16u
+
+struct group {
+    struct look look;
+    const struct index *index;
+    uint64_t judged_ms; /* the time, or TIMELESS */
+    uint32_t space;
+    uint32_t count;
+    struct larder_row *rows[GROUP_ROWS];
+    struct handy handy[GROUP_ROWS]; /* of keys that are */
+    uint64_t hashes[GROUP_ROWS];
+    const struct bucket *buckets[GROUP_ROWS];
+    struct item *items[GROUP_ROWS]; /* that the tags point to first; NULL: none */
+};
+
+typedef void larder_read_group_fn(enum larder_many_kind many, struct group *group);
+
+/** LARDER_MANY_READ or LARDER_MANY_GET of its rows. A row that was claimed, or ends where nobody
+ * has read the clock, stays LARDER_ASKED. */
+larder_read_group_fn larder__read_group;
+/* group.c, and group_wide.c */
+larder_read_group_fn larder__read_group_narrow, larder__read_group_wide;
+
+#endif
