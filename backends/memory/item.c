@@ -57,7 +57,7 @@ void larder__draft_write(const struct draft *draft, const struct key *key, struc
     item->version = draft->version;
     atomic_init(&item->frequency, draft->frequency);
     item->marks = (uint8_t)marks;
-    item->history = draft->history;
+    atomic_init(&item->history, draft->history);
     item->key_length = item->value_length = 0;
     unsigned char *place = put_parts(item->parts, draft, key, marks);
     if (draft->large != NULL)
@@ -80,7 +80,7 @@ void larder__draft_of_item(const struct item *item, struct draft *draft)
         .slides_ms = larder__part_u32(item, ITEM_SLIDES),
         .version = item->version,
         .frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed),
-        .history = item->history,
+        .history = atomic_load_explicit(&item->history, memory_order_relaxed),
         .absent = (item->marks & ITEM_ABSENT) != 0,
     };
 }

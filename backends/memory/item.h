@@ -52,7 +52,9 @@ struct item {
                                   sliding hit; for the orders see larder__item_claim() */
     uint32_t version;
     uint16_t value_length;
-    uint8_t history; /* what the policy knows of its past, see policy.h */
+    /* What the policy knows of its past, see policy.h; of one that was dropped by a scan, what is
+     * to be done yet, see scan.c. Relaxed: of whoever has the segment, or the stripe's lock. */
+    _Atomic uint8_t history;
     unsigned char parts[];
 };
 

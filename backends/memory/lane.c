@@ -132,6 +132,15 @@ void larder__lane_seal_all(struct lane *lane, struct arena *arena)
     pthread_mutex_unlock(&lane->lock);
 }
 
+void larder__lanes_give_up(struct lane *lanes, uint32_t count, struct arena *arena)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        pthread_mutex_lock(&lanes[i].lock);
+        larder__recycler_give_up(&lanes[i].guarded.recycler, arena);
+        pthread_mutex_unlock(&lanes[i].lock);
+    }
+}
+
 void larder__lanes_await(struct lane *lanes, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -145,7 +154,7 @@ static bool end_epoch(struct lane *lane, struct larder_epoch *epoch, uint32_t *n
 {
     struct recycler *recycler = &lane->guarded.recycler;
     pthread_mutex_lock(&lane->lock);
-    bool full = recycler->count == recycler->capacity;
+    bool full = larder__recycler_is_full(recycler);
     atomic_store_explicit(&lane->turns, false, memory_order_relaxed);
     if (full && !recycler->ended) {
         recycler->epoch = larder_epoch_advance(epoch);
@@ -156,7 +165,7 @@ static bool end_epoch(struct lane *lane, struct larder_epoch *epoch, uint32_t *n
     return full;
 }
 
-void larder__lane_turn(struct lane *lane, struct arena *arena)
+void larder__lane_turn(struct lane *lane, struct arena *arena, uint64_t limit)
 {
     uint32_t number;
     struct recycler *recycler = &lane->guarded.recycler;
@@ -166,7 +175,7 @@ void larder__lane_turn(struct lane *lane, struct arena *arena)
     bool passed = larder_epoch_passed(number, larder_epoch_oldest(arena->epoch));
     pthread_mutex_lock(&lane->lock);
     if (passed && recycler->ended && recycler->epoch == number)
-        larder__recycler_turn(recycler, arena);
+        larder__recycler_turn(recycler, arena, limit);
     pthread_mutex_unlock(&lane->lock);
 }
 
@@ -175,7 +184,7 @@ bool larder__lane_leave(struct lane *lane, const struct arena *arena, const stru
 {
     struct recycler *recycler = &lane->guarded.recycler;
     bool left = larder__recycler_leave(recycler, arena, item, bytes);
-    if (recycler->count == recycler->capacity && recycler->refused % TURN_AGAIN == 0)
+    if (larder__recycler_is_full(recycler) && recycler->refused % TURN_AGAIN == 0)
         atomic_store_explicit(&lane->turns, true, memory_order_relaxed);
     return left;
 }

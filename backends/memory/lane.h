@@ -59,8 +59,10 @@ void larder__lane_seal_all(struct lane *lane, struct arena *arena);
 bool larder__lane_leave(struct lane *lane, const struct arena *arena, const struct item *item,
                         size_t bytes);
 /** Lets what was left behind be taken, when readers have left it. Holding no lock and no section.
- */
-void larder__lane_turn(struct lane *lane, struct arena *arena);
+ * @param limit  how many places may wait next */
+void larder__lane_turn(struct lane *lane, struct arena *arena, uint64_t limit);
+/** Gives up what was left behind: its segments count it no more. */
+void larder__lanes_give_up(struct lane *lanes, uint32_t count, struct arena *arena);
 /** Waits until what is being written in recycled places is found. */
 void larder__lanes_await(struct lane *lanes, uint32_t count);
 

@@ -111,7 +111,8 @@ static bool holds(const struct visit *visit, const struct larder_lease *lease)
 /* A long value that has ended is not to be in the way of the one that takes its place. */
 static enum larder_status drop_ended_value(struct visit *visit)
 {
-    if (visit->presence != MISSING || (visit->item->marks & ITEM_LARGE) == 0)
+    const struct large *large = larder__item_block(visit->item).large;
+    if (visit->presence != MISSING || large == NULL || large->value_length == 0)
         return LARDER_OK;
     struct draft draft = {.expiry_ms = EXPIRY_PAST, .lease = larder__item_lease(visit->item)};
     return larder__visit_put(visit, &draft);

@@ -119,6 +119,17 @@ ALWAYS_INLINE bool larder__plain_is_live(uint32_t expiry, uint64_t now_ms)
 /** What is known of an item that was looked at. */
 void larder__look_info(const struct look *look, const struct item *item, struct larder_info *info);
 
+#if defined(__SANITIZE_ADDRESS__)
+#define LARDER_WATCHED_ADDRESSES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LARDER_WATCHED_ADDRESSES 1
+#endif
+#endif
+#ifndef LARDER_WATCHED_ADDRESSES
+#define LARDER_WATCHED_ADDRESSES 0
+#endif
+
 /* So many bytes at any address in one register, as the file that includes this is compiled for. */
 #if defined(__AVX2__)
 #define PIECE_BYTES 32u
@@ -132,7 +143,7 @@ struct piece_bytes {
 
 ALWAYS_INLINE void larder__copy_piece(unsigned char *to, const unsigned char *from)
 {
-#if defined(__AVX2__) && !defined(__SANITIZE_ADDRESS__) && !LARDER_EPOCH_SYMMETRIC
+#if defined(__AVX2__) && !LARDER_WATCHED_ADDRESSES && !LARDER_EPOCH_SYMMETRIC
     /* else gcc aligns the whole stack frame, in case that such a register has to be put there */
     __asm__ volatile("vmovdqu %1, %%ymm5\n\tvmovdqu %%ymm5, %0"
                      : "=m"(*(struct piece_bytes *)(void *)to)

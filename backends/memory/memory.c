@@ -9,9 +9,12 @@
  *   lane.c       where threads append               visit.c    one writer's operation on one key
  *   large.c      long values, which views hold      look.h     one reader's
  *   space.c      namespaces                         hit.c      plain reads that hit
+ *   recycle.c    places that are used again         group.c    many reads at once
  *   handy.h      keys of the usual length           read.c, many.c, write.c, lease.c, keys.c,
  *   hash.h, budget.h, region.c                      whole.c    the other operations
  *   slide.c      TTLs that hits renew               listener.c who is told of evictions
+ *
+ * What is named …_wide is for processors with wide registers and AES.
  *
  * util/epoch.h protects readers; memory.h has the order of locks.
  */
@@ -139,7 +142,7 @@ static size_t stripes_size(unsigned stripe_bits)
 
 static size_t places_size(const struct sizes *sizes)
 {
-    return (size_t)2 * sizes->lanes * sizes->places * sizeof(struct recycled_place);
+    return sizes->lanes * larder__recycler_places(sizes->places) * sizeof(struct recycled_place);
 }
 
 static void *new_lines(size_t bytes)
@@ -169,7 +172,8 @@ static void init_lanes(struct memory *memory, const struct sizes *sizes, uint64_
         lane->number = (uint16_t)i;
         lane->classes = (uint16_t)at_most(classes > 0 ? classes : 1, LANE_CLASSES_MAX);
         lane->weight_max = max_bytes / 64;
-        larder__recycler_open(&lane->guarded.recycler, memory->places + 2 * i * sizes->places,
+        larder__recycler_open(&lane->guarded.recycler,
+                              memory->places + i * larder__recycler_places(sizes->places),
                               sizes->places);
     }
 }

@@ -7,6 +7,7 @@ void larder__recycler_open(struct recycler *recycler, struct recycled_place *pla
                            uint32_t capacity)
 {
     recycler->capacity = capacity;
+    recycler->limit = RECYCLE_PLACES_MIN;
     recycler->waiting = places;
     recycler->ripe = places + capacity;
 }
@@ -14,7 +15,7 @@ void larder__recycler_open(struct recycler *recycler, struct recycled_place *pla
 bool larder__recycler_leave(struct recycler *recycler, const struct arena *arena,
                             const struct item *item, size_t bytes)
 {
-    if (recycler->count == recycler->capacity) {
+    if (larder__recycler_is_full(recycler)) {
         recycler->refused++;
         return false;
     }
@@ -30,22 +31,61 @@ static struct segment *segment_of(const struct arena *arena, const struct recycl
     return larder__segment_of(arena, larder__item_at(arena, place->location));
 }
 
+static bool is_gone(const struct arena *arena, const struct recycled_place *place)
+{
+    return larder__segment_life(segment_of(arena, place)) != place->life;
+}
+
 /* In a segment that holds still, of what ends not before it is looked at. A segment that is open
  * may still change its mind about when that is. */
 static bool serves(const struct arena *arena, const struct recycled_place *place,
                    const struct append *append)
 {
     const struct segment *segment = segment_of(arena, place);
-    if (larder__segment_state(segment) != SEGMENT_SEALED ||
-        larder__segment_life(segment) != place->life || segment->queue != append->queue)
+    if (larder__segment_state(segment) != SEGMENT_SEALED || is_gone(arena, place) ||
+        segment->queue != append->queue)
         return false;
     return append->end_ms == UINT64_MAX ? segment->first_end_ms == UINT64_MAX
                                         : append->end_ms >= segment->first_end_ms;
 }
 
+/* ---- ripe ones ------------------------------------------------------------------------------ */
+
 static uint16_t *bin_of(struct recycler *recycler, size_t units)
 {
     return &recycler->bins[units % RECYCLE_BINS];
+}
+
+static struct recycled_place *first_of(struct recycler *recycler, uint16_t link)
+{
+    return &recycler->ripe[link - 1];
+}
+
+/* Takes out the one that a link leads to. */
+static struct recycled_place *unlink_place(struct recycler *recycler, uint16_t *link)
+{
+    uint16_t number = *link;
+    struct recycled_place *place = first_of(recycler, number);
+    *link = place->next;
+    place->next = recycler->free;
+    recycler->free = number;
+    recycler->ripe_count--;
+    return place;
+}
+
+static void put_in_bin(struct recycler *recycler, const struct recycled_place *from)
+{
+    uint16_t number = recycler->free;
+    if (number != 0)
+        recycler->free = first_of(recycler, number)->next;
+    else
+        number = (uint16_t)++recycler->fresh;
+    struct recycled_place *place = first_of(recycler, number);
+    uint16_t *bin = bin_of(recycler, from->units);
+    *place = *from;
+    place->next = *bin;
+    *bin = number;
+    recycler->ripe_count++;
 }
 
 static void ask_for_place(const struct arena *arena, const struct recycled_place *place)
@@ -58,50 +98,66 @@ static void ask_for_place(const struct arena *arena, const struct recycled_place
 struct item *larder__recycler_take(struct recycler *recycler, const struct arena *arena,
                                    const struct append *append)
 {
-    uint16_t *link = bin_of(recycler, append->bytes / ITEM_UNIT);
+    size_t units = append->bytes / ITEM_UNIT;
+    uint16_t *link = bin_of(recycler, units);
     for (int i = 0; i < LOOKS_MAX && *link != 0; i++) {
-        struct recycled_place *place = &recycler->ripe[*link - 1];
-        if (place->units != append->bytes / ITEM_UNIT || !serves(arena, place, append)) {
+        struct recycled_place *place = first_of(recycler, *link);
+        if (is_gone(arena, place)) {
+            unlink_place(recycler, link);
+            continue;
+        }
+        if (place->units != units || !serves(arena, place, append)) {
             link = &place->next;
             continue;
         }
-        *link = place->next;
+        unlink_place(recycler, link);
         if (*link != 0) /* for the next one to come */
-            ask_for_place(arena, &recycler->ripe[*link - 1]);
+            ask_for_place(arena, first_of(recycler, *link));
         return larder__item_at(arena, place->location);
     }
     return NULL;
 }
+
+/* ---- giving up and turning ------------------------------------------------------------------ */
 
 /* Its segment has it no more. While that is not looked through, its life lasts: see recycle.h. */
 static void give_up(struct arena *arena, const struct recycled_place *place)
 {
     struct segment *segment = segment_of(arena, place);
     enum segment_state state = larder__segment_state(segment);
-    if ((state == SEGMENT_SEALED || state == SEGMENT_OPEN) &&
-        larder__segment_life(segment) == place->life)
+    if ((state == SEGMENT_SEALED || state == SEGMENT_OPEN) && !is_gone(arena, place))
         atomic_fetch_sub_explicit(&segment->live_bytes, place->units * ITEM_UNIT,
                                   memory_order_relaxed);
 }
 
-static void give_up_bin(struct recycler *recycler, struct arena *arena, uint16_t *bin)
+/* Of each bin in turn. */
+static void give_up_ripe(struct recycler *recycler, struct arena *arena, uint32_t left)
 {
-    for (; *bin != 0; *bin = recycler->ripe[*bin - 1].next)
-        give_up(arena, &recycler->ripe[*bin - 1]);
+    for (; recycler->ripe_count > left; recycler->hand = (recycler->hand + 1) % RECYCLE_BINS) {
+        uint16_t *bin = &recycler->bins[recycler->hand];
+        if (*bin != 0)
+            give_up(arena, unlink_place(recycler, bin));
+    }
 }
 
-void larder__recycler_turn(struct recycler *recycler, struct arena *arena)
+void larder__recycler_give_up(struct recycler *recycler, struct arena *arena)
 {
-    struct recycled_place *ripe = recycler->waiting;
-    for (unsigned i = 0; i < RECYCLE_BINS; i++)
-        give_up_bin(recycler, arena, &recycler->bins[i]);
-    recycler->waiting = recycler->ripe;
-    recycler->ripe = ripe;
-    for (uint32_t i = recycler->count; i > 0; i--) { /* so that the oldest is taken first */
-        uint16_t *bin = bin_of(recycler, ripe[i - 1].units);
-        ripe[i - 1].next = *bin;
-        *bin = (uint16_t)i;
-    }
+    give_up_ripe(recycler, arena, 0);
+    for (uint32_t i = 0; i < recycler->count; i++)
+        give_up(arena, &recycler->waiting[i]);
+    recycler->count = recycler->refused = 0;
+    recycler->ended = false;
+}
+
+void larder__recycler_turn(struct recycler *recycler, struct arena *arena, uint64_t limit)
+{
+    uint32_t most = limit < recycler->capacity ? (uint32_t)limit : recycler->capacity;
+    most = most > RECYCLE_PLACES_MIN ? most : RECYCLE_PLACES_MIN;
+    uint32_t count = recycler->count;
+    give_up_ripe(recycler, arena, most * RECYCLE_RIPE > count ? most * RECYCLE_RIPE - count : 0);
+    for (uint32_t i = 0; i < count; i++)
+        put_in_bin(recycler, &recycler->waiting[i]);
+    recycler->limit = most;
     recycler->count = recycler->refused = 0;
     recycler->ended = false;
     /* somebody may want to look how much is dead now */

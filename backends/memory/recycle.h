@@ -19,31 +19,46 @@
  * processor (epoch.h): some 10 us, 10 ns for each place. */
 #define RECYCLE_PLACES_MAX 1024u
 #define RECYCLE_PLACES_MIN 16u
+#define RECYCLE_RIPE 2u /* times as many may be ripe: sizes come in turns */
 
 struct recycled_place {
     uint32_t location;
     uint32_t life;  /* of its segment */
     uint16_t units; /* its size */
-    uint16_t next;  /* of a bin: the next one's number, plus 1 */
+    uint16_t next;  /* in a bin, or free: the next one's number, plus 1 */
 };
 
 /* A lane's; all but what never changes is touched only while holding the lane's lock. */
 struct recycler {
-    uint32_t capacity;                     /* set when opened: of each of the two */
-    struct recycled_place *waiting, *ripe; /* each is the other one after a turn */
-    uint32_t count;                        /* of those that wait */
-    uint32_t refused;                      /* since that is all that may */
-    bool ended;                            /* their epoch has */
-    uint32_t epoch;                        /* its number */
-    uint16_t bins[RECYCLE_BINS];           /* of ripe ones: the first one's number, plus 1 */
+    uint32_t capacity;              /* set when opened: of those that wait */
+    struct recycled_place *waiting; /* likewise */
+    struct recycled_place *ripe;    /* likewise: RECYCLE_RIPE times as many */
+    uint32_t limit;                 /* how many may wait now */
+    uint32_t count;                 /* how many do */
+    uint32_t refused;               /* since that is all that may */
+    bool ended;                     /* their epoch has */
+    uint32_t epoch;                 /* its number */
+    uint32_t ripe_count;
+    uint32_t fresh;              /* ripe ones from here on were never used */
+    uint16_t free;               /* the first that is free again, plus 1 */
+    uint16_t bins[RECYCLE_BINS]; /* of ripe ones: the first one's number, plus 1 */
+    uint32_t hand;               /* the bin that gives one up next */
 };
 
 /** What is to be appended, see lane.h. */
 struct append;
 
-/** @param places  for both, twice `capacity` */
+/** @param places  for all of them, larder__recycler_places() */
+static inline size_t larder__recycler_places(uint32_t capacity)
+{
+    return (size_t)capacity * (1 + RECYCLE_RIPE);
+}
 void larder__recycler_open(struct recycler *recycler, struct recycled_place *places,
                            uint32_t capacity);
+static inline bool larder__recycler_is_full(const struct recycler *recycler)
+{
+    return recycler->count >= recycler->limit;
+}
 /** Takes over the place of an item that is found no more. @return false: too many wait */
 bool larder__recycler_leave(struct recycler *recycler, const struct arena *arena,
                             const struct item *item, size_t bytes);
@@ -51,8 +66,10 @@ bool larder__recycler_leave(struct recycler *recycler, const struct arena *arena
  * @return NULL: none */
 struct item *larder__recycler_take(struct recycler *recycler, const struct arena *arena,
                                    const struct append *append);
-/** Lets those that wait be ripe, whose readers have left. What was ripe is given up: nothing of
- * such a size was stored meanwhile. */
-void larder__recycler_turn(struct recycler *recycler, struct arena *arena);
+/** Lets those that wait be ripe, whose readers have left. Where too many are, others are given up.
+ * @param limit  how many may wait from now on, within what there is room for */
+void larder__recycler_turn(struct recycler *recycler, struct arena *arena, uint64_t limit);
+/** Gives all up, those that wait as well: cleaning up finds what they take. */
+void larder__recycler_give_up(struct recycler *recycler, struct arena *arena);
 
 #endif

@@ -212,7 +212,8 @@ static bool tidy_segment(struct memory *memory, struct larder_thread *thread, ui
 {
     struct segment *segment = choose_emptiest(memory, now_ms);
     if (segment == NULL) {
-        seal_all(memory); /* what is open may have something */
+        seal_all(memory); /* what is open may have something, and what waits to be recycled */
+        larder__lanes_give_up(memory->lanes, memory->lane_mask + 1, &memory->arena);
         segment = choose_emptiest(memory, now_ms);
     }
     return sort_segment(memory, thread, now_ms, segment);

@@ -8,7 +8,7 @@
 
 #define GROUP 16u
 
-/* In place of the frequency of an item that nobody finds any more. */
+/* In place of the history of an item that nobody finds any more. */
 #define EVICTED_MARK 0xffu /* the listener is told */
 #define ENDED_MARK 0xfeu
 
@@ -59,16 +59,17 @@ static void ask_for_buckets(const struct scan *scan, const struct scanned group[
 
 /* ---- one entry, under its stripe's lock ------------------------------------------------------ */
 
-/* The same item; where its value has ended and a lease has not, the lease alone. */
-static struct draft draft_of_what_is_left(const struct scan *scan, const struct item *item)
+/* The same item; where its value has ended and a lease has not, the lease alone, but for a key that
+ * is in the value's block since it is too long for a segment. */
+static struct draft draft_of_what_is_left(const struct scan *scan, const struct item *item,
+                                          const struct key *key)
 {
-    struct draft draft;
+    struct draft draft, lease = {.expiry_ms = EXPIRY_PAST, .version = item->version};
     larder__draft_of_item(item, &draft);
-    if (larder__item_expiry_ms(item) <= scan->now_ms)
-        draft = (struct draft){.expiry_ms = EXPIRY_PAST, .version = item->version};
     if (scan->now_ms < larder__item_lease(item).end_ms)
-        draft.lease = larder__item_lease(item);
-    return draft;
+        draft.lease = lease.lease = larder__item_lease(item);
+    bool ended = larder__item_expiry_ms(item) <= scan->now_ms;
+    return ended && larder__draft_size(&lease, key) <= scan->memory->inline_bytes ? lease : draft;
 }
 
 /* What an item that is found no more leaves behind is seen to at the end of the scan. */
@@ -77,8 +78,7 @@ static void mark(struct item *item, uint8_t as)
     struct large *large = larder__item_block(item).large;
     if (large != NULL)
         larder__large_unlist(large);
-    /* relaxed: readers may raise it meanwhile, but not from here */
-    atomic_store_explicit(&item->frequency, as, memory_order_relaxed);
+    atomic_store_explicit(&item->history, as, memory_order_relaxed); /* see there */
 }
 
 static bool relocate(struct scan *scan, const struct slot *slot, struct item *item, uint64_t hash,
@@ -87,7 +87,7 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
     struct memory *memory = scan->memory;
     struct lane *lane = larder__lane_of(memory, scan->thread);
     struct key key = larder__key_of(item, hash);
-    struct draft draft = draft_of_what_is_left(scan, item);
+    struct draft draft = draft_of_what_is_left(scan, item, &key);
     draft.frequency = frequency;
     draft.history = history;
     struct append append =
@@ -134,7 +134,7 @@ static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned
     struct memory *memory = scan->memory;
     struct item *item = scanned->item;
     uint8_t frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
-    uint8_t history = item->history;
+    uint8_t history = atomic_load_explicit(&item->history, memory_order_relaxed);
     enum queue queue = scan->segment->queue;
     struct slot slot;
     uint32_t location = larder__location_of(&memory->arena, item);
@@ -190,7 +190,7 @@ static void end_dropped(struct scan *scan, const struct listener *listener)
         &memory->arena, larder__segment_number(&memory->arena, scan->segment));
     for (uint32_t offset = 0; offset < scan->offset;) {
         struct item *item = (struct item *)(void *)(begin + offset);
-        uint8_t mark = atomic_load_explicit(&item->frequency, memory_order_relaxed);
+        uint8_t mark = atomic_load_explicit(&item->history, memory_order_relaxed);
         offset += (uint32_t)larder__item_size(item);
         if (mark != EVICTED_MARK && mark != ENDED_MARK)
             continue;
@@ -198,9 +198,9 @@ static void end_dropped(struct scan *scan, const struct listener *listener)
             larder__listener_tell(memory, listener, item);
         struct large *large = larder__item_block(item).large;
         if (large != NULL)
-            larder__large_retire_marked(large, &item->frequency);
+            larder__large_retire_marked(large, &item->history);
         else
-            atomic_store_explicit(&item->frequency, 0, memory_order_relaxed);
+            atomic_store_explicit(&item->history, 0, memory_order_relaxed);
     }
 }
 

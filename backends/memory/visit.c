@@ -314,7 +314,8 @@ static enum larder_status make_large(struct visit *visit, struct draft *draft)
     if (draft->large != NULL || (length <= VALUE_INLINE_MAX &&
                                  larder__draft_size(draft, &visit->key) <= memory->inline_bytes))
         return LARDER_OK;
-    if (visit->block != NULL && visit->block_version == version_there(visit)) {
+    if (visit->block != NULL && visit->block_version == version_there(visit) &&
+        visit->block_presence == visit->presence) {
         draft->large = visit->block;
         visit->block = NULL;
         return LARDER_OK;
@@ -341,7 +342,7 @@ static enum queue queue_for(const struct visit *visit, struct draft *draft)
 {
     if (visit->item != NULL) {
         draft->frequency = atomic_load_explicit(&visit->item->frequency, memory_order_relaxed);
-        draft->history = visit->item->history;
+        draft->history = atomic_load_explicit(&visit->item->history, memory_order_relaxed);
         return larder__segment_of(&visit->memory->arena, visit->item)->queue;
     }
     return larder__policy_admit(&visit->memory->policy, visit->key.hash, &draft->history);
@@ -436,6 +437,14 @@ static bool make_found(struct visit *visit, struct lane *lane, const struct draf
     return visit->item != NULL ? replace(visit, lane, draft, item) : insert(visit, draft, item);
 }
 
+/* Not a long value, whose place says nothing of what it takes; nor where entries are about to be
+ * evicted: one that is stored goes to the end of its queue, and outlives the call. */
+static bool recycles(const struct visit *visit, const struct draft *draft)
+{
+    return visit->item != NULL && draft->large == NULL &&
+           !atomic_load_explicit(&visit->memory->counts_hits, memory_order_relaxed);
+}
+
 #define TOLD_EVERY 64u
 
 /* Now and then, what lengths values have, see look.h. */
@@ -456,7 +465,7 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
     visit->append =
         larder__append_of(memory, queue_for(visit, draft), draft, &visit->key, visit->now_ms,
                           visit->item != NULL ? RESERVE_FOR_OVERWRITE : RESERVE_FOR_NEW);
-    visit->append.recycles = visit->item != NULL;
+    visit->append.recycles = recycles(visit, draft);
     struct item *item = larder__append_locked(memory, lane, &visit->append, draft, &visit->key);
     if (item == NULL) {
         visit->lacks_segment = true;
@@ -493,6 +502,7 @@ enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
     if (status != LARDER_OK && draft->large != shared) {
         visit->block = draft->large;
         visit->block_version = version_there(visit);
+        visit->block_presence = visit->presence;
     }
     return status;
 }

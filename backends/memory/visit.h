@@ -29,9 +29,10 @@ struct visit {
     bool late;               /* the entry ended meanwhile: the operation is tried again at once */
     struct large *block;     /* made by an attempt that was late, for what is to be stored over the
                                 entry of `block_version`; found by nobody */
-    uint32_t block_version;  /* 0: over none */
-    bool gives_up_old;       /* where there is no room for old and new, the old one goes first */
-    uint64_t old_bytes;      /* what that would give back of what is lacking */
+    enum presence block_presence; /* what that was then */
+    uint32_t block_version;       /* 0: over none */
+    bool gives_up_old;  /* where there is no room for old and new, the old one goes first */
+    uint64_t old_bytes; /* what that would give back of what is lacking */
 };
 
 /** Locks the stripe of a key and looks the key up. @return OK; CLOSED or NO_MEMORY and nothing is

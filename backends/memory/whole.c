@@ -89,6 +89,8 @@ void larder__drop_all_locked(struct memory *memory, struct index *fresh)
     for (int i = 0; i < QUEUES; i++)
         atomic_store_explicit(&memory->arena.heavy_bytes[i], 0, memory_order_relaxed);
     larder__segments_retire_all(&memory->arena);
+    /* who gives up recycled places may have seen a segment as it was before */
+    larder__lanes_await(memory->lanes, memory->lane_mask + 1);
     larder__large_retire_all(memory->large);
     if (old != NULL) {
         old->retired_epoch = larder_epoch_advance(&memory->epoch);

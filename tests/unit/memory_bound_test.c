@@ -433,6 +433,45 @@ static void a_lease_does_not_keep_the_memory_of_what_has_ended(void **state)
     cache_close(&cache);
 }
 
+/* A lease of an entry whose key is too long for a segment, and whose value has ended. */
+static void a_lease_of_a_long_key_outlives_its_value(void **state)
+{
+    static char key[5001];
+    struct cache cache;
+    struct larder_lease lease;
+    uint64_t next_ms;
+    (void)state;
+    cache_open_bytes(&cache, UINT64_C(1) << 20);
+    memset(key, 'k', sizeof(key) - 1);
+    assert_int_equal(cache_set(&cache, key, "value", 1000), LARDER_OK);
+    cache_call(&cache)->recache_ms = 2000;
+    assert_int_equal(cache_lease(&cache, key, 10 * MINUTE_MS, &lease), LARDER_OK);
+    cache_plain(&cache);
+    manual_clock_advance(&cache.clock, MINUTE_MS + 1000);
+    assert_int_equal(cache.scope.ops->purge(&cache.scope, 10000, &next_ms), LARDER_OK);
+    assert_int_equal(cache_peek(&cache, key, NULL), LARDER_MISS);
+    assert_int_equal(cache_fill(&cache, key, lease, "b"), LARDER_OK);
+    cache_assert_value(&cache, key, "b");
+    cache_close(&cache);
+}
+
+/* Of a full cache: what is lent takes no more than what is filled in. */
+static void leases_of_long_keys_can_be_filled(void **state)
+{
+    static char key[2001];
+    struct cache cache;
+    struct larder_lease lease;
+    (void)state;
+    cache_open_bytes(&cache, UINT64_C(1) << 20);
+    for (int i = 0; i < 1000; i++) {
+        memset(key, 'k', sizeof(key) - 1);
+        key[snprintf(key, sizeof(key), "%d", i)] = '-';
+        assert_int_equal(cache_lease(&cache, key, MINUTE_MS, &lease), LARDER_MISS);
+        assert_int_equal(cache_fill(&cache, key, lease, "a value"), LARDER_OK);
+    }
+    cache_close(&cache);
+}
+
 static void names_of_namespaces_are_within_the_bound(void **state)
 {
     static const int evict[] = {1, 0};
@@ -491,6 +530,8 @@ int main(void)
         cmocka_unit_test(what_is_read_outlives_a_scan),
         cmocka_unit_test(what_has_ended_makes_room_for_what_its_lease_fills_in),
         cmocka_unit_test(a_lease_does_not_keep_the_memory_of_what_has_ended),
+        cmocka_unit_test(a_lease_of_a_long_key_outlives_its_value),
+        cmocka_unit_test(leases_of_long_keys_can_be_filled),
         cmocka_unit_test(names_of_namespaces_are_within_the_bound),
         cmocka_unit_test(with_eviction_off_a_flushed_namespace_makes_room),
         cmocka_unit_test(the_longest_key_fits_the_smallest_cache),

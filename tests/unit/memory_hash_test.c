@@ -40,6 +40,25 @@ static void a_handy_key_has_the_hash_that_it_has_as_any_key(void **state)
             }
 }
 
+/* Whoever chooses keys knows the lengths of theirs, and which namespaces there are. */
+static void lengths_and_namespaces_are_not_to_be_undone(void **state)
+{
+    (void)state;
+    struct hash_key key;
+    unsigned char plain[MOST] = {0}, undone[MOST];
+    larder__hash_key_init(&key);
+    for (int wide = 0; wide <= larder__is_wide(); wide++)
+        for (uint32_t space = 0; space < 100; space++)
+            for (size_t length = LEAST; length < MOST; length++) {
+                uint64_t difference = (uint64_t)space << 32 | (length ^ MOST);
+                key.wide = wide != 0;
+                memcpy(undone, plain, MOST);
+                memcpy(undone, &difference, sizeof(difference));
+                assert_int_not_equal(larder__hash(&key, undone, length, space),
+                                     larder__hash(&key, plain, MOST, 0));
+            }
+}
+
 #define KEYS 65536u
 
 /* How many of the buckets that they would have at one key each stay empty: of random ones a
@@ -132,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handy_key_has_the_hash_that_it_has_as_any_key),
+        cmocka_unit_test(lengths_and_namespaces_are_not_to_be_undone),
         cmocka_unit_test(keys_that_are_alike_spread_as_random_ones),
         cmocka_unit_test(handy_keys_are_equal_when_each_byte_is),
         cmocka_unit_test(keys_of_other_lengths_are_not_handy),
