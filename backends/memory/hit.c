@@ -92,14 +92,16 @@ ALWAYS_INLINE bool is_wanted(const struct item *item, const struct wanted *wante
 /* ---- where it lies ------------------------------------------------------------------------- */
 
 /* An item with no part but its space, found in its own bucket: the first that may be it, or any.
+ * @param rest  out: the slots that were not looked at, and the one that was last
  * @return NULL: anything else */
 ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
-                                      const struct wanted *wanted, bool any, uint64_t *head)
+                                      const struct wanted *wanted, bool any, uint64_t *head,
+                                      unsigned *rest)
 {
     const struct bucket *bucket =
         larder__index_bucket(index, larder__index_shape(index), wanted->hash);
     unsigned found = larder__bucket_match_atomic(bucket, wanted->tag);
-    for (; __builtin_expect(found != 0, 1); found &= found - 1) {
+    for (; __builtin_expect((*rest = found) != 0, 1); found &= found - 1) {
         uint32_t location = larder__bucket_location(bucket, found);
         struct item *item = larder__item_at(&memory->arena, location);
         *head = location != 0 ? larder__item_head(item) : 0; /* of no key */
@@ -151,6 +153,7 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS,
     volatile size_t size_kept = size;
     struct wanted wanted = want(memory, name, space, now_ms);
     uint64_t head = 0;
+    unsigned rest = 0;
     struct item *item = NULL;
     if (now_ms == TIMELESS)
         larder_epoch_enter_asymmetric(&memory->epoch, thread);
@@ -158,11 +161,13 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS,
         larder_epoch_enter(&memory->epoch, thread);
     const struct index *index = larder__index(memory);
     if (__builtin_expect(index != NULL, 1))
-        item = find_plain(memory, index, &wanted, any, &head);
+        item = find_plain(memory, index, &wanted, any, &head, &rest);
     if (__builtin_expect(item == NULL || !larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 0)) {
         larder_epoch_leave(thread);
         name.data = data_kept;
-        return (any ? otherwise : hit_any)(scope_kept, name, buffer, size_kept, reader);
+        if (any || (rest & (rest - 1)) == 0) /* no other entry may be it */
+            return otherwise(scope_kept, name, buffer, size_kept, reader);
+        return hit_any(scope_kept, name, buffer, size_kept, reader);
     }
     larder__item_hit(memory, item, thread);
     size_t usual = larder__usual_length(memory), foretold = larder__as_foretold(usual);

@@ -183,6 +183,8 @@ bool larder__lane_leave(struct lane *lane, const struct arena *arena, const stru
                         size_t bytes)
 {
     struct recycler *recycler = &lane->guarded.recycler;
+    if (recycler->capacity == 0)
+        return false;
     bool left = larder__recycler_leave(recycler, arena, item, bytes);
     if (larder__recycler_is_full(recycler) && recycler->refused % TURN_AGAIN == 0)
         atomic_store_explicit(&lane->turns, true, memory_order_relaxed);

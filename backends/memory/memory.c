@@ -92,7 +92,7 @@ struct sizes {
     uint64_t arena_bytes;
     unsigned stripe_bits;
     uint32_t lanes;
-    uint32_t places; /* that wait in a lane, and as many that are ripe */
+    uint32_t places; /* that wait in a lane to be recycled; 0: none */
     bool huge;
 };
 
@@ -129,7 +129,7 @@ static struct sizes choose_sizes(const struct larder_memory_options *options)
     sizes.places =
         (uint32_t)at_most(max_bytes / PLACE_SHARE_BYTES / sizes.lanes, RECYCLE_PLACES_MAX);
     if (sizes.places < RECYCLE_PLACES_MIN)
-        sizes.places = RECYCLE_PLACES_MIN;
+        sizes.places = 0;
     return sizes;
 }
 
@@ -201,7 +201,7 @@ static bool allocate_parts(struct memory *memory, const struct sizes *sizes,
     memory->sweep = calloc(1, sizeof(*memory->sweep));
     memory->stripes = new_lines(stripes_size(sizes->stripe_bits));
     memory->lanes = new_lines(sizes->lanes * sizeof(struct lane));
-    memory->places = malloc(places_size(sizes));
+    memory->places = malloc(places_size(sizes) + 1); /* there may be none */
     memory->wheel_heads =
         malloc(larder__wheel_heads((uint32_t)options->buckets) * sizeof(uint32_t));
     memory->large = larder__large_store_open(

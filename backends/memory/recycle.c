@@ -7,7 +7,7 @@ void larder__recycler_open(struct recycler *recycler, struct recycled_place *pla
                            uint32_t capacity)
 {
     recycler->capacity = capacity;
-    recycler->limit = RECYCLE_PLACES_MIN;
+    recycler->limit = capacity < RECYCLE_PLACES_MIN ? capacity : RECYCLE_PLACES_MIN;
     recycler->waiting = places;
     recycler->ripe = places + capacity;
 }
@@ -130,12 +130,14 @@ static void give_up(struct arena *arena, const struct recycled_place *place)
                                   memory_order_relaxed);
 }
 
-/* Of each bin in turn. */
+#define GIVEN_UP_AT_ONCE 16
+
+/* Some of each bin in turn. */
 static void give_up_ripe(struct recycler *recycler, struct arena *arena, uint32_t left)
 {
     for (; recycler->ripe_count > left; recycler->hand = (recycler->hand + 1) % RECYCLE_BINS) {
         uint16_t *bin = &recycler->bins[recycler->hand];
-        if (*bin != 0)
+        for (int i = 0; i < GIVEN_UP_AT_ONCE && *bin != 0 && recycler->ripe_count > left; i++)
             give_up(arena, unlink_place(recycler, bin));
     }
 }
@@ -151,8 +153,8 @@ void larder__recycler_give_up(struct recycler *recycler, struct arena *arena)
 
 void larder__recycler_turn(struct recycler *recycler, struct arena *arena, uint64_t limit)
 {
-    uint32_t most = limit < recycler->capacity ? (uint32_t)limit : recycler->capacity;
-    most = most > RECYCLE_PLACES_MIN ? most : RECYCLE_PLACES_MIN;
+    uint64_t wanted = limit > RECYCLE_PLACES_MIN ? limit : RECYCLE_PLACES_MIN;
+    uint32_t most = wanted < recycler->capacity ? (uint32_t)wanted : recycler->capacity;
     uint32_t count = recycler->count;
     give_up_ripe(recycler, arena, most * RECYCLE_RIPE > count ? most * RECYCLE_RIPE - count : 0);
     for (uint32_t i = 0; i < count; i++)

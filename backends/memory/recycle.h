@@ -18,8 +18,8 @@
 /* So many are left behind for each time that readers are waited for, which interrupts every other
  * processor (epoch.h): some 10 us, 10 ns for each place. */
 #define RECYCLE_PLACES_MAX 1024u
-#define RECYCLE_PLACES_MIN 16u
-#define RECYCLE_RIPE 2u /* times as many may be ripe: sizes come in turns */
+#define RECYCLE_PLACES_MIN 64u /* with fewer it costs more than it saves: then there are none */
+#define RECYCLE_RIPE 2u        /* times as many may be ripe: sizes come in turns */
 
 struct recycled_place {
     uint32_t location;
@@ -30,7 +30,7 @@ struct recycled_place {
 
 /* A lane's; all but what never changes is touched only while holding the lane's lock. */
 struct recycler {
-    uint32_t capacity;              /* set when opened: of those that wait */
+    uint32_t capacity; /* set when opened: of those that wait; 0: nothing is recycled */
     struct recycled_place *waiting; /* likewise */
     struct recycled_place *ripe;    /* likewise: RECYCLE_RIPE times as many */
     uint32_t limit;                 /* how many may wait now */

@@ -11,7 +11,7 @@
 #define LATE_FACTOR 16u
 #define VACATED_PER_STEP 8u
 #define RETIRED_LARGE_MAX (UINT64_C(1) << 20)
-#define ITEMS_PER_PLACE 64u /* in a lane: places that wait for another item are no use to many */
+#define ITEMS_PER_PLACE 64u /* that waits to be recycled: else there would be many such places */
 #define FREE_KEPT 32u /* a thirty-second of the segments in use, and a few, keep their memory */
 
 /* ---- sweeping -------------------------------------------------------------------------------- */
@@ -220,7 +220,8 @@ void larder__housekeeping(struct memory *memory, struct larder_thread *thread, u
 {
     struct lane *lane = larder__lane_of(memory, thread);
     if (__builtin_expect(atomic_load_explicit(&lane->turns, memory_order_relaxed), 0))
-        larder__lane_turn(lane, &memory->arena, larder__memory_items(memory) / ITEMS_PER_PLACE);
+        larder__lane_turn(lane, &memory->arena,
+                          larder__memory_items(memory) / ITEMS_PER_PLACE / (memory->lane_mask + 1));
     sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
     watch_room(memory);
     larder__evict_ahead(memory, thread, now_ms);

@@ -390,7 +390,7 @@ static void leave_behind(const struct visit *visit, struct lane *lane)
 {
     struct memory *memory = visit->memory;
     size_t bytes = larder__item_size(visit->item);
-    if ((visit->item->marks & ITEM_LARGE) == 0 &&
+    if (visit->append.recycles && (visit->item->marks & ITEM_LARGE) == 0 &&
         larder__lane_leave(lane, &memory->arena, visit->item, bytes))
         larder__stripe_live(visit->stripe, -(int64_t)bytes);
     else
@@ -438,11 +438,14 @@ static bool make_found(struct visit *visit, struct lane *lane, const struct draf
 }
 
 /* Not a long value, whose place says nothing of what it takes; nor where entries are about to be
- * evicted: one that is stored goes to the end of its queue, and outlives the call. */
+ * evicted: what is stored goes to the end of its queue then, and outlives the call. */
 static bool recycles(const struct visit *visit, const struct draft *draft)
 {
-    return visit->item != NULL && draft->large == NULL &&
-           !atomic_load_explicit(&visit->memory->counts_hits, memory_order_relaxed);
+    const struct budget *budget = visit->memory->budget;
+    if (visit->item == NULL || draft->large != NULL)
+        return false;
+    uint64_t max_bytes = larder__budget_max(budget);
+    return !visit->memory->evicts || larder__budget_used(budget) < max_bytes - max_bytes / 16;
 }
 
 #define TOLD_EVERY 64u

@@ -59,6 +59,24 @@ static void lengths_and_namespaces_are_not_to_be_undone(void **state)
             }
 }
 
+/* What a round of AES makes of a difference in its first byte is one of 255. */
+static void a_length_is_not_to_be_undone_by_the_last_half(void **state)
+{
+    (void)state;
+    struct hash_key key;
+    unsigned char shorter[MOST] = {0};
+    larder__hash_key_init(&key);
+    uint64_t hash = larder__hash(&key, shorter, MOST - 1, 0);
+    for (unsigned byte = 1; byte < 256; byte++) {
+        unsigned char longer[MOST] = {0};
+        unsigned twice = byte << 1 ^ (byte > 127 ? 0x11b : 0);
+        const unsigned char column[4] = {(unsigned char)twice, (unsigned char)byte,
+                                         (unsigned char)byte, (unsigned char)(twice ^ byte)};
+        memcpy(longer + 16, column, sizeof(column));
+        assert_int_not_equal(larder__hash(&key, longer, MOST, 0), hash);
+    }
+}
+
 #define KEYS 65536u
 
 /* How many of the buckets that they would have at one key each stay empty: of random ones a
@@ -152,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handy_key_has_the_hash_that_it_has_as_any_key),
         cmocka_unit_test(lengths_and_namespaces_are_not_to_be_undone),
+        cmocka_unit_test(a_length_is_not_to_be_undone_by_the_last_half),
         cmocka_unit_test(keys_that_are_alike_spread_as_random_ones),
         cmocka_unit_test(handy_keys_are_equal_when_each_byte_is),
         cmocka_unit_test(keys_of_other_lengths_are_not_handy),
