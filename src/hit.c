@@ -1,8 +1,7 @@
 /*
  * Plain reads: nothing is asked for but the value, and nothing is wrong, as with nearly all calls.
- * The fewer instructions and loads they take, the more of them a processor works on at once while
- * they wait for memory; so nothing is done here that can be left to the backend, and the call ends
- * there.
+ * The fewer instructions they take, the more of them a processor works on at once while they wait
+ * for memory; so nothing is done here that can be left to the backend, and the call ends there.
  */
 #include "hit.h"
 

@@ -13,6 +13,18 @@
 
 #include "hash.h"
 
+/* Whether AddressSanitizer watches. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LARDER_WATCHED_ADDRESSES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LARDER_WATCHED_ADDRESSES 1
+#endif
+#endif
+#ifndef LARDER_WATCHED_ADDRESSES
+#define LARDER_WATCHED_ADDRESSES 0
+#endif
+
 #if defined(__SSE2__)
 ALWAYS_INLINE __m128i larder__equal16(const unsigned char *one, const unsigned char *other)
 {

@@ -23,9 +23,11 @@
 #if LARDER_WIDE
 #include "handy_wide.h"
 #define HIT_OF larder__memory_hit_of_wide
+#define HANDY_HASH larder__handy_hash_wide
 #else
 #include "handy.h"
 #define HIT_OF larder__memory_hit_of
+#define HANDY_HASH larder__handy_hash
 #endif
 
 #define HIT_ARGUMENTS                                                                      \
@@ -54,11 +56,7 @@ ALWAYS_INLINE void hash_handy(const struct memory *memory, struct wanted *wanted
     sum = _mm_shuffle_epi8(sum, _mm_loadu_si128((const __m128i *)(const void *)key->topmost));
     wanted->tag = _mm_max_epu8(sum, _mm_loadu_si128((const __m128i *)(const void *)key->ones));
 #else
-#if LARDER_WIDE
-    wanted->hash = larder__handy_hash_wide(key, wanted->handy, length, wanted->space);
-#else
-    wanted->hash = larder__handy_hash(key, wanted->handy, length, wanted->space);
-#endif
+    wanted->hash = HANDY_HASH(key, wanted->handy, length, wanted->space);
     wanted->tag = larder__tag_pattern(wanted->hash);
 #endif
 }

@@ -119,17 +119,6 @@ ALWAYS_INLINE bool larder__plain_is_live(uint32_t expiry, uint64_t now_ms)
 /** What is known of an item that was looked at. */
 void larder__look_info(const struct look *look, const struct item *item, struct larder_info *info);
 
-#if defined(__SANITIZE_ADDRESS__)
-#define LARDER_WATCHED_ADDRESSES 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LARDER_WATCHED_ADDRESSES 1
-#endif
-#endif
-#ifndef LARDER_WATCHED_ADDRESSES
-#define LARDER_WATCHED_ADDRESSES 0
-#endif
-
 /* So many bytes at any address in one register, as the file that includes this is compiled for. */
 #if defined(__AVX2__)
 #define PIECE_BYTES 32u

@@ -56,7 +56,8 @@ static uint16_t *bin_of(struct recycler *recycler, size_t units)
     return &recycler->bins[units % RECYCLE_BINS];
 }
 
-static struct recycled_place *first_of(struct recycler *recycler, uint16_t link)
+/* That a link leads to. */
+static struct recycled_place *place_of(struct recycler *recycler, uint16_t link)
 {
     return &recycler->ripe[link - 1];
 }
@@ -65,7 +66,7 @@ static struct recycled_place *first_of(struct recycler *recycler, uint16_t link)
 static struct recycled_place *unlink_place(struct recycler *recycler, uint16_t *link)
 {
     uint16_t number = *link;
-    struct recycled_place *place = first_of(recycler, number);
+    struct recycled_place *place = place_of(recycler, number);
     *link = place->next;
     place->next = recycler->free;
     recycler->free = number;
@@ -77,10 +78,10 @@ static void put_in_bin(struct recycler *recycler, const struct recycled_place *f
 {
     uint16_t number = recycler->free;
     if (number != 0)
-        recycler->free = first_of(recycler, number)->next;
+        recycler->free = place_of(recycler, number)->next;
     else
         number = (uint16_t)++recycler->fresh;
-    struct recycled_place *place = first_of(recycler, number);
+    struct recycled_place *place = place_of(recycler, number);
     uint16_t *bin = bin_of(recycler, from->units);
     *place = *from;
     place->next = *bin;
@@ -101,7 +102,7 @@ struct item *larder__recycler_take(struct recycler *recycler, const struct arena
     size_t units = append->bytes / ITEM_UNIT;
     uint16_t *link = bin_of(recycler, units);
     for (int i = 0; i < LOOKS_MAX && *link != 0; i++) {
-        struct recycled_place *place = first_of(recycler, *link);
+        struct recycled_place *place = place_of(recycler, *link);
         if (is_gone(arena, place)) {
             unlink_place(recycler, link);
             continue;
@@ -112,7 +113,7 @@ struct item *larder__recycler_take(struct recycler *recycler, const struct arena
         }
         unlink_place(recycler, link);
         if (*link != 0) /* for the next one to come */
-            ask_for_place(arena, first_of(recycler, *link));
+            ask_for_place(arena, place_of(recycler, *link));
         return larder__item_at(arena, place->location);
     }
     return NULL;

@@ -1,7 +1,7 @@
 /* Segments: where they are in their life, under one lock that is held for a few instructions. */
 #include "segment.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if LARDER_WATCHED_ADDRESSES
 #include <sanitizer/asan_interface.h>
 #define POISON(place, bytes) ASAN_POISON_MEMORY_REGION(place, bytes)
 #define UNPOISON(place, bytes) ASAN_UNPOISON_MEMORY_REGION(place, bytes)
