@@ -122,8 +122,8 @@ struct larder_reader;
  *         reader->otherwise() answers */
 typedef enum larder_status larder_hit_fn(const struct larder_scope *scope, struct larder_slice key,
                                          void *buffer, size_t size, struct larder_reader *reader);
-/** Which function makes the plain reads of a scope. Asked when something is led to the scope; the
- * answer holds as long as that lasts. */
+/** Which function makes the plain reads of a scope; never NULL. Asked when something is led to the
+ * scope, by any thread, and does not wait; the answer holds as long as that lasts. */
 typedef larder_hit_fn *larder_hit_of_fn(const struct larder_scope *scope);
 /** @param value  comes in emptied but for info.want; on OK with an owner */
 typedef enum larder_status larder_get_fn(const struct larder_scope *scope, struct larder_slice key,

@@ -111,8 +111,9 @@ larder_memory_open(const struct larder_memory_options *options,
  *
  * A higher bound counts at once. Towards a lower one the cache shrinks in steps, one segment for
  * each following call that writes, and as far as time allows in larder_purge(); it takes nothing
- * more meanwhile. With evict=off only deletes, flushes and expiries shrink it. The trait value_max
- * stays; a value that no longer fits answers LARDER_NO_MEMORY.
+ * more meanwhile. With evict=off only deletes, flushes and expiries shrink it. Which entries were
+ * read is known from the time on when the cache is half full: one that was emptier goes by age. The
+ * trait value_max stays; a value that no longer fits answers LARDER_NO_MEMORY.
  * Threads: any; blocks for a step of shrinking.
  */
 LARDER_API LARDER_MUST_USE enum larder_status
