@@ -258,10 +258,10 @@ void meta_line_close(struct call *call, struct line *line, enum connection_step 
 }
 
 int meta_line_may_repeat(const struct call *call, const struct line *line,
-                         enum connection_step step, const struct exchange *exchange)
+                         enum connection_step step, const struct exchange *exchange, int is_read)
 {
     return step == STEP_CLOSED && !line->fresh && exchange->heard == 0 && !exchange->partial &&
-           larder_deadline_left_ms(call->deadline_ns) > 0;
+           (is_read || exchange->sent == 0) && larder_deadline_left_ms(call->deadline_ns) > 0;
 }
 
 enum larder_status meta_step_failure(struct site *site, enum connection_step step,
@@ -406,8 +406,8 @@ __attribute__((flatten)) enum larder_status meta_ask(struct call *call, struct s
         meta_line_close(call, &line, step, &question->exchange);
         if (step == STEP_OVER)
             return question->status;
-        if (!question->is_read || !meta_line_may_repeat(call, &line, step, &question->exchange))
+        if (!meta_line_may_repeat(call, &line, step, &question->exchange, question->is_read))
             return meta_step_failure(site, step, &question->exchange, question->is_read);
-        SITE_COUNT(site, reads_repeated);
+        SITE_COUNT(site, calls_repeated);
     }
 }

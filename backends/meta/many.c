@@ -384,14 +384,15 @@ static void group_fail(struct group *group, enum connection_step step, enum lard
 /* Nothing was heard: all is asked again on another connection. */
 static void group_repeat(struct group *group)
 {
-    SITE_COUNT(group->site, reads_repeated);
+    SITE_COUNT(group->site, calls_repeated);
     group->state = GROUP_ASKING;
 }
 
 static void group_end(struct batch *batch, struct group *group, enum connection_step step)
 {
-    int repeatable = is_read(batch) && batch->touch_ttl_ms == LARDER_TTL_UNKNOWN &&
-                     meta_line_may_repeat(batch->call, &group->line, step, &group->exchange);
+    int is_harmless = is_read(batch) && batch->touch_ttl_ms == LARDER_TTL_UNKNOWN;
+    int repeatable =
+        meta_line_may_repeat(batch->call, &group->line, step, &group->exchange, is_harmless);
     meta_line_close(batch->call, &group->line, step, &group->exchange);
     if (step == STEP_OVER)
         group->state = GROUP_DONE;
@@ -399,8 +400,7 @@ static void group_end(struct batch *batch, struct group *group, enum connection_
         group_repeat(group);
     else
         group_fail(group, step,
-                   meta_step_failure(group->line.site, step, &group->exchange,
-                                     is_read(batch) && batch->touch_ttl_ms == LARDER_TTL_UNKNOWN));
+                   meta_step_failure(group->line.site, step, &group->exchange, is_harmless));
 }
 
 /* @param wait  0: a server whose pool is empty stays ASKING */

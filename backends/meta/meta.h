@@ -51,7 +51,7 @@
     ROW(dials_failed)                                                                              \
     ROW(connections_replaced) /* closed since they were stale, or to probe */                      \
     ROW(tls_resumed)          /* connections that went on with a session from before */            \
-    ROW(reads_repeated)       /* on a new connection, when the idle one turned out to be closed */ \
+    ROW(calls_repeated)       /* on a new connection, when the idle one turned out to be closed */ \
     ROW(refused_down)         /* calls answered UNAVAILABLE since the server was marked down */
 
 /* Exchanges by how long they took: [n] from 2^(n-1) microseconds to less than 2^n; [0] less than 1;
@@ -214,9 +214,9 @@ enum larder_status meta_line_open(struct call *call, struct site *site, int wait
 void meta_line_close(struct call *call, struct line *line, enum connection_step step,
                      const struct exchange *exchange);
 /** 1 when what ended so may be asked again: the connection had been idle, and was closed before it
- * answered. */
+ * answered, and a write before any of it had left. */
 int meta_line_may_repeat(const struct call *call, const struct line *line,
-                         enum connection_step step, const struct exchange *exchange);
+                         enum connection_step step, const struct exchange *exchange, int is_read);
 /** What a call that ended so answers: CLOSED when it has changed nothing and the cache was shut
  * down meanwhile. */
 enum larder_status meta_step_failure(struct site *site, enum connection_step step,

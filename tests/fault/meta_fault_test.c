@@ -257,6 +257,35 @@ static void a_restarted_server_costs_a_read_nothing(void **state)
     larder_close(cache);
 }
 
+/* Nothing of a write goes out by a connection that is known to be closed: it may be made anew. */
+static void a_restarted_server_costs_a_write_nothing(void **state)
+{
+    (void)state;
+    enum { COUNT = 20 };
+    struct larder_cache *cache = open_real("timeout=20s&size=1");
+    struct larder_row rows[COUNT] = {0};
+    char texts[COUNT][8];
+    assert_status(LARDER_OK, larder_set(cache, larder_text("r"), larder_text("v"), 0));
+    memcached_server_restart(server);
+    assert_status(LARDER_OK, larder_set(cache, larder_text("r"), larder_text("w"), 0));
+    memcached_server_restart(server);
+    assert_status(LARDER_MISS, larder_delete(cache, larder_text("r"), 0));
+    memcached_server_restart(server);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "r%d", i);
+        rows[i].key = larder_text(texts[i]);
+        rows[i].write = larder_write_of(larder_text(texts[i]), 0);
+    }
+    assert_status(LARDER_OK, larder_many(cache, NULL, LARDER_MANY_STORE, LARDER_SET, rows, COUNT,
+                                         sizeof(rows[0])));
+    assert_status(LARDER_OK, larder_read(cache, larder_text("r7"), texts[0], 2, NULL));
+    assert_memory_equal(texts[0], "r7", 2);
+    assert_int_equal(stat_of(cache, "dials"), 4);
+    assert_int_equal(stat_of(cache, "server.0.failed.refused"), 0);
+    assert_int_equal(stat_of(cache, "server.0.markdowns"), 0);
+    larder_close(cache);
+}
+
 static void a_dead_server_is_marked_and_found_back(void **state)
 {
     (void)state;
@@ -811,6 +840,7 @@ int main(void)
         cmocka_unit_test(a_late_reply_answers_nobody),
         cmocka_unit_test(writes_that_were_misunderstood_are_unknown),
         cmocka_unit_test(a_restarted_server_costs_a_read_nothing),
+        cmocka_unit_test(a_restarted_server_costs_a_write_nothing),
         cmocka_unit_test(a_dead_server_is_marked_and_found_back),
         cmocka_unit_test(a_stopped_server_costs_the_deadline_and_then_nothing),
         cmocka_unit_test(one_dead_server_of_three_takes_only_its_own_keys),
