@@ -52,19 +52,27 @@ enum larder_status larder__write_check(const struct target *target, enum larder_
 /** @return OK; BAD_ARGUMENT for unknown bits; UNSUPPORTED for what the cache can't tell */
 enum larder_status larder__want_check(const struct target *target, uint32_t want);
 
+static inline void larder__info_hide_but(struct larder_info *info, uint32_t want)
+{
+    if ((want & LARDER_WANT_VERSION) == 0)
+        info->version = 0;
+    if ((want & LARDER_WANT_TTL) == 0)
+        info->ttl_ms = LARDER_TTL_UNKNOWN;
+    if ((want & LARDER_WANT_ACCESS) == 0) {
+        info->idle_ms = -1;
+        info->marks &= ~LARDER_HIT_BEFORE;
+    }
+}
+
 /** Takes out what `want` does not ask for: what was not asked for is not told, also where it would
  * cost nothing, so that a program that forgets to ask finds out on the first cache that it is tried
  * on. */
 static inline void larder__info_hide(struct larder_info *info)
 {
-    if ((info->want & LARDER_WANT_VERSION) == 0)
-        info->version = 0;
-    if ((info->want & LARDER_WANT_TTL) == 0)
-        info->ttl_ms = LARDER_TTL_UNKNOWN;
-    if ((info->want & LARDER_WANT_ACCESS) == 0) {
-        info->idle_ms = -1;
-        info->marks &= ~LARDER_HIT_BEFORE;
-    }
+    if (info->want == 0) /* as nearly always: the compiler writes it out */
+        larder__info_hide_but(info, 0);
+    else
+        larder__info_hide_but(info, info->want);
 }
 
 /** Resolves the TTL. @return OK; BAD_ARGUMENT; UNSUPPORTED */

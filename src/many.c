@@ -32,18 +32,15 @@ static enum larder_status row_check(const struct target *target, enum larder_man
 }
 
 /* Reads are many, and nearly all ask for nothing but the value. */
-static inline int is_plain_read(enum larder_many_kind many, const struct larder_row *row)
+static inline int is_plain_read(const struct larder_row *row)
 {
-    return many == LARDER_MANY_READ && row->value.info.want == 0 && row->buffer != NULL &&
-           row->reserved == 0 && larder__key_check(row->key) == LARDER_OK;
+    return (row->value.info.want | row->reserved) == 0 && row->buffer != NULL &&
+           larder__key_check(row->key) == LARDER_OK;
 }
 
 static inline void plain_read_prepare(struct larder_row *row)
 {
-    struct larder_value *value = &row->value;
-    memset(value, 0, sizeof(*value));
-    value->info.ttl_ms = LARDER_TTL_UNKNOWN;
-    value->info.idle_ms = -1;
+    memset(&row->value, 0, sizeof(row->value));
     row->status = LARDER_ASKED;
 }
 
@@ -75,27 +72,6 @@ static void finish_row(struct larder_cache *cache, enum larder_many_kind many,
     row->status = larder__finish(cache, larder_many_operation(many), row->key, row->status);
 }
 
-static enum larder_status finish_rows(struct larder_cache *cache, enum larder_many_kind many,
-                                      const struct larder_rows *rows)
-{
-    enum larder_status lowest = LARDER_OK;
-    size_t plain = 0; /* reads that were answered OK: they are counted together */
-    for (size_t i = 0; i < rows->count; i++) {
-        struct larder_row *row = larder_row_at(rows, i);
-        if (row->status == LARDER_OK && many == LARDER_MANY_READ) {
-            larder__info_hide(&row->value.info);
-            plain++;
-            continue;
-        }
-        finish_row(cache, many, row);
-        if (row->status < lowest)
-            lowest = row->status;
-    }
-    if (plain > 0)
-        larder__count_calls(cache->counters, LARDER_OPERATION_READ, LARDER_OK, plain);
-    return lowest;
-}
-
 static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_many_kind many,
                                       const struct larder_rows *rows, enum larder_status status)
 {
@@ -107,46 +83,75 @@ static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_ma
     return status;
 }
 
-static void rows_prepare(const struct target *target, enum larder_many_kind many,
-                         enum larder_mode mode, const struct larder_rows *rows)
+/* ---- a call -------------------------------------------------------------------------------- */
+
+/* A call under way. */
+struct passage {
+    struct larder_cache *cache;
+    const struct larder_call *call;
+    enum larder_many_kind many;
+    enum larder_mode mode;
+    struct entry entry;
+};
+
+static void send_rows(const struct passage *passage, const struct larder_rows *rows)
 {
+    const struct larder_scope *scope = passage->entry.scope;
+    scope->ops->many(scope, passage->many, passage->mode, rows);
+}
+
+static void prepare_rows(const struct passage *passage, const struct larder_rows *rows)
+{
+    const struct target *target = passage->entry.target;
     for (size_t i = 0; i < rows->count; i++) {
         struct larder_row *row = larder_row_at(rows, i);
-        if (is_plain_read(many, row))
+        if (passage->many == LARDER_MANY_READ && is_plain_read(row))
             plain_read_prepare(row);
         else
-            row_prepare(target, many, mode, row);
+            row_prepare(target, passage->many, passage->mode, row);
     }
 }
 
-static int any_is_closed(const struct larder_rows *rows)
-{
-    for (size_t i = 0; i < rows->count; i++)
-        if (larder_row_at(rows, i)->status == LARDER_CLOSED)
-            return 1;
-    return 0;
-}
-
-/* Prepares again what a retired backend left undone. A default TTL stays the one that it was
+/* From a row on that a backend has left undone, which may have been retired: asks again for all of
+ * these, where the cache leads to another one by now. A default TTL stays the one that it was
  * resolved to at first. */
-static void closed_rows_prepare(const struct target *target, enum larder_many_kind many,
-                                enum larder_mode mode, const struct larder_rows *rows)
+static int send_again(struct passage *passage, const struct larder_rows *rows, size_t first)
 {
-    for (size_t i = 0; i < rows->count; i++)
-        if (larder_row_at(rows, i)->status == LARDER_CLOSED)
-            row_prepare(target, many, mode, larder_row_at(rows, i));
+    const struct larder_rows rest = {larder_row_at(rows, first), rows->count - first, rows->stride};
+    struct larder_cache *cache = passage->cache;
+    if (!larder__moved(cache, passage->entry.target) ||
+        larder__enter(cache, larder_many_operation(passage->many), passage->call,
+                      &passage->entry) != LARDER_OK)
+        return 0;
+    for (size_t i = 0; i < rest.count; i++)
+        if (larder_row_at(&rest, i)->status == LARDER_CLOSED)
+            row_prepare(passage->entry.target, passage->many, passage->mode,
+                        larder_row_at(&rest, i));
+    send_rows(passage, &rest);
+    return 1;
 }
 
-static void rows_send(struct larder_cache *cache, const struct larder_call *call,
-                      enum larder_many_kind many, enum larder_mode mode, struct entry *entry,
-                      const struct larder_rows *rows)
+static enum larder_status finish_rows(struct passage *passage, const struct larder_rows *rows)
 {
-    entry->scope->ops->many(entry->scope, many, mode, rows);
-    while (any_is_closed(rows) && larder__moved(cache, entry->target) &&
-           larder__enter(cache, larder_many_operation(many), call, entry) == LARDER_OK) {
-        closed_rows_prepare(entry->target, many, mode, rows);
-        entry->scope->ops->many(entry->scope, many, mode, rows);
+    struct larder_cache *cache = passage->cache;
+    enum larder_status lowest = LARDER_OK;
+    size_t plain = 0; /* reads that were answered OK: they are counted together */
+    for (size_t i = 0; i < rows->count; i++) {
+        struct larder_row *row = larder_row_at(rows, i);
+        while (row->status == LARDER_CLOSED && send_again(passage, rows, i))
+            continue;
+        if (row->status == LARDER_OK && passage->many == LARDER_MANY_READ) {
+            larder__info_hide(&row->value.info);
+            plain++;
+            continue;
+        }
+        finish_row(cache, passage->many, row);
+        if (row->status < lowest)
+            lowest = row->status;
     }
+    if (plain > 0)
+        larder__count_calls(cache->counters, LARDER_OPERATION_READ, LARDER_OK, plain);
+    return lowest;
 }
 
 enum larder_status larder_many(struct larder_cache *cache, const struct larder_call *call,
@@ -154,8 +159,8 @@ enum larder_status larder_many(struct larder_cache *cache, const struct larder_c
                                struct larder_row *rows, size_t count, size_t row_size)
 {
     LARDER_VISIT(cache);
-    struct entry entry;
-    struct larder_rows all = {rows, count, row_size};
+    struct passage passage = {.cache = cache, .call = call, .many = many, .mode = mode};
+    const struct larder_rows all = {rows, count, row_size};
     if ((rows == NULL && count > 0) || row_size < LARDER_SIZE_UP_TO(struct larder_row, value) ||
         count > SIZE_MAX / row_size)
         return LARDER_BAD_ARGUMENT;
@@ -164,11 +169,11 @@ enum larder_status larder_many(struct larder_cache *cache, const struct larder_c
     enum larder_status status = LARDER_BAD_ARGUMENT;
     if ((unsigned)mode <= LARDER_CAS &&
         (many != LARDER_MANY_STORE || larder__mode_takes_call(mode, call)))
-        status = larder__enter(cache, larder_many_operation(many), call, &entry);
+        status = larder__enter(cache, larder_many_operation(many), call, &passage.entry);
     if (status != LARDER_OK)
         return refuse_rows(cache, many, &all, status);
-    rows_prepare(entry.target, many, mode, &all);
+    prepare_rows(&passage, &all);
     if (count > 0)
-        rows_send(cache, call, many, mode, &entry, &all);
-    return finish_rows(cache, many, &all);
+        send_rows(&passage, &all);
+    return finish_rows(&passage, &all);
 }

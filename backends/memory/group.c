@@ -14,11 +14,18 @@
 #define HANDY_HASH larder__handy_hash
 #endif
 
-static void ask_for_buckets(struct group *group)
+/* Of a step, which may lie behind the last row. */
+static inline uint32_t step_end(const struct group *group, uint32_t first)
 {
+    return first + GROUP_STEP < group->count ? first + GROUP_STEP : group->count;
+}
+
+static void ask_for_buckets(struct group *group, uint32_t first)
+{
+    uint32_t end = step_end(group, first);
     const struct hash_key *key = &group->look.memory->hash_key;
     uint64_t shape = larder__index_shape(group->index);
-    for (uint32_t i = 0; i < group->count; i++) {
+    for (uint32_t i = first; i < end; i++) {
         struct larder_slice name = group->rows[i]->key;
         if (__builtin_expect(larder__is_handy(name.length), 1)) {
             group->handy[i] = larder__handy_load(name.data, name.length);
@@ -31,10 +38,11 @@ static void ask_for_buckets(struct group *group)
     }
 }
 
-static void ask_for_items(struct group *group)
+static void ask_for_items(struct group *group, uint32_t first)
 {
+    uint32_t end = step_end(group, first);
     const struct arena *arena = &group->look.memory->arena;
-    for (uint32_t i = 0; i < group->count; i++) {
+    for (uint32_t i = first; i < end; i++) {
         const struct bucket *bucket = group->buckets[i];
         unsigned found = larder__bucket_match_atomic(bucket, larder__tag_pattern(group->hashes[i]));
         uint32_t location = 0;
@@ -54,8 +62,10 @@ answer_generally(struct group *group, enum larder_many_kind many, uint32_t i)
     struct larder_row *row = group->rows[i];
     struct key key = {row->key.data, row->key.length, group->hashes[i], group->space};
     struct item *item = larder__index_find(group->index, &group->look.memory->arena, &key);
-    if (larder__look_at(&group->look, item) != SIGHT_CLEAR)
+    if (larder__look_at(&group->look, item) != SIGHT_CLEAR) {
+        group->unanswered++;
         return LARDER_ASKED;
+    }
     enum larder_status status = larder__look_judge(&group->look, item);
     if (status != LARDER_OK)
         return status;
@@ -64,34 +74,25 @@ answer_generally(struct group *group, enum larder_many_kind many, uint32_t i)
     return larder__copy_value(&group->look, item, row->buffer, row->size, &row->value.info);
 }
 
-ALWAYS_INLINE bool has_key(const struct group *group, uint32_t i, const unsigned char *key)
+/* Of an item with no part but its space. */
+ALWAYS_INLINE bool is_wanted(const struct group *group, uint32_t i, uint64_t head)
 {
     struct larder_slice name = group->rows[i]->key;
+    const struct item *item = group->items[i];
+    const unsigned char *key = larder__plain_key(item, group->space);
+    if ((head & HEAD_KEY_AND_MARKS) != larder__plain_head(name.length, group->space) ||
+        (group->space != SPACE_NONE && larder__item_space(item) != group->space))
+        return false;
     if (__builtin_expect(larder__is_handy(name.length), 1))
         return larder__handy_equal(group->handy[i], larder__handy_load(key, name.length));
     return larder__bytes_equal(key, name.data, name.length);
 }
 
-/* A read that hits an item without parts and asks for nothing but the value. */
-ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_kind many, uint32_t i)
+ALWAYS_INLINE enum larder_status copy_out(const struct memory *memory, const struct item *item,
+                                          const unsigned char *value, struct larder_row *row)
 {
-    struct larder_row *row = group->rows[i];
-    struct item *item = group->items[i];
-    if (__builtin_expect(item == NULL || many != LARDER_MANY_READ || row->value.info.want != 0 ||
-                             group->space != 0,
-                         0))
-        return answer_generally(group, many, i);
-    uint64_t head = larder__item_head(item);
-    if (__builtin_expect((head & HEAD_KEY_AND_MARKS) !=
-                                 larder__plain_head(row->key.length, SPACE_NONE) ||
-                             !has_key(group, i, item->parts) ||
-                             !larder__plain_is_live(HEAD_EXPIRY(head), group->judged_ms),
-                         0))
-        return answer_generally(group, many, i);
-    larder__item_hit(group->look.memory, item, group->look.thread);
-    size_t length = item->value_length, usual = larder__usual_length(group->look.memory);
+    size_t length = item->value_length, usual = larder__usual_length(memory);
     size_t foretold = larder__as_foretold(usual);
-    const unsigned char *value = item->parts + row->key.length;
     row->value.info.length = length;
     if (__builtin_expect(length == usual && length <= row->size, 1)) {
         larder__copy_at_once(row->buffer, value, foretold);
@@ -102,17 +103,52 @@ ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_ki
     return length <= row->size ? LARDER_OK : LARDER_PARTIAL;
 }
 
+/* At its best a read that hits, and asks for nothing but the value. */
+ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_kind many, uint32_t i)
+{
+    struct larder_row *row = group->rows[i];
+    struct item *item = group->items[i];
+    if (__builtin_expect(item == NULL || many != LARDER_MANY_READ || row->value.info.want != 0, 0))
+        return answer_generally(group, many, i);
+    uint64_t head = larder__item_head(item);
+    if (__builtin_expect(!is_wanted(group, i, head) ||
+                             !larder__plain_is_live(HEAD_EXPIRY(head), group->judged_ms),
+                         0))
+        return answer_generally(group, many, i);
+    larder__item_hit(group->look.memory, item, group->look.thread);
+    return copy_out(group->look.memory, item,
+                    larder__plain_key(item, group->space) + row->key.length, row);
+}
+
+static void answer_rows(struct group *group, enum larder_many_kind many, uint32_t first)
+{
+    uint32_t end = step_end(group, first);
+    for (uint32_t i = first; i < end; i++)
+        group->rows[i]->status = answer(group, many, i);
+}
+
+static void refuse_rows(const struct group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++)
+        group->rows[i]->status = LARDER_CLOSED;
+}
+
 void READ_GROUP(enum larder_many_kind many, struct group *group)
 {
     struct memory *memory = group->look.memory;
+    group->unanswered = 0;
     larder_epoch_enter(&memory->epoch, group->look.thread);
     group->index = larder__index(memory);
-    if (group->index != NULL) {
-        ask_for_buckets(group);
-        ask_for_items(group);
-    }
-    for (uint32_t i = 0; i < group->count; i++)
-        group->rows[i]->status = group->index != NULL ? answer(group, many, i) : LARDER_CLOSED;
+    if (__builtin_expect(group->index == NULL, 0))
+        refuse_rows(group);
+    else
+        for (uint32_t next = 0; next < group->count + 2 * GROUP_STEP; next += GROUP_STEP) {
+            ask_for_buckets(group, next);
+            if (next >= GROUP_STEP)
+                ask_for_items(group, next - GROUP_STEP);
+            if (next >= 2 * GROUP_STEP)
+                answer_rows(group, many, next - 2 * GROUP_STEP);
+        }
     larder_epoch_leave(group->look.thread);
 }
 

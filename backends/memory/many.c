@@ -43,7 +43,8 @@ static void read_rows(const struct larder_scope *scope, enum larder_many_kind ma
     for (size_t next = 0; next < rows->count;) {
         next = gather(&group, rows, next);
         larder__read_group(many, &group);
-        answer_rest(scope, many, &group);
+        if (group.unanswered > 0)
+            answer_rest(scope, many, &group);
     }
     larder__look_end(&group.look);
 }
