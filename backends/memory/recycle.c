@@ -31,29 +31,57 @@ static struct segment *segment_of(const struct arena *arena, const struct recycl
     return larder__segment_of(arena, larder__item_at(arena, place->location));
 }
 
-static bool is_gone(const struct arena *arena, const struct recycled_place *place)
-{
-    return larder__segment_life(segment_of(arena, place)) != place->life;
-}
+enum fate {
+    FATE_GONE,
+    FATE_OPEN,    /* what is in it may still change, and nobody knows for how long */
+    FATE_SCANNED, /* it goes, or should that not go on, it is still again */
+    FATE_STILL    /* nobody begins to look through it while the lane's lock is held */
+};
 
-/* In a segment that holds still, of what ends not before it is looked at. A segment that is open
- * may still change its mind about when that is. */
-static bool serves(const struct arena *arena, const struct recycled_place *place,
-                   const struct append *append)
+/* What has become of a place's segment. */
+static enum fate fate_of(const struct arena *arena, const struct recycled_place *place)
 {
     const struct segment *segment = segment_of(arena, place);
-    if (larder__segment_state(segment) != SEGMENT_SEALED || is_gone(arena, place) ||
-        segment->queue != append->queue)
+    enum segment_state state = larder__segment_state(segment);
+    if (larder__segment_life(segment) != place->life)
+        return FATE_GONE;
+    switch (state) {
+    case SEGMENT_OPEN:
+        return FATE_OPEN;
+    case SEGMENT_SCANNED:
+        return FATE_SCANNED;
+    case SEGMENT_SEALED:
+        return FATE_STILL;
+    default:
+        return FATE_GONE;
+    }
+}
+
+/* Of what ends not before its segment is looked at. */
+static bool serves(const struct segment *segment, const struct append *append)
+{
+    if (segment->queue != append->queue)
         return false;
     return append->end_ms == UINT64_MAX ? segment->first_end_ms == UINT64_MAX
                                         : append->end_ms >= segment->first_end_ms;
 }
 
+/* Its segment has it no more. While that is not looked through, its life lasts: see recycle.h. */
+static void give_up(struct arena *arena, const struct recycled_place *place)
+{
+    enum fate fate = fate_of(arena, place);
+    if (fate == FATE_STILL || fate == FATE_OPEN)
+        atomic_fetch_sub_explicit(&segment_of(arena, place)->live_bytes, place->units * ITEM_UNIT,
+                                  memory_order_relaxed);
+}
+
 /* ---- ripe ones ------------------------------------------------------------------------------ */
 
-static uint16_t *bin_of(struct recycler *recycler, size_t units)
+/* Places of one size that serve different things lie in different bins: else those that nobody
+ * wants now would lie in front of the others. */
+static uint16_t *bin_of(struct recycler *recycler, size_t units, enum queue queue, bool ends)
 {
-    return &recycler->bins[units % RECYCLE_BINS];
+    return &recycler->bins[(units * 4 + queue * 2 + ends) % RECYCLE_BINS];
 }
 
 /* That a link leads to. */
@@ -74,7 +102,8 @@ static struct recycled_place *unlink_place(struct recycler *recycler, uint16_t *
     return place;
 }
 
-static void put_in_bin(struct recycler *recycler, const struct recycled_place *from)
+static void put_in_bin(struct recycler *recycler, const struct segment *segment,
+                       const struct recycled_place *from)
 {
     uint16_t number = recycler->free;
     if (number != 0)
@@ -82,7 +111,8 @@ static void put_in_bin(struct recycler *recycler, const struct recycled_place *f
     else
         number = (uint16_t)++recycler->fresh;
     struct recycled_place *place = place_of(recycler, number);
-    uint16_t *bin = bin_of(recycler, from->units);
+    uint16_t *bin =
+        bin_of(recycler, from->units, segment->queue, segment->first_end_ms != UINT64_MAX);
     *place = *from;
     place->next = *bin;
     *bin = number;
@@ -100,14 +130,16 @@ struct item *larder__recycler_take(struct recycler *recycler, const struct arena
                                    const struct append *append)
 {
     size_t units = append->bytes / ITEM_UNIT;
-    uint16_t *link = bin_of(recycler, units);
+    uint16_t *link = bin_of(recycler, units, append->queue, append->end_ms != UINT64_MAX);
     for (int i = 0; i < LOOKS_MAX && *link != 0; i++) {
         struct recycled_place *place = place_of(recycler, *link);
-        if (is_gone(arena, place)) {
+        enum fate fate = fate_of(arena, place);
+        if (fate == FATE_GONE) {
             unlink_place(recycler, link);
             continue;
         }
-        if (place->units != units || !serves(arena, place, append)) {
+        if (fate != FATE_STILL || place->units != units ||
+            !serves(segment_of(arena, place), append)) {
             link = &place->next;
             continue;
         }
@@ -120,16 +152,6 @@ struct item *larder__recycler_take(struct recycler *recycler, const struct arena
 }
 
 /* ---- giving up and turning ------------------------------------------------------------------ */
-
-/* Its segment has it no more. While that is not looked through, its life lasts: see recycle.h. */
-static void give_up(struct arena *arena, const struct recycled_place *place)
-{
-    struct segment *segment = segment_of(arena, place);
-    enum segment_state state = larder__segment_state(segment);
-    if ((state == SEGMENT_SEALED || state == SEGMENT_OPEN) && !is_gone(arena, place))
-        atomic_fetch_sub_explicit(&segment->live_bytes, place->units * ITEM_UNIT,
-                                  memory_order_relaxed);
-}
 
 #define GIVEN_UP_AT_ONCE 16
 
@@ -152,16 +174,30 @@ void larder__recycler_give_up(struct recycler *recycler, struct arena *arena)
     recycler->ended = false;
 }
 
+/* Places in an open segment would lie in front of the others, of no use for long.
+ * @return false: it has to wait on */
+static bool ripen(struct recycler *recycler, struct arena *arena,
+                  const struct recycled_place *place)
+{
+    enum fate fate = fate_of(arena, place);
+    if (fate == FATE_STILL)
+        put_in_bin(recycler, segment_of(arena, place), place);
+    else
+        give_up(arena, place);
+    return fate != FATE_SCANNED;
+}
+
 void larder__recycler_turn(struct recycler *recycler, struct arena *arena, uint64_t limit)
 {
     uint64_t wanted = limit > RECYCLE_PLACES_MIN ? limit : RECYCLE_PLACES_MIN;
     uint32_t most = wanted < recycler->capacity ? (uint32_t)wanted : recycler->capacity;
     uint32_t count = recycler->count;
     give_up_ripe(recycler, arena, most * RECYCLE_RIPE > count ? most * RECYCLE_RIPE - count : 0);
-    for (uint32_t i = 0; i < count; i++)
-        put_in_bin(recycler, &recycler->waiting[i]);
-    recycler->limit = most;
     recycler->count = recycler->refused = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (!ripen(recycler, arena, &recycler->waiting[i]))
+            recycler->waiting[recycler->count++] = recycler->waiting[i];
+    recycler->limit = most;
     recycler->ended = false;
     /* somebody may want to look how much is dead now */
     atomic_fetch_add_explicit(&arena->turnover, 1, memory_order_relaxed);

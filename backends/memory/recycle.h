@@ -14,7 +14,7 @@
 
 #include "segment.h"
 
-#define RECYCLE_BINS 256u /* a power of two; by size */
+#define RECYCLE_BINS 1024u /* a power of two; by size, queue, and whether it ends */
 /* So many are left behind for each time that readers are waited for, which interrupts every other
  * processor (epoch.h): some 10 us, 10 ns for each place. */
 #define RECYCLE_PLACES_MAX 1024u

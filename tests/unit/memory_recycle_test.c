@@ -1,6 +1,7 @@
 /* memory: what is stored again takes the place of what is dead. */
 #include "memory_fixture.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +12,9 @@
 #include "dice.h"
 
 #define ENTRIES 20000u
-#define OVERWRITES (10 * ENTRIES)
+#define LARGE_ENTRIES 200000u
+#define OVERWRITES_PER_ENTRY 10u
+#define OVERWRITES (OVERWRITES_PER_ENTRY * ENTRIES)
 
 static const char *key_of(unsigned number)
 {
@@ -34,14 +37,16 @@ static void fill(struct cache *cache, unsigned entries, int64_t ttl_ms)
 }
 
 /* Of all that was stored over something. */
-static double moved_share(struct cache *cache, size_t least, size_t most, int64_t ttl_ms)
+static double moved_share(struct cache *cache, unsigned entries, size_t least, size_t most,
+                          int64_t ttl_ms)
 {
     struct dice dice = {4711};
-    fill(cache, ENTRIES, ttl_ms);
+    unsigned overwrites = OVERWRITES_PER_ENTRY * entries;
+    fill(cache, entries, ttl_ms);
     uint64_t before = cache_stat(cache, "moves");
-    for (unsigned i = 0; i < OVERWRITES; i++)
-        set(cache, (unsigned)roll(&dice, ENTRIES), least + roll(&dice, most - least + 1), ttl_ms);
-    return (double)(cache_stat(cache, "moves") - before) / OVERWRITES;
+    for (unsigned i = 0; i < overwrites; i++)
+        set(cache, (unsigned)roll(&dice, entries), least + roll(&dice, most - least + 1), ttl_ms);
+    return (double)(cache_stat(cache, "moves") - before) / overwrites;
 }
 
 static void overwriting_moves_nothing_and_takes_no_memory(void **state)
@@ -52,12 +57,59 @@ static void overwriting_moves_nothing_and_takes_no_memory(void **state)
         cache_open_bytes(&cache, UINT64_C(64) << 20);
         fill(&cache, ENTRIES, ttl_ms);
         uint64_t loaded = cache_stat(&cache, "bytes");
-        double share = moved_share(&cache, 100, 100, ttl_ms);
+        double share = moved_share(&cache, ENTRIES, 100, 100, ttl_ms);
         print_message("%.4f of them were moved\n", share);
         assert_true(share < 0.01);
         assert_true(cache_stat(&cache, "bytes") < loaded + loaded / 10);
         cache_close(&cache);
     }
+}
+
+#define WRITERS 4u
+
+struct writer {
+    pthread_t thread;
+    struct cache *cache;
+    uint64_t seed;
+    unsigned entries;
+};
+
+static void *overwrite(void *context)
+{
+    struct writer *writer = context;
+    struct dice dice = {writer->seed};
+    char key[48];
+    for (unsigned i = 0; i < OVERWRITES_PER_ENTRY * writer->entries / WRITERS; i++) {
+        snprintf(key, sizeof(key), "a key of some length, %u",
+                 (unsigned)roll(&dice, writer->entries));
+        if (cache_set_bytes(writer->cache, key, 'v', 100, 0) != LARDER_OK)
+            return writer;
+    }
+    return NULL;
+}
+
+/* Of 2 MiB, of which each writer has one open: there lie many places that nobody can take yet. They
+ * are not to lie in the way of the others. */
+static void in_large_segments_of_several_writers_as_well(void **state)
+{
+    struct writer writers[WRITERS];
+    struct cache cache;
+    (void)state;
+    cache_open_bytes(&cache, UINT64_C(512) << 20);
+    fill(&cache, LARGE_ENTRIES, 0);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.cache = &cache, .seed = i + 1, .entries = LARGE_ENTRIES};
+        assert_int_equal(pthread_create(&writers[i].thread, NULL, overwrite, &writers[i]), 0);
+    }
+    for (unsigned i = 0; i < WRITERS; i++) {
+        void *failed;
+        pthread_join(writers[i].thread, &failed);
+        assert_null(failed);
+    }
+    double share = (double)cache_stat(&cache, "moves") / (OVERWRITES_PER_ENTRY * LARGE_ENTRIES);
+    print_message("%.4f of them were moved\n", share);
+    assert_true(share < 0.1);
+    cache_close(&cache);
 }
 
 /* Each finds a place that one as long left behind, nearly always. */
@@ -66,7 +118,7 @@ static void values_of_many_lengths_find_places_too(void **state)
     struct cache cache;
     (void)state;
     cache_open_bytes(&cache, UINT64_C(64) << 20);
-    assert_true(moved_share(&cache, 80, 160, 0) < 0.5); /* without that it is about two */
+    assert_true(moved_share(&cache, ENTRIES, 80, 160, 0) < 0.5); /* without that it is about two */
     cache_close(&cache);
 }
 
@@ -168,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(overwriting_moves_nothing_and_takes_no_memory),
+        cmocka_unit_test(in_large_segments_of_several_writers_as_well),
         cmocka_unit_test(values_of_many_lengths_find_places_too),
         cmocka_unit_test(an_entry_in_anothers_place_ends_at_its_own_time),
         cmocka_unit_test(long_values_stored_again_are_evicted_one_by_one),
