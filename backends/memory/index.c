@@ -89,7 +89,7 @@ bool larder__index_open(struct index *index, struct budget *budget, size_t reser
     index->buckets = (struct bucket *)(void *)index->region.base;
     index->overflow = (struct bucket *)(void *)index->guarded.overflow.base;
     atomic_init(&index->shape, make_shape(level, 0));
-    pthread_mutex_init(&index->lock, NULL);
+    larder__brief_init(&index->lock);
     if (prepaid ? larder__region_commit(&index->region, larder__index_least_bytes(level))
                 : commit(index, &index->region, sizeof(struct bucket) << level))
         return true;

@@ -157,7 +157,7 @@ static void *new_lines(size_t bytes)
 static void init_stripes(struct memory *memory)
 {
     for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
-        pthread_mutex_init(&memory->stripes[i].lock, NULL);
+        larder__brief_init(&memory->stripes[i].lock);
         /* a version read from one cache must not fit an entry of the one that follows it */
         memory->stripes[i].guarded.version = (uint32_t)larder_random();
     }
@@ -168,7 +168,7 @@ static void init_lanes(struct memory *memory, const struct sizes *sizes, uint64_
     uint64_t classes = sizes->segments / (sizes->lanes * 16);
     for (uint32_t i = 0; i <= memory->lane_mask; i++) {
         struct lane *lane = &memory->lanes[i];
-        pthread_mutex_init(&lane->lock, NULL);
+        larder__brief_init(&lane->lock);
         lane->number = (uint16_t)i;
         lane->classes = (uint16_t)at_most(classes > 0 ? classes : 1, LANE_CLASSES_MAX);
         lane->weight_max = max_bytes / 64;

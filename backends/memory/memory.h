@@ -14,6 +14,7 @@
 #include <larder/backend.h>
 #include <larder/memory.h>
 
+#include "brief.h"
 #include "budget.h"
 #include "clock.h"
 #include "index.h"

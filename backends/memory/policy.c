@@ -6,7 +6,7 @@
 #define SHARE_MIN 0.01
 #define SHARE_MAX 0.25
 #define LEVEL_MAX 1.5
-#define LEVEL_STEP 12.0 /* entries' worth of a returning ghost */
+#define LEVEL_STEP 48.0 /* entries' worth of a returning ghost */
 #define GUARD_WEIGHT 256.0
 #define NEW_SLOTS 3u    /* of 31: ghosts of about the last tenth tell about the share */
 #define LEFT_HALVED 0.2 /* of all entries */
@@ -91,6 +91,13 @@ static struct ghost_bucket *bucket_of(const struct policy *policy, uint64_t hash
     return ghosts != NULL ? &ghosts[larder__ghost_place(policy, hash)] : NULL;
 }
 
+void larder__policy_ask(const struct policy *policy, uint64_t hash)
+{
+    const struct ghost_bucket *bucket = bucket_of(policy, hash);
+    if (bucket != NULL)
+        larder__ask_to_write(bucket);
+}
+
 static uint16_t fingerprint_of(uint64_t hash)
 {
     return (uint16_t)((hash >> (64 - FINGERPRINT_BITS)) << 5);
@@ -161,7 +168,7 @@ static void adjust_level(struct policy *policy, enum ghost_kind kind)
 
 static void adjust_share(struct policy *policy, const struct ghost *ghost)
 {
-    double weight = 1 / load(&policy->items);
+    double weight = 4 / load(&policy->items);
     double small = load(&policy->left[GHOST_COLD]) + load(&policy->left[GHOST_REFUSED]);
     double from_main = load(&policy->left[GHOST_FROM_MAIN]);
     double step = ghost->kind == GHOST_FROM_MAIN ? -weight * clamp(small / from_main, 1, 50)
@@ -188,8 +195,10 @@ enum queue larder__policy_admit(struct policy *policy, uint64_t hash, uint8_t *h
     if (!ghost_take(policy, hash, &ghost))
         return QUEUE_SMALL;
     *history = (uint8_t)more_history(ghost.history, 1);
-    adjust_level(policy, ghost.kind);
-    adjust_share(policy, &ghost);
+    if ((hash >> 8 & 3) == 0) {
+        adjust_level(policy, ghost.kind);
+        adjust_share(policy, &ghost);
+    }
     if (is_admitted(policy, *history))
         return QUEUE_MAIN;
     *history |= HISTORY_REFUSED;

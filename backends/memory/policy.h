@@ -60,6 +60,8 @@ uint64_t larder__policy_ghost_bytes(uint64_t items);
 bool larder__policy_make_ghost(struct policy *policy, uint64_t items);
 uint64_t larder__policy_bytes(const struct policy *policy);
 
+/** Asks for the place where the ghost would be. */
+void larder__policy_ask(const struct policy *policy, uint64_t hash);
 /** A new entry comes. */
 enum queue larder__policy_admit(struct policy *policy, uint64_t hash, uint8_t *history);
 

@@ -16,8 +16,8 @@
 
 #define RECYCLE_BINS 1024u /* a power of two; by size, queue, and whether it ends */
 /* So many are left behind for each time that readers are waited for, which interrupts every other
- * processor (epoch.h): some 10 us, 10 ns for each place. */
-#define RECYCLE_PLACES_MAX 1024u
+ * processor (epoch.h): some 10 us, 5 ns for each place. */
+#define RECYCLE_PLACES_MAX 2048u
 #define RECYCLE_PLACES_MIN 64u /* with fewer it costs more than it saves: then there are none */
 #define RECYCLE_RIPE 2u        /* times as many may be ripe: sizes come in turns */
 

@@ -52,8 +52,11 @@ static void ask_for_buckets(const struct scan *scan, const struct scanned group[
     larder_epoch_enter(&memory->epoch, scan->thread);
     const struct index *index = larder__index(memory);
     uint64_t shape = index != NULL ? larder__index_shape(index) : 0;
-    for (uint32_t i = 0; index != NULL && i < count; i++)
-        __builtin_prefetch(larder__index_bucket(index, shape, group[i].hash));
+    for (uint32_t i = 0; index != NULL && i < count; i++) {
+        larder__ask_to_write(larder__index_bucket(index, shape, group[i].hash));
+        larder__ask_to_write(larder__stripe_of(memory, group[i].hash));
+        larder__policy_ask(&memory->policy, group[i].hash);
+    }
     larder_epoch_leave(scan->thread);
 }
 

@@ -96,7 +96,7 @@ bool larder__arena_open(struct arena *arena, struct budget *budget, struct larde
     arena->guarded.swept_due_ms = UINT64_MAX;
     atomic_init(&arena->due_ms, larder__epoch_asymmetric ? UINT64_MAX : DUE_NOT_YET);
     atomic_init(&arena->spare, 0);
-    pthread_mutex_init(&arena->lock, NULL);
+    larder__brief_init(&arena->lock);
     return true;
 }
 

@@ -17,6 +17,7 @@
 
 #include <larder/util/epoch.h>
 
+#include "brief.h"
 #include "budget.h"
 #include "item.h"
 #include "region.h"

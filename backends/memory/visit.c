@@ -120,7 +120,7 @@ static void ask_for_bucket(const struct visit *visit)
     larder_epoch_enter(&memory->epoch, visit->thread);
     const struct index *index = larder__index(memory);
     if (index != NULL)
-        __builtin_prefetch(
+        larder__ask_to_write(
             larder__index_bucket(index, larder__index_shape(index), visit->key.hash));
     larder_epoch_leave(visit->thread);
 }
@@ -162,6 +162,8 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     }
     visit->key.hash = larder__hash(&memory->hash_key, name.data, name.length, visit->key.space);
     visit->stripe = larder__stripe_of(memory, visit->key.hash);
+    larder__ask_to_write(visit->stripe);
+    larder__policy_ask(&memory->policy, visit->key.hash);
     ask_for_bucket(visit);
     if (lock_and_look(visit))
         return LARDER_OK;
