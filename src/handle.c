@@ -76,6 +76,7 @@ enum larder_status larder__counts_in(struct larder_cache *cache, struct larder_c
     cache->counters = counters;
     cache->reader.otherwise = larder__hit_otherwise;
     cache->reader.count_slowly = larder__hit_count_slowly;
+    cache->reader.missed = larder__hit_missed;
     cache->reader.tallies = counters->own;
     return LARDER_OK;
 }

@@ -28,6 +28,11 @@ enum larder_status larder__hit_count_slowly(const struct larder_reader *reader)
     return LARDER_OK;
 }
 
+enum larder_status larder__hit_missed(struct larder_reader *reader, struct larder_slice key)
+{
+    return larder__finish(larder__cache_of(reader), LARDER_OPERATION_READ, key, LARDER_MISS);
+}
+
 /* The call was made: it must not be made again, but where a reload shut the backend down. */
 __attribute__((noinline)) static enum larder_status finish(struct larder_cache *cache,
                                                            const struct larder_scope *scope,

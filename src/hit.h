@@ -10,6 +10,7 @@
 enum larder_status larder__hit_otherwise(struct larder_reader *reader, struct larder_slice key,
                                          void *buffer, size_t size);
 enum larder_status larder__hit_count_slowly(const struct larder_reader *reader);
+enum larder_status larder__hit_missed(struct larder_reader *reader, struct larder_slice key);
 /** Of a handle that a reload may lead elsewhere: a visit. The scope is not looked at: before the
  * visit begins it may be gone. */
 larder_hit_fn larder__hit_on_visit;

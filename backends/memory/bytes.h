@@ -11,6 +11,8 @@
 #include <emmintrin.h>
 #endif
 
+#include <larder/util/epoch.h>
+
 #include "hash.h"
 
 /* Whether AddressSanitizer watches. */
@@ -23,6 +25,15 @@
 #endif
 #ifndef LARDER_WATCHED_ADDRESSES
 #define LARDER_WATCHED_ADDRESSES 0
+#endif
+
+/* Whether atomics that lie side by side are loaded at once. Each is loaded whole: x86 never tears
+ * an aligned 8 bytes, and orders loads as acquire asks; what the compiler may not do is said to it
+ * where that matters. ThreadSanitizer would not see it. */
+#if defined(__SSE2__) && !LARDER_EPOCH_SYMMETRIC
+#define LARDER_MATCHES_AT_ONCE 1
+#else
+#define LARDER_MATCHES_AT_ONCE 0
 #endif
 
 #if defined(__SSE2__)

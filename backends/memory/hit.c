@@ -89,39 +89,26 @@ ALWAYS_INLINE bool is_wanted(const struct item *item, const struct wanted *wante
 
 /* ---- where it lies ------------------------------------------------------------------------- */
 
-/* An item with no part but its space, found in its own bucket: the first that may be it, or any.
- * @param rest  out: the slots that were not looked at, and the one that was last
- * @return NULL: anything else */
+/* An item with no part but its space, in its own bucket: of those whose tags fit, which is nearly
+ * always one, the first. @return NULL: anything else */
 ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
-                                      const struct wanted *wanted, bool any, uint64_t *head,
-                                      unsigned *rest)
+                                      const struct wanted *wanted, uint64_t *head)
 {
     const struct bucket *bucket =
         larder__index_bucket(index, larder__index_shape(index), wanted->hash);
     unsigned found = larder__bucket_match_atomic(bucket, wanted->tag);
-    for (; __builtin_expect((*rest = found) != 0, 1); found &= found - 1) {
-        uint32_t location = larder__bucket_location(bucket, found);
-        struct item *item = larder__item_at(&memory->arena, location);
-        *head = location != 0 ? larder__item_head(item) : 0; /* of no key */
-        if (__builtin_expect(is_wanted(item, wanted, *head), 1))
-            return item;
-        if (!any)
-            break;
-    }
-    return NULL;
+    if (__builtin_expect(found == 0, 0))
+        return NULL;
+    uint32_t location = larder__bucket_location(bucket, found);
+    struct item *item = larder__item_at(&memory->arena, location);
+    *head = location != 0 ? larder__item_head(item) : 0; /* of no key */
+    return __builtin_expect(is_wanted(item, wanted, *head), 1) ? item : NULL;
 }
 
 /* ---- a hit --------------------------------------------------------------------------------- */
 
-/* It is not. */
-static enum larder_status otherwise(HIT_ARGUMENTS)
-{
-    (void)scope;
-    return reader->otherwise(reader, name, buffer, size);
-}
-
-/* It is not, as far as one entry of its bucket tells. */
-static enum larder_status hit_any(HIT_ARGUMENTS);
+/* Not a hit, as far as one entry of its bucket tells. */
+static enum larder_status look_further(HIT_ARGUMENTS);
 
 /* A hit whose value is not of the length that most have. Ends the section. */
 __attribute__((noinline)) static enum larder_status hit_unusual(const struct item *item,
@@ -140,10 +127,9 @@ __attribute__((noinline)) static enum larder_status hit_unusual(const struct ite
     return larder_hit_count(reader, thread);
 }
 
-/* @param now_ms  TIMELESS: what ends is no hit, and readers need no fence, see arena.due_ms
- * @param any     whether all entries of the bucket are looked at */
+/* @param now_ms  TIMELESS: what ends is no hit, and readers need no fence, see arena.due_ms */
 ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS, uint32_t space,
-                                     uint64_t now_ms, struct larder_thread *thread, bool any)
+                                     uint64_t now_ms, struct larder_thread *thread)
 {
     /* Where the compiler may not keep it in registers: only the ways out need it. */
     const struct larder_scope *volatile scope_kept = scope;
@@ -151,7 +137,6 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS,
     volatile size_t size_kept = size;
     struct wanted wanted = want(memory, name, space, now_ms);
     uint64_t head = 0;
-    unsigned rest = 0;
     struct item *item = NULL;
     if (now_ms == TIMELESS)
         larder_epoch_enter_asymmetric(&memory->epoch, thread);
@@ -159,13 +144,11 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS,
         larder_epoch_enter(&memory->epoch, thread);
     const struct index *index = larder__index(memory);
     if (__builtin_expect(index != NULL, 1))
-        item = find_plain(memory, index, &wanted, any, &head, &rest);
+        item = find_plain(memory, index, &wanted, &head);
     if (__builtin_expect(item == NULL || !larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 0)) {
         larder_epoch_leave(thread);
         name.data = data_kept;
-        if (any || (rest & (rest - 1)) == 0) /* no other entry may be it */
-            return otherwise(scope_kept, name, buffer, size_kept, reader);
-        return hit_any(scope_kept, name, buffer, size_kept, reader);
+        return look_further(scope_kept, name, buffer, size_kept, reader);
     }
     larder__item_hit(memory, item, thread);
     size_t usual = larder__usual_length(memory), foretold = larder__as_foretold(usual);
@@ -176,6 +159,48 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS,
     larder__copy_at_once(buffer, larder__plain_key(item, space) + name.length, foretold);
     larder_epoch_leave(thread);
     return larder_hit_count(reader, thread);
+}
+
+/* ---- any key, any scope -------------------------------------------------------------------- */
+
+enum sought { SOUGHT_HIT, SOUGHT_MISSING, SOUGHT_OTHERWISE };
+
+/* Within a section. */
+ALWAYS_INLINE enum sought seek(struct look *look, const struct key *key, void *buffer, size_t size)
+{
+    const struct index *index = larder__index(look->memory);
+    if (__builtin_expect(index == NULL, 0))
+        return SOUGHT_OTHERWISE;
+    struct item *item = larder__index_find(index, &look->memory->arena, key);
+    if (item == NULL)
+        return SOUGHT_MISSING;
+    uint64_t head = larder__item_head(item), now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
+    size_t length = item->value_length;
+    if (__builtin_expect((head & HEAD_KEY_AND_MARKS) !=
+                                 larder__plain_head(key->length, key->space) ||
+                             !larder__plain_is_live(HEAD_EXPIRY(head), now_ms) || length > size,
+                         0))
+        return SOUGHT_OTHERWISE;
+    larder__item_hit(look->memory, item, look->thread);
+    larder__copy_bytes(buffer, larder__plain_key(item, key->space) + key->length, length);
+    return SOUGHT_HIT;
+}
+
+__attribute__((noinline)) static enum larder_status look_further(HIT_ARGUMENTS)
+{
+    struct look look;
+    if (__builtin_expect(
+            name.length - 1 >= LARDER_KEY_BYTES_MAX || !larder__look_begin(&look, scope->self), 0))
+        return reader->otherwise(reader, name, buffer, size);
+    struct key key = larder__look_key(&look, scope, name);
+    larder_epoch_enter(&look.memory->epoch, look.thread);
+    enum sought sought = seek(&look, &key, buffer, size);
+    larder_epoch_leave(look.thread);
+    larder__look_end(&look);
+    if (sought == SOUGHT_HIT)
+        return larder_hit_count(reader, look.thread);
+    return sought == SOUGHT_MISSING ? reader->missed(reader, name)
+                                    : reader->otherwise(reader, name, buffer, size);
 }
 
 /* ---- of a scope ---------------------------------------------------------------------------- */
@@ -202,17 +227,17 @@ ALWAYS_INLINE uint64_t due_in(const struct memory *memory)
     return atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
 }
 
-/* Any key, any scope. */
+/* A key of any length. */
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_any(HIT_ARGUMENTS)
 {
     struct memory *memory = scope->self;
-    struct larder_thread *thread = larder_thread();
+    struct larder_thread *thread = larder__own_thread;
     if (__builtin_expect(thread == NULL || name.length - 1 >= LARDER_KEY_BYTES_MAX, 0))
-        return otherwise(scope, name, buffer, size, reader);
+        return look_further(scope, name, buffer, size, reader);
     uint64_t due_ms = due_in(memory);
     uint64_t now_ms = due_ms != UINT64_MAX ? time_in(memory, thread, due_ms) : TIMELESS;
     return hit(memory, scope, name, buffer, size, reader, larder__scope_space(memory, scope),
-               now_ms, thread, true);
+               now_ms, thread);
 }
 
 /* A key of the length that most have, where something ends. */
@@ -224,7 +249,7 @@ ALWAYS_INLINE enum larder_status hit_in_time(HIT_ARGUMENTS, bool in_space)
     uint32_t space = in_space ? larder__space_number(&memory->spaces, scope->space->name) : 0;
     if (!larder__is_handy(name.length) || now_ms == TIMELESS || in_space != (space != SPACE_NONE))
         __builtin_unreachable();
-    return hit(memory, scope, name, buffer, size, reader, space, now_ms, thread, false);
+    return hit(memory, scope, name, buffer, size, reader, space, now_ms, thread);
 }
 
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_timed(HIT_ARGUMENTS)
@@ -249,7 +274,7 @@ ALWAYS_INLINE enum larder_status hit_at_any_time(HIT_ARGUMENTS, bool in_space)
     uint32_t space = in_space ? larder__space_number(&memory->spaces, scope->space->name) : 0;
     if (in_space != (space != SPACE_NONE))
         __builtin_unreachable();
-    return hit(memory, scope, name, buffer, size, reader, space, TIMELESS, thread, false);
+    return hit(memory, scope, name, buffer, size, reader, space, TIMELESS, thread);
 }
 
 NO_CANARY static enum larder_status hit_plain(HIT_ARGUMENTS)

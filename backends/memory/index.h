@@ -94,10 +94,8 @@ static inline uint32_t larder__shape_buckets(uint64_t shape)
     return SHAPE_MASK(shape) + 1 + SHAPE_SPLIT(shape);
 }
 
-/* Both words of tags. Each is loaded whole: x86 never tears an aligned 8 bytes, and orders loads as
- * acquire asks; what the compiler may not do is said to it. */
-#if defined(__SSE2__) && !LARDER_EPOCH_SYMMETRIC
-#define LARDER_MATCHES_AT_ONCE 1
+/* Both words of tags. */
+#if LARDER_MATCHES_AT_ONCE
 /** What tags are compared with: in each byte the one that is looked for. */
 typedef __m128i tag_pattern;
 
@@ -116,7 +114,7 @@ ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, 
 
 static inline unsigned larder__bucket_match(uint64_t tags0, uint64_t tags1, uint8_t tag);
 
-#ifndef LARDER_MATCHES_AT_ONCE
+#if !LARDER_MATCHES_AT_ONCE
 typedef uint8_t tag_pattern;
 
 ALWAYS_INLINE tag_pattern larder__tag_pattern(uint64_t hash)

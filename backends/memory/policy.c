@@ -127,6 +127,24 @@ struct ghost {
 };
 
 /* A bit for each slot with that fingerprint; a free one has a history of 0. */
+#if LARDER_MATCHES_AT_ONCE /* as the tags of a bucket */
+static uint32_t ghost_match(const struct ghost_bucket *bucket, uint16_t fingerprint)
+{
+    const __m128i *slots = (const __m128i *)(const void *)bucket;
+    const __m128i wanted = _mm_set1_epi16((short)fingerprint), rest = _mm_set1_epi16(31);
+    uint32_t found = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        __m128i low = _mm_load_si128(slots + 2 * i), high = _mm_load_si128(slots + 2 * i + 1);
+        __m128i free_slots = _mm_packs_epi16(_mm_cmpeq_epi16(low, _mm_setzero_si128()),
+                                             _mm_cmpeq_epi16(high, _mm_setzero_si128()));
+        __m128i equal = _mm_packs_epi16(_mm_cmpeq_epi16(_mm_andnot_si128(rest, low), wanted),
+                                        _mm_cmpeq_epi16(_mm_andnot_si128(rest, high), wanted));
+        equal = _mm_andnot_si128(free_slots, equal);
+        found |= (uint32_t)_mm_movemask_epi8(equal) << 16 * i;
+    }
+    return found & ~(UINT32_C(1) << GHOST_SLOTS); /* behind them lies the cursor */
+}
+#else
 static uint32_t ghost_match(const struct ghost_bucket *bucket, uint16_t fingerprint)
 {
     uint32_t found = 0;
@@ -136,6 +154,7 @@ static uint32_t ghost_match(const struct ghost_bucket *bucket, uint16_t fingerpr
     }
     return found;
 }
+#endif
 
 /* Finds the newest, and takes it out. */
 static bool ghost_take(const struct policy *policy, uint64_t hash, struct ghost *ghost)

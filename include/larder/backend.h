@@ -118,8 +118,8 @@ struct larder_reader;
  * seen that the pointers are not NULL and that the scope is a handle's own, and does nothing
  * afterwards, so that the way to a hit is as short as it can be made (larder/util/hit.h).
  * @param key  of any length, also one that no key has
- * @return of a hit, larder_hit_count(); of anything else, whatever the reason, what
- *         reader->otherwise() answers */
+ * @return of a hit, larder_hit_count(); of a key that is not there, where that is known, what
+ *         reader->missed() answers; of anything else, whatever the reason, reader->otherwise() */
 typedef enum larder_status larder_hit_fn(const struct larder_scope *scope, struct larder_slice key,
                                          void *buffer, size_t size, struct larder_reader *reader);
 /** Which function makes the plain reads of a scope; never NULL. Asked when something is led to the
