@@ -129,8 +129,6 @@ struct memory {
 
     _Atomic uint32_t cleaned_at; /* arena.turnover when there was last too little dead to clean */
     _Atomic uint32_t evicting;   /* 1: somebody evicts ahead; a hint */
-    _Atomic uint32_t batch_left; /* relaxed: how many more segments that one evicts; stored by whose
-                                    `evicting` is 1 */
     _Atomic uint32_t sweeping;   /* 1: somebody sweeps. Taken with acquire, given with release: what
                                     the last one left is seen by the next */
     struct scan *sweep;          /* whose `sweeping` is 1: what is being swept */

@@ -95,6 +95,7 @@ bool larder__arena_open(struct arena *arena, struct budget *budget, struct larde
     list_init(&arena->guarded.retired);
     arena->guarded.swept_due_ms = UINT64_MAX;
     atomic_init(&arena->due_ms, larder__epoch_asymmetric ? UINT64_MAX : DUE_NOT_YET);
+    atomic_init(&arena->ready, 0);
     atomic_init(&arena->spare, 0);
     larder__brief_init(&arena->lock);
     return true;
@@ -168,6 +169,7 @@ static void hint_locked(struct arena *arena)
     if (due_ms == UINT64_MAX && !larder__epoch_asymmetric)
         due_ms = DUE_NOT_YET;
     atomic_store_explicit(&arena->due_ms, due_ms, memory_order_relaxed);
+    atomic_store_explicit(&arena->ready, arena->guarded.free.count, memory_order_relaxed);
     atomic_store_explicit(&arena->spare, arena->guarded.free.count + arena->guarded.retired.count,
                           memory_order_relaxed);
     atomic_store_explicit(&arena->in_use,

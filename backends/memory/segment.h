@@ -90,6 +90,7 @@ struct arena {
      * call reads; stored under the lock. UINT64_MAX also says that
      * readers need no fence: where they do, it is DUE_NOT_YET in its place. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
+    _Atomic uint32_t ready;   /* relaxed: how many are free; a hint */
     _Atomic uint32_t spare;   /* relaxed: how many are free or soon will be; a hint */
     _Atomic uint32_t in_use;  /* relaxed: how many have memory and are not free; a hint */
     _Atomic uint32_t flushes; /* relaxed: of namespaces; older segments may hold what they left */
