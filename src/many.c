@@ -40,7 +40,10 @@ static inline int is_plain_read(const struct larder_row *row)
 
 static inline void plain_read_prepare(struct larder_row *row)
 {
-    memset(&row->value, 0, sizeof(row->value));
+    struct larder_value *value = &row->value;
+    memset(value, 0, sizeof(*value));
+    value->info.ttl_ms = LARDER_TTL_UNKNOWN;
+    value->info.idle_ms = -1;
     row->status = LARDER_ASKED;
 }
 
@@ -112,45 +115,63 @@ static void prepare_rows(const struct passage *passage, const struct larder_rows
     }
 }
 
-/* From a row on that a backend has left undone, which may have been retired: asks again for all of
- * these, where the cache leads to another one by now. A default TTL stays the one that it was
- * resolved to at first. */
-static int send_again(struct passage *passage, const struct larder_rows *rows, size_t first)
+/* Asks again for all rows from one on that a retired backend left undone, where the cache leads to
+ * another one by now. A default TTL stays the one that it was resolved to at first.
+ * @return 0: there are none, or it leads nowhere else */
+static int send_again(struct passage *passage, const struct larder_rows *rows)
 {
-    const struct larder_rows rest = {larder_row_at(rows, first), rows->count - first, rows->stride};
-    struct larder_cache *cache = passage->cache;
-    if (!larder__moved(cache, passage->entry.target) ||
-        larder__enter(cache, larder_many_operation(passage->many), passage->call,
+    int any = 0;
+    for (size_t i = 0; i < rows->count && !any; i++)
+        any = larder_row_at(rows, i)->status == LARDER_CLOSED;
+    if (!any || !larder__moved(passage->cache, passage->entry.target) ||
+        larder__enter(passage->cache, larder_many_operation(passage->many), passage->call,
                       &passage->entry) != LARDER_OK)
         return 0;
-    for (size_t i = 0; i < rest.count; i++)
-        if (larder_row_at(&rest, i)->status == LARDER_CLOSED)
+    for (size_t i = 0; i < rows->count; i++)
+        if (larder_row_at(rows, i)->status == LARDER_CLOSED)
             row_prepare(passage->entry.target, passage->many, passage->mode,
-                        larder_row_at(&rest, i));
-    send_rows(passage, &rest);
+                        larder_row_at(rows, i));
+    send_rows(passage, rows);
     return 1;
 }
 
+/* Up to the first row that was not answered like most: a read, OK. They are counted together.
+ * @return how many */
+static size_t finish_plain_reads(const struct passage *passage, const struct larder_rows *rows)
+{
+    size_t count = 0;
+    for (; passage->many == LARDER_MANY_READ && count < rows->count; count++) {
+        struct larder_row *row = larder_row_at(rows, count);
+        if (row->status != LARDER_OK)
+            break;
+        larder__info_hide(&row->value.info);
+    }
+    if (count > 0)
+        larder__count_calls(passage->cache->counters, LARDER_OPERATION_READ, LARDER_OK, count);
+    return count;
+}
+
+static struct larder_rows rows_from(const struct larder_rows *rows, size_t first)
+{
+    return (struct larder_rows){larder_row_at(rows, first), rows->count - first, rows->stride};
+}
+
+/* Before anybody is told of a row, all are answered. */
 static enum larder_status finish_rows(struct passage *passage, const struct larder_rows *rows)
 {
-    struct larder_cache *cache = passage->cache;
     enum larder_status lowest = LARDER_OK;
-    size_t plain = 0; /* reads that were answered OK: they are counted together */
-    for (size_t i = 0; i < rows->count; i++) {
-        struct larder_row *row = larder_row_at(rows, i);
-        while (row->status == LARDER_CLOSED && send_again(passage, rows, i))
-            continue;
-        if (row->status == LARDER_OK && passage->many == LARDER_MANY_READ) {
-            larder__info_hide(&row->value.info);
-            plain++;
-            continue;
-        }
-        finish_row(cache, passage->many, row);
+    size_t next = finish_plain_reads(passage, rows);
+    struct larder_rows rest = rows_from(rows, next);
+    while (next < rows->count && send_again(passage, &rest))
+        continue;
+    while (next < rows->count) {
+        struct larder_row *row = larder_row_at(rows, next++);
+        finish_row(passage->cache, passage->many, row);
         if (row->status < lowest)
             lowest = row->status;
+        rest = rows_from(rows, next);
+        next += finish_plain_reads(passage, &rest);
     }
-    if (plain > 0)
-        larder__count_calls(cache->counters, LARDER_OPERATION_READ, LARDER_OK, plain);
     return lowest;
 }
 

@@ -74,20 +74,6 @@ answer_generally(struct group *group, enum larder_many_kind many, uint32_t i)
     return larder__copy_value(&group->look, item, row->buffer, row->size, &row->value.info);
 }
 
-/* Of an item with no part but its space. */
-ALWAYS_INLINE bool is_wanted(const struct group *group, uint32_t i, uint64_t head)
-{
-    struct larder_slice name = group->rows[i]->key;
-    const struct item *item = group->items[i];
-    const unsigned char *key = larder__plain_key(item, group->space);
-    if ((head & HEAD_KEY_AND_MARKS) != larder__plain_head(name.length, group->space) ||
-        (group->space != SPACE_NONE && larder__item_space(item) != group->space))
-        return false;
-    if (__builtin_expect(larder__is_handy(name.length), 1))
-        return larder__handy_equal(group->handy[i], larder__handy_load(key, name.length));
-    return larder__bytes_equal(key, name.data, name.length);
-}
-
 ALWAYS_INLINE enum larder_status copy_out(const struct memory *memory, const struct item *item,
                                           const unsigned char *value, struct larder_row *row)
 {
@@ -111,7 +97,8 @@ ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_ki
     if (__builtin_expect(item == NULL || many != LARDER_MANY_READ || row->value.info.want != 0, 0))
         return answer_generally(group, many, i);
     uint64_t head = larder__item_head(item);
-    if (__builtin_expect(!is_wanted(group, i, head) ||
+    if (__builtin_expect(!larder__plain_is_of(item, head & HEAD_KEY_AND_MARKS, row->key,
+                                              group->handy[i], group->space) ||
                              !larder__plain_is_live(HEAD_EXPIRY(head), group->judged_ms),
                          0))
         return answer_generally(group, many, i);

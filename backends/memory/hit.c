@@ -1,7 +1,7 @@
 /*
- * Plain reads that hit: the value is copied out, and that is all. No lock, no allocation, no system
- * call; nothing is written that another thread writes but the counter of an item that is not hot
- * yet.
+ * Plain reads: of what is there the value is copied out, and that is all. No lock, no allocation,
+ * no system call; nothing is written that another thread writes but the counter of an item that is
+ * not hot yet.
  *
  * A processor works on so many reads at once, while they wait for memory, as its window of
  * instructions holds: 256 on the machine that the figures in docs/performance.md are of, so one
@@ -75,18 +75,6 @@ ALWAYS_INLINE struct wanted want(const struct memory *memory, struct larder_slic
     return wanted;
 }
 
-ALWAYS_INLINE bool is_wanted(const struct item *item, const struct wanted *wanted, uint64_t head)
-{
-    const unsigned char *key = larder__plain_key(item, wanted->space);
-    size_t length = wanted->name.length;
-    if ((head & wanted->known) != larder__plain_head(length, wanted->space) ||
-        (wanted->space != 0 && larder__item_space(item) != wanted->space))
-        return false;
-    return larder__is_handy(length)
-               ? larder__handy_equal(wanted->handy, larder__handy_load(key, length))
-               : larder__bytes_equal(key, wanted->name.data, length);
-}
-
 /* ---- where it lies ------------------------------------------------------------------------- */
 
 /* An item with no part but its space, in its own bucket: of those whose tags fit, which is nearly
@@ -102,7 +90,9 @@ ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct 
     uint32_t location = larder__bucket_location(bucket, found);
     struct item *item = larder__item_at(&memory->arena, location);
     *head = location != 0 ? larder__item_head(item) : 0; /* of no key */
-    return __builtin_expect(is_wanted(item, wanted, *head), 1) ? item : NULL;
+    bool found_it = larder__plain_is_of(item, *head & wanted->known, wanted->name, wanted->handy,
+                                        wanted->space);
+    return __builtin_expect(found_it, 1) ? item : NULL;
 }
 
 /* ---- a hit --------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 #endif
 
+#include "handy.h"
 #include "visit.h"
 
 /** A reader on its way. */
@@ -114,6 +115,20 @@ ALWAYS_INLINE enum larder_status larder__look_judge(struct look *look, struct it
 ALWAYS_INLINE bool larder__plain_is_live(uint32_t expiry, uint64_t now_ms)
 {
     return expiry - (uint64_t)1 >= now_ms;
+}
+
+/** Whether an item has no part but its space, and this key. @param head  what of it is to be as if
+ * it never ended @param handy  of a key that is */
+ALWAYS_INLINE bool larder__plain_is_of(const struct item *item, uint64_t head,
+                                       struct larder_slice name, struct handy handy, uint32_t space)
+{
+    const unsigned char *key = larder__plain_key(item, space);
+    if (head != larder__plain_head(name.length, space) ||
+        (space != SPACE_NONE && larder__item_space(item) != space))
+        return false;
+    return __builtin_expect(larder__is_handy(name.length), 1)
+               ? larder__handy_equal(handy, larder__handy_load(key, name.length))
+               : larder__bytes_equal(key, name.data, name.length);
 }
 
 /** What is known of an item that was looked at. */

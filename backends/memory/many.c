@@ -1,6 +1,8 @@
 /* Many keys at once: reads a group at a time, see group.h; everything else one after the other. */
 #include "operations.h"
 
+#include <larder/util/parts.h>
+
 #include "group.h"
 
 /* Rows that were claimed, or end and nobody had read the clock: one at a time. */
@@ -33,9 +35,7 @@ static void read_rows(const struct larder_scope *scope, enum larder_many_kind ma
 {
     struct group group;
     if (!larder__look_begin(&group.look, scope->self)) {
-        for (size_t i = 0; i < rows->count; i++)
-            if (larder_row_at(rows, i)->status == LARDER_ASKED)
-                larder_row_at(rows, i)->status = LARDER_NO_MEMORY;
+        larder_rows_refuse(rows, LARDER_NO_MEMORY);
         return;
     }
     group.judged_ms = group.look.now_ms != 0 ? group.look.now_ms : TIMELESS;

@@ -86,6 +86,9 @@ struct memory {
     uint64_t interval_ms;
     struct large_store *large;
     struct budget *budget; /* the large store's */
+    struct lane *lanes;
+    struct stripe *stripes;
+    struct recycled_place *places; /* of all lanes' recyclers */
     struct hash_key hash_key;
     struct larder_traits traits;
     size_t inline_bytes;              /* the most that an item takes in a segment */
@@ -136,10 +139,6 @@ struct memory {
     _Atomic bool listens;          /* relaxed: a hint, whether there is a listener */
     pthread_mutex_t listener_lock; /* innermost */
     struct listener listener;      /* touched only while holding listener_lock */
-
-    struct lane *lanes;
-    struct recycled_place *places; /* of all lanes' recyclers */
-    struct stripe *stripes;
 };
 
 static inline const struct memory *larder__memory_of(const struct larder_scope *scope)

@@ -6,8 +6,9 @@
 #define SHARE_MIN 0.01
 #define SHARE_MAX 0.25
 #define LEVEL_MAX 1.5
-#define LEVEL_STEP 12.0 /* entries' worth of a returning ghost */
-#define LEARNS_EVERY 4u /* of them one tells, for so many: every thread reads what it changes */
+#define LEVEL_STEP 12.0   /* entries' worth of a returning ghost */
+#define LEARNS_EVERY 4u   /* of them one tells, for so many: every thread reads what it changes */
+#define LEARNS_ALL 4096.0 /* of fewer entries every one tells: else each step would be a leap */
 #define GUARD_WEIGHT 256.0
 #define NEW_SLOTS 3u    /* of 31: ghosts of about the last tenth tell about the share */
 #define LEFT_HALVED 0.2 /* of all entries */
@@ -176,10 +177,15 @@ static bool ghost_take(const struct policy *policy, uint64_t hash, struct ghost 
 
 /* ---- what ghosts that come back tell -------------------------------------------------------- */
 
+static uint32_t learns_every(const struct policy *policy)
+{
+    return load(&policy->items) < LEARNS_ALL ? 1 : LEARNS_EVERY;
+}
+
 /* Refused too much: admit more. Came back from the main queue: something better was pushed out. */
 static void adjust_level(struct policy *policy, enum ghost_kind kind)
 {
-    double step = LEARNS_EVERY * LEVEL_STEP / load(&policy->items);
+    double step = learns_every(policy) * LEVEL_STEP / load(&policy->items);
     if (kind == GHOST_REFUSED)
         store(&policy->level, clamp(load(&policy->level) - step, 0, LEVEL_MAX));
     else if (kind == GHOST_FROM_MAIN)
@@ -188,7 +194,7 @@ static void adjust_level(struct policy *policy, enum ghost_kind kind)
 
 static void adjust_share(struct policy *policy, const struct ghost *ghost)
 {
-    double weight = LEARNS_EVERY / load(&policy->items);
+    double weight = learns_every(policy) / load(&policy->items);
     double small = load(&policy->left[GHOST_COLD]) + load(&policy->left[GHOST_REFUSED]);
     double from_main = load(&policy->left[GHOST_FROM_MAIN]);
     double step = ghost->kind == GHOST_FROM_MAIN ? -weight * clamp(small / from_main, 1, 50)
@@ -221,7 +227,7 @@ enum queue larder__policy_admit(struct policy *policy, uint64_t hash, uint8_t *h
     if (!ghost_take(policy, hash, &ghost))
         return QUEUE_SMALL;
     *history = (uint8_t)more_history(ghost.history, 1);
-    if ((hash >> 8) % LEARNS_EVERY == 0)
+    if ((hash >> 8) % learns_every(policy) == 0)
         learn(policy, &ghost);
     if (is_admitted(policy, *history))
         return QUEUE_MAIN;

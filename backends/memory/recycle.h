@@ -14,7 +14,7 @@
 
 #include "segment.h"
 
-#define RECYCLE_BINS 1024u /* a power of two; by size, queue, and whether it ends */
+#define RECYCLE_BINS 512u /* a power of two; by size, queue, and whether it ends */
 /* So many are left behind for each time that readers are waited for, which interrupts every other
  * processor (epoch.h): some 10 us, 5 ns for each place. */
 #define RECYCLE_PLACES_MAX 2048u
@@ -66,7 +66,8 @@ bool larder__recycler_leave(struct recycler *recycler, const struct arena *arena
  * @return NULL: none */
 struct item *larder__recycler_take(struct recycler *recycler, const struct arena *arena,
                                    const struct append *append);
-/** Lets those that wait be ripe, whose readers have left. Where too many are, others are given up.
+/** Lets those that wait be ripe, whose readers have left: but for those in segments that are open,
+ * which are given up, or looked through, which wait on. Where too many are ripe, some are given up.
  * @param limit  how many may wait from now on, within what there is room for */
 void larder__recycler_turn(struct recycler *recycler, struct arena *arena, uint64_t limit);
 /** Gives all up, those that wait as well: cleaning up finds what they take. */

@@ -384,11 +384,11 @@ bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, 
 #define SEGMENTS_PER_BATCH 192u
 #define BATCH_MAX 32u
 
-static uint32_t batch_of(const struct memory *memory)
+uint32_t larder__spare_wanted(const struct memory *memory)
 {
     uint64_t batch =
         (larder__budget_max(memory->budget) >> memory->arena.shift) / SEGMENTS_PER_BATCH;
-    return batch < 1 ? 1 : batch < BATCH_MAX ? (uint32_t)batch : BATCH_MAX;
+    return SPARE_SEGMENTS - 1 + (batch < 1 ? 1 : batch < BATCH_MAX ? (uint32_t)batch : BATCH_MAX);
 }
 
 /* At the bound; else there is room without evicting. */
@@ -401,7 +401,7 @@ static bool is_full(struct memory *memory)
 static bool is_short(struct memory *memory)
 {
     return atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) <
-               SPARE_SEGMENTS + batch_of(memory) - 1 &&
+               larder__spare_wanted(memory) &&
            is_full(memory);
 }
 
@@ -428,8 +428,8 @@ static void shrink_a_step(struct memory *memory, struct larder_thread *thread, u
 static void evict_a_step(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     const struct need need = {0, NULL, false};
-    if (evict_segment(memory, thread, now_ms, &need) != EVICTED_SOME ||
-        atomic_load_explicit(&memory->arena.ready, memory_order_relaxed) >= SPARE_SEGMENTS)
+    (void)evict_segment(memory, thread, now_ms, &need);
+    if (atomic_load_explicit(&memory->arena.ready, memory_order_relaxed) >= SPARE_SEGMENTS)
         return;
     reclaim(memory);
     count_items(memory);
@@ -448,8 +448,10 @@ void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, ui
     bool over = larder__budget_is_over(memory->budget);
     if (!over && (!memory->evicts || !is_short(memory)))
         return;
-    /* relaxed: only keeps two threads from doing the same */
-    if (!atomic_compare_exchange_strong_explicit(&memory->evicting, &idle, 1, memory_order_relaxed,
+    /* relaxed: only keeps two threads from doing the same; looked at first, so that who comes while
+     * another evicts does not take the line from it */
+    if (atomic_load_explicit(&memory->evicting, memory_order_relaxed) != 0 ||
+        !atomic_compare_exchange_strong_explicit(&memory->evicting, &idle, 1, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
     const struct need need = {0, NULL, false};

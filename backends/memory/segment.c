@@ -168,7 +168,8 @@ static void hint_locked(struct arena *arena)
         due_ms = arena->guarded.swept_due_ms;
     if (due_ms == UINT64_MAX && !larder__epoch_asymmetric)
         due_ms = DUE_NOT_YET;
-    atomic_store_explicit(&arena->due_ms, due_ms, memory_order_relaxed);
+    if (due_ms != atomic_load_explicit(&arena->due_ms, memory_order_relaxed))
+        atomic_store_explicit(&arena->due_ms, due_ms, memory_order_relaxed);
     atomic_store_explicit(&arena->ready, arena->guarded.free.count, memory_order_relaxed);
     atomic_store_explicit(&arena->spare, arena->guarded.free.count + arena->guarded.retired.count,
                           memory_order_relaxed);

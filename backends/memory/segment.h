@@ -63,6 +63,7 @@ struct segment_list {
     uint32_t count;
 };
 
+/* What every call reads lies in other lines than what changes with each segment. */
 struct arena {
     /* set when opened, then only read */
     unsigned char *base;
@@ -73,8 +74,8 @@ struct arena {
     struct budget *budget;
     struct larder_epoch *epoch;
 
-    pthread_mutex_t lock; /* the innermost: nothing is taken under it */
-    struct {              /* touched only while holding lock */
+    alignas(LARDER_LINE_BYTES) pthread_mutex_t lock; /* the innermost: nothing is taken under it */
+    struct {                                         /* touched only while holding lock */
         struct region items, headers;
         struct segment_list queues[QUEUES];
         struct segment_list free, vacant, retired;
@@ -84,16 +85,17 @@ struct arena {
         uint32_t scanned;
         uint64_t swept_due_ms; /* of the one that is being swept; UINT64_MAX: none is */
     } guarded;
-    _Atomic uint32_t turnover; /* relaxed: goes up with segments opened and bytes died, now and
-                                  then: whoever cleans looks when it has */
     /* relaxed: when the wheel wants a visit, in ms; UINT64_MAX: nothing waits. A hint that every
      * call reads; stored under the lock. UINT64_MAX also says that
      * readers need no fence: where they do, it is DUE_NOT_YET in its place. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
-    _Atomic uint32_t ready;   /* relaxed: how many are free; a hint */
-    _Atomic uint32_t spare;   /* relaxed: how many are free or soon will be; a hint */
-    _Atomic uint32_t in_use;  /* relaxed: how many have memory and are not free; a hint */
     _Atomic uint32_t flushes; /* relaxed: of namespaces; older segments may hold what they left */
+    /* relaxed: goes up with segments opened and bytes died, now and then: whoever cleans looks when
+     * it has */
+    alignas(LARDER_LINE_BYTES) _Atomic uint32_t turnover;
+    _Atomic uint32_t ready;  /* relaxed: how many are free; a hint */
+    _Atomic uint32_t spare;  /* relaxed: how many are free or soon will be; a hint */
+    _Atomic uint32_t in_use; /* relaxed: how many have memory and are not free; a hint */
     _Atomic uint64_t
         heavy_bytes[QUEUES]; /* relaxed: of the large values that a queue's items have */
     uint64_t header_bytes;   /* what the headers are charged; guarded by lock */
@@ -156,7 +158,7 @@ struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint
                                      uint64_t due_ms, uint32_t reserve);
 /** Whether that would go. */
 bool larder__arena_has_room(struct arena *arena, uint32_t reserve);
-/** How many free segments make evicting ahead of need stop. */
+/** With fewer free segments it is asked whether readers have left those that were retired. */
 #define SPARE_SEGMENTS 4u
 /** Something in it ends at `end_ms`: it is due by then. */
 void larder__segment_hurry(struct arena *arena, struct segment *segment, uint64_t end_ms);

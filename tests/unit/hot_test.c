@@ -239,6 +239,35 @@ static void one_hit_in_so_many_leaves_a_copy_and_a_seed_repeats_which(void **sta
     assert_memory_not_equal(first, other, DRAWS);
 }
 
+/* Of a cache that can't tell when an entry was last read, and says nothing of it. */
+static void reads_of_many_keys_leave_copies_as_well(void **state)
+{
+    static const char *const keys[] = {"a", "b", "c"};
+    enum { KEYS = 3 };
+    struct larder_hot_options options = hot_options();
+    struct larder_cache *hot;
+    char buffers[KEYS][8];
+    (void)state;
+    assert_status(LARDER_OK, larder_open("memory:", NULL, &options.of, NULL, 0));
+    for (size_t i = 0; i < KEYS; i++)
+        put(options.of, keys[i], keys[i]);
+    assert_status(LARDER_OK, larder_hot_open(&options, NULL, &hot, NULL, 0));
+    for (size_t round = 0; round < 2; round++) {
+        struct larder_row rows[KEYS] = {0};
+        for (size_t i = 0; i < KEYS; i++) {
+            rows[i].key = text(keys[i]);
+            rows[i].buffer = buffers[i];
+            rows[i].size = sizeof(buffers[i]);
+        }
+        assert_status(LARDER_OK, larder_read_multi(hot, rows, KEYS));
+        for (size_t i = 0; i < KEYS; i++)
+            assert_slice(keys[i], larder_bytes(buffers[i], rows[i].value.info.length));
+    }
+    assert_int_equal(stat_of(hot, "kept"), KEYS);
+    assert_int_equal(stat_of(hot, "hits"), KEYS);
+    larder_close(hot);
+}
+
 static void only_keys_with_a_prefix_are_copied(void **state)
 {
     struct place place;
@@ -1125,6 +1154,7 @@ int main(void)
         cmocka_unit_test(a_name_that_comes_back_finds_no_copy_of_before),
         cmocka_unit_test(a_value_of_any_size_is_copied_and_one_too_large_is_not),
         cmocka_unit_test(one_hit_in_so_many_leaves_a_copy_and_a_seed_repeats_which),
+        cmocka_unit_test(reads_of_many_keys_leave_copies_as_well),
         cmocka_unit_test(only_keys_with_a_prefix_are_copied),
         cmocka_unit_test(copies_that_fail_cost_nothing_but_hits),
         cmocka_unit_test(every_write_drops_the_copy_whatever_it_was_answered),

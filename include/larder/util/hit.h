@@ -27,11 +27,11 @@ struct larder_reader {
                                     void *buffer, size_t size);
     /* the core's, for a thread that has no tally here: counts a hit, and answers OK */
     enum larder_status (*count_slowly)(const struct larder_reader *reader);
-    /* the core's: counts a miss, tells the listener of it, and answers MISS */
-    enum larder_status (*missed)(struct larder_reader *reader, struct larder_slice key);
     /* By a thread's cell; stored by that thread with release, loaded by others with acquire. NULL:
      * it has none yet. The last one stays NULL. */
     _Atomic(struct larder_tally *) *tallies;
+    /* the core's: counts a miss, and answers MISS */
+    enum larder_status (*missed)(struct larder_reader *reader, struct larder_slice key);
 };
 
 static inline void larder_tally_add(struct larder_tally *tally, unsigned cell, uint64_t calls)
