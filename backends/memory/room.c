@@ -384,11 +384,13 @@ bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, 
 #define SEGMENTS_PER_BATCH 192u
 #define BATCH_MAX 32u
 
-uint32_t larder__spare_wanted(const struct memory *memory)
+/* How many segments a full cache keeps free, those included that readers may still be in. Fewer
+ * than larder__give_back() leaves. */
+static uint32_t spare_wanted(const struct memory *memory)
 {
-    uint64_t batch =
-        (larder__budget_max(memory->budget) >> memory->arena.shift) / SEGMENTS_PER_BATCH;
-    return SPARE_SEGMENTS - 1 + (batch < 1 ? 1 : batch < BATCH_MAX ? (uint32_t)batch : BATCH_MAX);
+    uint32_t batch =
+        atomic_load_explicit(&memory->arena.in_use, memory_order_relaxed) / SEGMENTS_PER_BATCH;
+    return SPARE_SEGMENTS - 1 + (batch < 1 ? 1 : batch < BATCH_MAX ? batch : BATCH_MAX);
 }
 
 /* At the bound; else there is room without evicting. */
@@ -401,7 +403,7 @@ static bool is_full(struct memory *memory)
 static bool is_short(struct memory *memory)
 {
     return atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) <
-               larder__spare_wanted(memory) &&
+               spare_wanted(memory) &&
            is_full(memory);
 }
 

@@ -53,7 +53,7 @@ bool larder__give_back(struct memory *memory, uint32_t most)
     uint32_t free_count = arena->guarded.free.count;
     uint32_t used = arena->guarded.fresh - arena->guarded.vacant.count - free_count;
     pthread_mutex_unlock(&arena->lock);
-    uint32_t kept = used > 0 ? used / FREE_KEPT + larder__spare_wanted(memory) : 0;
+    uint32_t kept = used > 0 ? used / FREE_KEPT + SPARE_SEGMENTS : 0;
     if (free_count > kept)
         larder__segments_vacate(arena, free_count - kept < most ? free_count - kept : most);
     return free_count > kept && free_count - kept > most;

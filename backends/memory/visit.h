@@ -121,8 +121,6 @@ bool larder__make_room_for_index(struct memory *memory, struct larder_thread *th
  * that does not go */
 bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
                            uint64_t bytes);
-/** How many segments a full cache keeps free, those included that readers may be in still. */
-uint32_t larder__spare_wanted(const struct memory *memory);
 /** A segment's worth, where the next ones to store would find none, or the bound was lowered. */
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 /** A step towards a bound that was lowered. @return true: there is more */
