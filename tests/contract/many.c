@@ -167,6 +167,39 @@ static void the_whole_answers_the_lowest_failure(struct fixture *fixture)
            larder_store_multi(fixture->cache, LARDER_SET, rows + 4, 1));
 }
 
+static void check_row(struct fixture *fixture, struct larder_row *row, int is_there, int is_read)
+{
+    expect(fixture, is_there ? LARDER_OK : LARDER_MISS, row->status);
+    if (!is_there)
+        return;
+    expect_slice(fixture, row->key,
+                 is_read ? larder_bytes(row->buffer, row->value.info.length) : row->value.bytes);
+    larder_value_release(&row->value);
+}
+
+/* However many a cache takes at a time, and whichever of them are missing. */
+static void any_count_of_rows_is_answered(struct fixture *fixture)
+{
+    static const unsigned counts[] = {1, 15, 16, 17, 31, 33, 63, 64, 65, 129};
+    struct rows *rows = make_rows(fixture);
+    struct larder_row *row = rows->row;
+    for (unsigned i = 0; i < ROWS; i++)
+        if (i % 3 != 0)
+            expect(fixture, LARDER_OK, larder_set(fixture->cache, row[i].key, row[i].key, 0));
+    for (unsigned i = 0; i < 2 * sizeof(counts) / sizeof(counts[0]); i++) {
+        unsigned count = counts[i / 2];
+        memset(rows->buffer, '#', sizeof(rows->buffer));
+        row[count].status = LARDER_WOULD_BLOCK;
+        expect(fixture, LARDER_OK,
+               larder_many(fixture->cache, NULL, i % 2 == 0 ? LARDER_MANY_READ : LARDER_MANY_GET,
+                           LARDER_SET, row, count, sizeof(row[0])));
+        for (unsigned j = 0; j < count; j++)
+            check_row(fixture, &row[j], j % 3 != 0, i % 2 == 0);
+        expect(fixture, LARDER_WOULD_BLOCK, row[count].status);
+    }
+    free(rows);
+}
+
 static void a_small_buffer_is_partial_in_its_row_only(struct fixture *fixture)
 {
     struct larder_row rows[3] = {
@@ -296,6 +329,7 @@ const struct contract_test many_tests[] = {
     CONTRACT_TEST(a_key_named_twice_is_answered_twice),
     CONTRACT_TEST(a_bad_key_stops_no_other),
     CONTRACT_TEST(the_whole_answers_the_lowest_failure),
+    CONTRACT_TEST(any_count_of_rows_is_answered),
     CONTRACT_TEST(a_small_buffer_is_partial_in_its_row_only),
     CONTRACT_TEST(rows_carry_versions),
     CONTRACT_TEST(every_mode_has_a_multi_form),
