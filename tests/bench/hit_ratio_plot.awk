@@ -43,7 +43,7 @@ function frame(   share, x) {
     for (share = least; share <= 1.001; share += 0.25) {
         x = place(share)
         printf "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\" stroke=\"%s\"/>\n", x, x, top, height - 40,
-               share > -0.001 && share < 0.001 ? "#555" : "#ddd"
+               (share > -0.001 && share < 0.001) ? "#555" : "#ddd"
         text(x, height - 24, "middle", sprintf("%d %%", share * 100 + (share < 0 ? -0.5 : 0.5)))
     }
     text(place(0), height - 8, "middle", "FIFO")

@@ -15,6 +15,7 @@ fail() {
 grep -q '^{"trace": "a \\"loop\\"", "requests": 3000000, ' "$folder/json" || fail "not its JSON"
 awk -f "$plot" <"$folder/table" >"$folder/svg"
 [ "$(grep -c '<circle' "$folder/svg")" = 3 ] || fail "not a mark for LRU in the legend and on two lines"
+[ "$(grep -c '^<line.* stroke="#ddd"/>$' "$folder/svg")" -gt 0 ] || fail "not the lines behind them"
 [ "$(tail -n 1 "$folder/svg")" = '</svg>' ] || fail "not a whole drawing"
 
 # Two requests for one object of 2 bytes: 24 bytes each.
