@@ -115,8 +115,8 @@ static void prepare_rows(const struct passage *passage, const struct larder_rows
     }
 }
 
-/* Asks again for all rows from one on that a retired backend left undone, where the cache leads to
- * another one by now. A default TTL stays the one that it was resolved to at first.
+/* Asks again for what a retired backend left undone, where the cache leads to another one by now. A
+ * default TTL stays the one that it was resolved to at first.
  * @return 0: there are none, or it leads nowhere else */
 static int send_again(struct passage *passage, const struct larder_rows *rows)
 {

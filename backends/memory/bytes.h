@@ -1,4 +1,4 @@
-/* Comparing bytes, quickly for the lengths that keys and names have. */
+/* Comparing bytes, quickly for the lengths that keys and names have, and asking for them. */
 #ifndef LARDER_MEMORY_BYTES_H
 #define LARDER_MEMORY_BYTES_H
 
@@ -35,6 +35,17 @@
 #else
 #define LARDER_MATCHES_AT_ONCE 0
 #endif
+
+/** Asks for a line that is to be written: so that it need not be asked for again then, as another
+ * processor may have it too. (Without its own option the compiler asks for it as if to read.) */
+ALWAYS_INLINE void larder__ask_to_write(const void *place)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const unsigned char *)place));
+#else
+    __builtin_prefetch(place, 1);
+#endif
+}
 
 #if defined(__SSE2__)
 ALWAYS_INLINE __m128i larder__equal16(const unsigned char *one, const unsigned char *other)

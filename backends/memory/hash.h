@@ -74,17 +74,6 @@ uint64_t larder__hash_rest(const struct hash_key *key, const unsigned char *byte
 
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
-/** Asks for a line that is to be written: so that it need not be asked for again then, as another
- * processor may have it too. (Without its own option the compiler asks for it as if to read.) */
-ALWAYS_INLINE void larder__ask_to_write(const void *place)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("prefetchw %0" : : "m"(*(const unsigned char *)place));
-#else
-    __builtin_prefetch(place, 1);
-#endif
-}
-
 /** Whether a key is of the length that most have: see handy.h. */
 ALWAYS_INLINE bool larder__is_handy(size_t length)
 {

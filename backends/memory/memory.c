@@ -8,10 +8,10 @@
  *   wheel.c      segments by the time they are due  sweep.c    housekeeping, a step per call
  *   lane.c       where threads append               visit.c    one writer's operation on one key
  *   large.c      long values, which views hold      look.h     one reader's
- *   space.c      namespaces                         hit.c      plain reads that hit
+ *   space.c      namespaces                         hit.c      plain reads
  *   recycle.c    places that are used again         group.c    many reads at once
  *   handy.h      keys of the usual length           read.c, many.c, write.c, lease.c, keys.c,
- *   hash.h, budget.h, region.c                      whole.c    the other operations
+ *   hash.h, brief.h, budget.h, region.c             whole.c    the other operations
  *   slide.c      TTLs that hits renew               listener.c who is told of evictions
  *
  * What is named …_wide is for processors with wide registers and AES.

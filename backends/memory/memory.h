@@ -162,6 +162,15 @@ static inline struct stripe *larder__stripe_of(const struct memory *memory, uint
     return &memory->stripes[hash & memory->stripe_mask];
 }
 
+/** Asks for what a writer of a hash needs first. Within a section, where `index` is read. */
+static inline void larder__ask_for_place(const struct memory *memory, const struct index *index,
+                                         uint64_t hash)
+{
+    larder__ask_to_write(larder__stripe_of(memory, hash));
+    larder__ask_to_write(larder__index_bucket(index, larder__index_shape(index), hash));
+    larder__policy_ask(&memory->policy, hash);
+}
+
 /** The lane in which a thread appends. */
 static inline struct lane *larder__lane_of(const struct memory *memory,
                                            const struct larder_thread *thread)

@@ -45,18 +45,14 @@ static uint32_t gather(struct scan *scan, struct scanned group[GROUP], uint32_t 
 }
 
 /* Within a section: a flush may put another index in the place of this one, and free it. */
-static void ask_for_buckets(const struct scan *scan, const struct scanned group[GROUP],
-                            uint32_t count)
+static void ask_for_places(const struct scan *scan, const struct scanned group[GROUP],
+                           uint32_t count)
 {
     struct memory *memory = scan->memory;
     larder_epoch_enter(&memory->epoch, scan->thread);
     const struct index *index = larder__index(memory);
-    uint64_t shape = index != NULL ? larder__index_shape(index) : 0;
-    for (uint32_t i = 0; index != NULL && i < count; i++) {
-        larder__ask_to_write(larder__index_bucket(index, shape, group[i].hash));
-        larder__ask_to_write(larder__stripe_of(memory, group[i].hash));
-        larder__policy_ask(&memory->policy, group[i].hash);
-    }
+    for (uint32_t i = 0; index != NULL && i < count; i++)
+        larder__ask_for_place(memory, index, group[i].hash);
     larder_epoch_leave(scan->thread);
 }
 
@@ -170,7 +166,7 @@ bool larder__scan_step(struct scan *scan, uint32_t items)
         uint32_t count = gather(scan, group, items < GROUP ? items : GROUP);
         if (count == 0)
             return true;
-        ask_for_buckets(scan, group, count);
+        ask_for_places(scan, group, count);
         for (uint32_t i = 0; i < count && !scan->stuck; i++) {
             struct stripe *stripe = larder__stripe_of(scan->memory, group[i].hash);
             pthread_mutex_lock(&stripe->lock);

@@ -114,14 +114,13 @@ static bool lock_and_look(struct visit *visit)
 
 /* So that it is on its way while the lock is taken. Within a section: a flush may free the index.
  */
-static void ask_for_bucket(const struct visit *visit)
+static void ask_for_place(const struct visit *visit)
 {
     struct memory *memory = visit->memory;
     larder_epoch_enter(&memory->epoch, visit->thread);
     const struct index *index = larder__index(memory);
     if (index != NULL)
-        larder__ask_to_write(
-            larder__index_bucket(index, larder__index_shape(index), visit->key.hash));
+        larder__ask_for_place(memory, index, visit->key.hash);
     larder_epoch_leave(visit->thread);
 }
 
@@ -162,9 +161,7 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     }
     visit->key.hash = larder__hash(&memory->hash_key, name.data, name.length, visit->key.space);
     visit->stripe = larder__stripe_of(memory, visit->key.hash);
-    larder__ask_to_write(visit->stripe);
-    larder__policy_ask(&memory->policy, visit->key.hash);
-    ask_for_bucket(visit);
+    ask_for_place(visit);
     if (lock_and_look(visit))
         return LARDER_OK;
     larder_call_end(visit->thread, visit->outer_call);
