@@ -74,17 +74,9 @@ static enum larder_status call_complete(const struct target *target,
 
 /* ---- enter and finish ---------------------------------------------------------------------- */
 
-enum larder_status larder__enter(struct larder_cache *cache, enum larder_operation operation,
-                                 const struct larder_call *call, struct entry *entry)
+enum larder_status larder__enter_with(enum larder_operation operation,
+                                      const struct larder_call *call, struct entry *entry)
 {
-    if (cache == NULL)
-        return LARDER_BAD_ARGUMENT;
-    entry->target = larder__target(cache);
-    entry->scope = &entry->target->scope;
-    if (entry->target->refusal != LARDER_OK)
-        return entry->target->refusal;
-    if (call == NULL)
-        return LARDER_OK;
     enum larder_status status = call_complete(entry->target, operation, call, &entry->call);
     if (status != LARDER_OK)
         return status;
@@ -108,10 +100,15 @@ static int is_read(enum larder_operation operation)
            operation == LARDER_OPERATION_GET_AND_TOUCH || operation == LARDER_OPERATION_LEASE_GET;
 }
 
-static enum larder_status finish_failure(struct larder_cache *cache,
-                                         enum larder_operation operation, struct larder_slice key,
-                                         enum larder_status status)
+enum larder_status larder__finish_failure(struct larder_cache *cache,
+                                          enum larder_operation operation, struct larder_slice key,
+                                          enum larder_status status)
 {
+    if (cache == NULL)
+        return status;
+    if (status < LARDER_CLOSED || status > LARDER_WOULD_BLOCK)
+        status = LARDER_PROTOCOL; /* a backend of somebody's that makes numbers up */
+    larder__count_call(cache->counters, operation, status);
     const struct target *target = larder__last_target(cache);
     if (target->listener != NULL) {
         struct larder_event event = {sizeof(event), operation, status, key,
@@ -122,17 +119,6 @@ static enum larder_status finish_failure(struct larder_cache *cache,
         larder_status_class(status) != LARDER_CLASS_CALLER)
         return LARDER_MISS;
     return status;
-}
-
-enum larder_status larder__finish(struct larder_cache *cache, enum larder_operation operation,
-                                  struct larder_slice key, enum larder_status status)
-{
-    if (cache == NULL)
-        return status;
-    if (status < LARDER_CLOSED || status > LARDER_WOULD_BLOCK)
-        status = LARDER_PROTOCOL; /* a backend of somebody's that makes numbers up */
-    larder__count_call(cache->counters, operation, status);
-    return status >= 0 ? status : finish_failure(cache, operation, key, status);
 }
 
 /* ---- checks -------------------------------------------------------------------------------- */
@@ -150,23 +136,14 @@ enum larder_status larder__want_check(const struct target *target, uint32_t want
     return LARDER_OK;
 }
 
-static uint64_t mode_needs(enum larder_mode mode)
-{
-    switch (mode) {
-    case LARDER_SET:
-        return 0;
-    case LARDER_ADD:
-        return LARDER_CAN_ADD;
-    case LARDER_REPLACE:
-        return LARDER_CAN_REPLACE;
-    case LARDER_APPEND:
-    case LARDER_PREPEND:
-        return LARDER_CAN_APPEND;
-    case LARDER_CAS:
-        return LARDER_CAN_CAS;
-    }
-    return 0;
-}
+static const uint64_t mode_needs[] = {
+    [LARDER_SET] = 0,
+    [LARDER_ADD] = LARDER_CAN_ADD,
+    [LARDER_REPLACE] = LARDER_CAN_REPLACE,
+    [LARDER_APPEND] = LARDER_CAN_APPEND,
+    [LARDER_PREPEND] = LARDER_CAN_APPEND,
+    [LARDER_CAS] = LARDER_CAN_CAS,
+};
 
 static int is_joining(enum larder_mode mode)
 {
@@ -198,7 +175,7 @@ enum larder_status larder__write_check(const struct target *target, enum larder_
     enum larder_status status = larder__ttl_resolve(target->ttl, write->ttl_ms, &complete->ttl_ms);
     if (status != LARDER_OK)
         return status;
-    uint64_t needs = mode_needs(mode);
+    uint64_t needs = mode_needs[mode];
     if ((write->marks & LARDER_WRITE_ABSENT) != 0)
         needs |= LARDER_CAN_ABSENT;
     if (!larder_can(traits, needs))

@@ -19,10 +19,24 @@ static inline enum larder_status larder__key_check(struct larder_slice key)
     return key.length - 1 < LARDER_KEY_BYTES_MAX && key.data != NULL ? LARDER_OK : LARDER_BAD_KEY;
 }
 
+/** What larder__enter() does where there are options. */
+enum larder_status larder__enter_with(enum larder_operation operation,
+                                      const struct larder_call *call, struct entry *entry);
+
 /** Finds the target of a call and puts the call's options into its scope.
  * @return OK; BAD_ARGUMENT; CLOSED; UNSUPPORTED for an option that the cache doesn't take */
-enum larder_status larder__enter(struct larder_cache *cache, enum larder_operation operation,
-                                 const struct larder_call *call, struct entry *entry);
+static inline enum larder_status larder__enter(struct larder_cache *cache,
+                                               enum larder_operation operation,
+                                               const struct larder_call *call, struct entry *entry)
+{
+    if (cache == NULL)
+        return LARDER_BAD_ARGUMENT;
+    entry->target = larder__target(cache);
+    entry->scope = &entry->target->scope;
+    if (entry->target->refusal != LARDER_OK)
+        return entry->target->refusal;
+    return call == NULL ? LARDER_OK : larder__enter_with(operation, call, entry);
+}
 
 /** 1 when a call is to be made again: a reload shut its backend down, and has led the handle
  * elsewhere. */
@@ -32,10 +46,22 @@ static inline int larder__is_overtaken(struct larder_cache *cache, const struct 
     return status == LARDER_CLOSED && cache != NULL && larder__moved(cache, entry->target);
 }
 
+/** What larder__finish() does with anything but an answer. */
+enum larder_status larder__finish_failure(struct larder_cache *cache,
+                                          enum larder_operation operation, struct larder_slice key,
+                                          enum larder_status status);
+
 /** Counts, tells the listener, hides failed reads where that was asked for.
  * @return what the application gets */
-enum larder_status larder__finish(struct larder_cache *cache, enum larder_operation operation,
-                                  struct larder_slice key, enum larder_status status);
+static inline enum larder_status larder__finish(struct larder_cache *cache,
+                                                enum larder_operation operation,
+                                                struct larder_slice key, enum larder_status status)
+{
+    if (__builtin_expect(cache == NULL || status < 0 || status > LARDER_WOULD_BLOCK, 0))
+        return larder__finish_failure(cache, operation, key, status);
+    larder__count_call(cache->counters, operation, status);
+    return status;
+}
 
 /** The option `version` holds for what is joined on: every other mode has a way of its own. */
 static inline int larder__mode_takes_call(enum larder_mode mode, const struct larder_call *call)

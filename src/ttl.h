@@ -3,6 +3,7 @@
 #define LARDER_TTL_H
 
 #include <larder/larder.h>
+#include <larder/util/lower.h>
 
 struct ttl_policy {
     int64_t default_ms; /* 0: for ever */
@@ -13,6 +14,15 @@ struct ttl_policy {
 struct ttl_policy larder__ttl_narrow(struct ttl_policy outer, int64_t default_ms, int64_t max_ms);
 
 /** @return OK and *resolved (0 for ever, else positive), or BAD_ARGUMENT for a negative TTL */
-enum larder_status larder__ttl_resolve(struct ttl_policy policy, int64_t ttl_ms, int64_t *resolved);
+static inline enum larder_status larder__ttl_resolve(struct ttl_policy policy, int64_t ttl_ms,
+                                                     int64_t *resolved)
+{
+    if (ttl_ms == LARDER_TTL_DEFAULT)
+        ttl_ms = policy.default_ms;
+    if (ttl_ms < 0)
+        return LARDER_BAD_ARGUMENT;
+    *resolved = larder_ttl_lowered(ttl_ms, policy.max_ms);
+    return LARDER_OK;
+}
 
 #endif

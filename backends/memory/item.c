@@ -3,36 +3,16 @@
 
 #include "large.h"
 
-static unsigned marks_of(const struct draft *draft, const struct key *key)
-{
-    unsigned marks = draft->absent ? ITEM_ABSENT : 0;
-    marks |= draft->flags != 0 ? ITEM_FLAGS : 0;
-    marks |= key->space != 0 ? ITEM_SPACE : 0;
-    marks |= draft->expiry_ms != UINT64_MAX && draft->expiry_ms > UINT32_MAX ? ITEM_FAR : 0;
-    marks |= draft->slides_ms != 0 ? ITEM_SLIDES : 0;
-    marks |= draft->lease.token != 0 ? ITEM_LEASE : 0;
-    marks |= draft->large != NULL ? ITEM_LARGE : 0;
-    return marks;
-}
-
-size_t larder__draft_size(const struct draft *draft, const struct key *key)
-{
-    size_t parts = larder__parts_bytes(marks_of(draft, key));
-    if (draft->large != NULL)
-        return larder__item_bytes(parts, 0, 0);
-    return larder__item_bytes(parts, key->length, draft->head_length + draft->tail_length);
-}
-
 static unsigned char *put(unsigned char *place, const void *bytes, size_t length)
 {
-    if (length > 0)
-        memcpy(place, bytes, length);
+    larder__copy_bytes(place, bytes, length);
     return place + length;
 }
 
 static unsigned char *put_parts(unsigned char *place, const struct draft *draft,
-                                const struct key *key, unsigned marks)
+                                const struct key *key)
 {
+    unsigned marks = draft->marks;
     uint32_t far = (uint32_t)(draft->expiry_ms >> 32);
     struct item_block block = {draft->large, key->hash};
     if ((marks & ITEM_FLAGS) != 0)
@@ -52,21 +32,23 @@ static unsigned char *put_parts(unsigned char *place, const struct draft *draft,
 
 void larder__draft_write(const struct draft *draft, const struct key *key, struct item *item)
 {
-    unsigned marks = marks_of(draft, key);
+    unsigned char *place = item->parts;
     atomic_init(&item->expiry, larder__expiry_word(draft->expiry_ms));
     item->version = draft->version;
     atomic_init(&item->frequency, draft->frequency);
-    item->marks = (uint8_t)marks;
+    item->marks = (uint8_t)draft->marks;
     atomic_init(&item->history, draft->history);
     item->key_length = item->value_length = 0;
-    unsigned char *place = put_parts(item->parts, draft, key, marks);
+    if ((draft->marks & ~ITEM_ABSENT) != 0)
+        place = put_parts(place, draft, key);
     if (draft->large != NULL)
         return;
     item->key_length = (uint16_t)key->length;
     item->value_length = (uint16_t)(draft->head_length + draft->tail_length);
     place = put(place, key->bytes, key->length);
     place = put(place, draft->head, draft->head_length);
-    put(place, draft->tail, draft->tail_length);
+    if (draft->tail_length > 0)
+        put(place, draft->tail, draft->tail_length);
 }
 
 void larder__draft_of_item(const struct item *item, struct draft *draft)

@@ -109,6 +109,13 @@ static inline void larder__prefetch_item(const struct item *item)
     __builtin_prefetch((const char *)item + 128);
 }
 
+/* The first, and the one where a key of a common length ends. */
+static inline void larder__ask_for_key(const struct item *item)
+{
+    __builtin_prefetch(item);
+    __builtin_prefetch((const char *)item->parts + 31);
+}
+
 /* All of them, by whoever comes back later. */
 static inline void larder__ask_for_item(const struct item *item)
 {
@@ -281,14 +288,36 @@ struct draft {
     uint32_t flags;
     uint32_t slides_ms; /* 0: it doesn't */
     uint32_t version;
+    uint32_t marks; /* the item's, and what it takes: see larder__draft_measure() */
+    size_t bytes;
     uint8_t frequency;
     uint8_t history;
     bool absent;
 };
 
-/** What such an item takes. */
-size_t larder__draft_size(const struct draft *draft, const struct key *key);
-/** Writes it at `place`, which has that many bytes. */
+ALWAYS_INLINE unsigned larder__draft_marks(const struct draft *draft, const struct key *key)
+{
+    unsigned marks = draft->absent ? ITEM_ABSENT : 0;
+    marks |= draft->flags != 0 ? ITEM_FLAGS : 0;
+    marks |= key->space != 0 ? ITEM_SPACE : 0;
+    marks |= draft->expiry_ms != UINT64_MAX && draft->expiry_ms > UINT32_MAX ? ITEM_FAR : 0;
+    marks |= draft->slides_ms != 0 ? ITEM_SLIDES : 0;
+    marks |= draft->lease.token != 0 ? ITEM_LEASE : 0;
+    return marks | (draft->large != NULL ? ITEM_LARGE : 0);
+}
+
+/** Finds out what parts the item will have, and what it takes. */
+ALWAYS_INLINE void larder__draft_measure(struct draft *draft, const struct key *key)
+{
+    draft->marks = larder__draft_marks(draft, key);
+    size_t parts = draft->marks != 0 ? larder__parts_bytes(draft->marks) : 0;
+    draft->bytes =
+        draft->large != NULL
+            ? larder__item_bytes(parts, 0, 0)
+            : larder__item_bytes(parts, key->length, draft->head_length + draft->tail_length);
+}
+
+/** Writes it, once measured, at `place`, which has that many bytes. */
 void larder__draft_write(const struct draft *draft, const struct key *key, struct item *place);
 /** A draft that makes the same item again, all but its lease as it is; key and value stay where
  * they are. */

@@ -2,10 +2,6 @@
 #ifndef LARDER_MEMORY_LOOK_H
 #define LARDER_MEMORY_LOOK_H
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include "handy.h"
 #include "visit.h"
 
@@ -134,51 +130,6 @@ ALWAYS_INLINE bool larder__plain_is_of(const struct item *item, uint64_t head,
 /** What is known of an item that was looked at. */
 void larder__look_info(const struct look *look, const struct item *item, struct larder_info *info);
 
-/* So many bytes at any address in one register, as the file that includes this is compiled for. */
-#if defined(__AVX2__)
-#define PIECE_BYTES 32u
-#else
-#define PIECE_BYTES 16u
-#endif
-typedef long long piece __attribute__((vector_size(PIECE_BYTES), aligned(1), may_alias));
-struct piece_bytes {
-    unsigned char bytes[PIECE_BYTES];
-} __attribute__((may_alias));
-
-ALWAYS_INLINE void larder__copy_piece(unsigned char *to, const unsigned char *from)
-{
-#if defined(__AVX2__) && !LARDER_WATCHED_ADDRESSES && !LARDER_EPOCH_SYMMETRIC
-    /* else gcc aligns the whole stack frame, in case that such a register has to be put there */
-    __asm__ volatile("vmovdqu %1, %%ymm5\n\tvmovdqu %%ymm5, %0"
-                     : "=m"(*(struct piece_bytes *)(void *)to)
-                     : "m"(*(const struct piece_bytes *)(const void *)from)
-                     : "xmm5");
-#else
-    *(piece *)(void *)to = *(const piece *)(const void *)from;
-#endif
-}
-
-ALWAYS_INLINE void larder__copy_64(unsigned char *to, const unsigned char *from)
-{
-    for (size_t i = 0; i < 64; i += PIECE_BYTES)
-        larder__copy_piece(to + i, from + i);
-}
-
-/* 64 to 128 bytes, as most values have: two pieces that may overlap. */
-ALWAYS_INLINE bool larder__copies_at_once(size_t length)
-{
-    return length - 64 <= 64;
-}
-
-ALWAYS_INLINE void larder__copy_at_once(unsigned char *to, const unsigned char *from, size_t length)
-{
-    larder__copy_64(to, from);
-    larder__copy_64(to + length - 64, from + length - 64);
-#if defined(__AVX2__)
-    _mm256_zeroupper();
-#endif
-}
-
 /** The length that most values have; LENGTH_UNUSUAL: they have not. What is compared with the
  * length of an item and what is then copied are two things to the compiler: else it would wait for
  * the item again, where a processor need not. */
@@ -191,23 +142,6 @@ ALWAYS_INLINE size_t larder__as_foretold(size_t length)
 {
     __asm__("" : "+r"(length));
     return length;
-}
-
-/* Like memcpy(), without the call for lengths that most values have. */
-ALWAYS_INLINE void larder__copy_bytes(unsigned char *to, const unsigned char *from, size_t length)
-{
-    if (__builtin_expect(larder__copies_at_once(length), 1)) {
-        larder__copy_at_once(to, from, length);
-    } else if (length - 16 < 48) { /* 16 to 63 */
-        memcpy(to, from, 16);
-        memcpy(to + length - 16, from + length - 16, 16);
-        if (length > 32) {
-            memcpy(to + 16, from + 16, 16);
-            memcpy(to + length - 32, from + length - 32, 16);
-        }
-    } else if (length > 0) { /* to is NULL for some that ask only whether it is there */
-        memcpy(to, from, length);
-    }
 }
 
 /** @return OK or PARTIAL */

@@ -162,7 +162,7 @@ static inline struct stripe *larder__stripe_of(const struct memory *memory, uint
     return &memory->stripes[hash & memory->stripe_mask];
 }
 
-/** Asks for what a writer of a hash needs first. Within a section, where `index` is read. */
+/** Asks for what a writer of a hash needs first. Within a call, in which `index` was read. */
 static inline void larder__ask_for_place(const struct memory *memory, const struct index *index,
                                          uint64_t hash)
 {
@@ -207,6 +207,9 @@ void larder__stripes_unlock(struct memory *memory);
 /** Puts `fresh`, which may be NULL, in the place of the index, and retires everything. Under growth
  * and with all stripes locked. */
 void larder__drop_all_locked(struct memory *memory, struct index *fresh);
+/** The oldest epoch in which somebody may still look at the index as it was.
+ * @param latest  the epoch of the latest change of interest */
+uint32_t larder__index_users_oldest(struct memory *memory, uint32_t latest);
 /** Frees indexes that were replaced and that no reader is in; or all. Under growth. */
 void larder__indexes_reclaim_locked(struct memory *memory, bool all);
 

@@ -257,29 +257,48 @@ bool larder__policy_keeps(struct policy *policy, enum queue queue, uint8_t *freq
     return true;
 }
 
-static void count_left(struct policy *policy, enum ghost_kind kind)
-{
-    double sum = 0;
-    store(&policy->left[kind], load(&policy->left[kind]) + 1);
-    for (int i = 0; i < GHOST_KINDS; i++)
-        sum += load(&policy->left[i]);
-    if (sum <= load(&policy->items) * LEFT_HALVED)
-        return;
-    for (int i = 0; i < GHOST_KINDS; i++)
-        store(&policy->left[i], load(&policy->left[i]) / 2);
-}
-
-void larder__policy_forgets(struct policy *policy, enum queue queue, uint64_t hash,
-                            uint8_t frequency, uint8_t history)
+void larder__policy_forgets(struct policy *policy, struct forgotten *forgotten, enum queue queue,
+                            uint64_t hash, uint8_t frequency, uint8_t history)
 {
     enum ghost_kind kind = GHOST_FROM_MAIN;
     unsigned number = history & HISTORY_MAX;
     if (queue == QUEUE_SMALL)
         kind =
             frequency >= PROMOTION || (history & HISTORY_REFUSED) != 0 ? GHOST_REFUSED : GHOST_COLD;
-    else if (frequency == 0)
-        store(&policy->guard,
-              load(&policy->guard) + (number - load(&policy->guard)) / GUARD_WEIGHT);
+    else if (frequency == 0) {
+        forgotten->unhit++;
+        forgotten->unhit_history += number;
+    }
     ghost_put(policy, hash, kind, number > 0 ? number : 1);
-    count_left(policy, kind);
+    forgotten->left[kind]++;
+}
+
+static void count_left(struct policy *policy, const uint32_t more[GHOST_KINDS])
+{
+    double left[GHOST_KINDS], sum = 0;
+    for (int i = 0; i < GHOST_KINDS; i++)
+        sum += left[i] = load(&policy->left[i]) + more[i];
+    double share = sum > load(&policy->items) * LEFT_HALVED ? 0.5 : 1;
+    for (int i = 0; i < GHOST_KINDS; i++)
+        store(&policy->left[i], left[i] * share);
+}
+
+/* The average of so many at once. */
+static void average_guard(struct policy *policy, double unhit, double history)
+{
+    double guard = load(&policy->guard);
+    double weight = unhit < GUARD_WEIGHT ? unhit / GUARD_WEIGHT : 1;
+    store(&policy->guard, guard + (history / unhit - guard) * weight);
+}
+
+void larder__policy_learn_forgotten(struct policy *policy, struct forgotten *forgotten)
+{
+    if (forgotten->left[GHOST_COLD] + forgotten->left[GHOST_REFUSED] +
+            forgotten->left[GHOST_FROM_MAIN] ==
+        0)
+        return;
+    count_left(policy, forgotten->left);
+    if (forgotten->unhit > 0)
+        average_guard(policy, forgotten->unhit, forgotten->unhit_history);
+    *forgotten = (struct forgotten){0};
 }

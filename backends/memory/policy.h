@@ -38,18 +38,28 @@ struct ghost_bucket {
 
 enum ghost_kind { GHOST_COLD, GHOST_REFUSED, GHOST_FROM_MAIN, GHOST_KINDS };
 
+/* What every store reads, what those read and change that come back, and what evicting changes lie
+ * in lines of their own. */
 struct policy {
     struct budget *budget;
     /* Set by the first eviction, with release, under growth; loaded with acquire. */
     _Atomic(struct ghost_bucket *) ghosts;
-    uint32_t ghost_buckets; /* set before `ghosts` is */
-    struct region region;   /* of the ghosts; guarded by growth */
-    uint64_t charged_bytes; /* likewise */
-    _Atomic double items;   /* how many entries there are, as of the last scan */
-    _Atomic double share;   /* of the small queue, of all bytes: 0.01 to 0.25 */
-    _Atomic double level;   /* 0 to 1.5 */
-    _Atomic double guard;   /* the history of what leaves the main queue unhit, averaged */
+    uint32_t ghost_buckets;                          /* set before `ghosts` is */
+    struct region region;                            /* of the ghosts; guarded by growth */
+    uint64_t charged_bytes;                          /* likewise */
+    alignas(LARDER_LINE_BYTES) _Atomic double items; /* how many entries there are, as of the last
+                                                        scan */
+    _Atomic double share; /* of the small queue, of all bytes: 0.01 to 0.25 */
+    _Atomic double level; /* 0 to 1.5 */
+    _Atomic double guard; /* the history of what leaves the main queue unhit, averaged */
     _Atomic double left[GHOST_KINDS]; /* how many went into the ghost, halved now and then */
+};
+
+/** What a scan gave up since the policy was told. */
+struct forgotten {
+    uint32_t left[GHOST_KINDS];
+    uint32_t unhit;         /* of those from the main queue, how many had no hit */
+    uint32_t unhit_history; /* and theirs, in sum */
 };
 
 void larder__policy_open(struct policy *policy, struct budget *budget);
@@ -68,9 +78,11 @@ enum queue larder__policy_admit(struct policy *policy, uint64_t hash, uint8_t *h
 /** The oldest entries of a queue are looked at. @return true: it is kept, in the main queue */
 bool larder__policy_keeps(struct policy *policy, enum queue queue, uint8_t *frequency,
                           uint8_t *history);
-/** It is not: the ghost remembers. */
-void larder__policy_forgets(struct policy *policy, enum queue queue, uint64_t hash,
-                            uint8_t frequency, uint8_t history);
+/** It is not: the ghost remembers, and `forgotten` what there is to be learnt. */
+void larder__policy_forgets(struct policy *policy, struct forgotten *forgotten, enum queue queue,
+                            uint64_t hash, uint8_t frequency, uint8_t history);
+/** Learns that, and clears it. */
+void larder__policy_learn_forgotten(struct policy *policy, struct forgotten *forgotten);
 
 /* Other bits of the hash than the index takes. */
 static inline uint32_t larder__ghost_place(const struct policy *policy, uint64_t hash)

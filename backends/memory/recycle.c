@@ -71,8 +71,7 @@ static void give_up(struct arena *arena, const struct recycled_place *place)
 {
     enum fate fate = fate_of(arena, place);
     if (fate == FATE_STILL || fate == FATE_OPEN)
-        atomic_fetch_sub_explicit(&segment_of(arena, place)->live_bytes, place->units * ITEM_UNIT,
-                                  memory_order_relaxed);
+        larder__segment_loses(segment_of(arena, place), place->units * ITEM_UNIT);
 }
 
 /* ---- ripe ones ------------------------------------------------------------------------------ */

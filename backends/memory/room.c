@@ -165,7 +165,7 @@ static void make_ghost(struct memory *memory, struct larder_thread *thread, uint
 static uint32_t known_live(const struct arena *arena, const struct segment *segment,
                            uint64_t now_ms)
 {
-    uint32_t live = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
+    uint32_t live = larder__segment_live(segment);
     if (segment->first_end_ms <= now_ms)
         return 0;
     if (live < larder__segment_used(segment))
@@ -393,18 +393,10 @@ static uint32_t spare_wanted(const struct memory *memory)
     return SPARE_SEGMENTS - 1 + (batch < 1 ? 1 : batch < BATCH_MAX ? batch : BATCH_MAX);
 }
 
-/* At the bound; else there is room without evicting. */
-static bool is_full(struct memory *memory)
+static bool is_short(const struct memory *memory)
 {
-    uint64_t room_bytes = larder__segment_bytes(&memory->arena) * SPARE_SEGMENTS;
-    return larder__budget_used(memory->budget) + room_bytes > larder__budget_max(memory->budget);
-}
-
-static bool is_short(struct memory *memory)
-{
-    return atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) <
-               spare_wanted(memory) &&
-           is_full(memory);
+    return larder__is_full(memory) &&
+           atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) < spare_wanted(memory);
 }
 
 /* After the bound was lowered: what is free goes first, then what the policy gives up, unless that
@@ -478,16 +470,6 @@ void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, ui
 #define DEAD_SHARE 5u
 #define WORTH_IT(used) ((used) - (used) / 16) /* one with more alive is left alone */
 
-/* How much turns over before it is worth a look at every stripe: of a cache with many segments a
- * share too small to matter. */
-#define SEGMENTS_PER_LOOK 128u
-
-static uint32_t turnover_step(const struct memory *memory)
-{
-    return 1 +
-           atomic_load_explicit(&memory->arena.in_use, memory_order_relaxed) / SEGMENTS_PER_LOOK;
-}
-
 static bool has_much_dead(struct memory *memory)
 {
     struct arena *arena = &memory->arena;
@@ -504,14 +486,8 @@ static bool has_much_dead(struct memory *memory)
 void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     uint32_t turnover = atomic_load_explicit(&memory->arena.turnover, memory_order_relaxed);
-    if (__builtin_expect(turnover -
-                                 atomic_load_explicit(&memory->cleaned_at, memory_order_relaxed) <
-                             turnover_step(memory),
-                         1))
-        return;
     struct segment *segment = has_much_dead(memory) ? choose_emptiest(memory, now_ms) : NULL;
-    if (segment != NULL && atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) >
-                               WORTH_IT(larder__segment_used(segment)))
+    if (segment != NULL && larder__segment_live(segment) > WORTH_IT(larder__segment_used(segment)))
         segment = NULL;
     if (segment == NULL) {
         atomic_store_explicit(&memory->cleaned_at, turnover, memory_order_relaxed);

@@ -44,16 +44,13 @@ static uint32_t gather(struct scan *scan, struct scanned group[GROUP], uint32_t 
     return count;
 }
 
-/* Within a section: a flush may put another index in the place of this one, and free it. */
 static void ask_for_places(const struct scan *scan, const struct scanned group[GROUP],
                            uint32_t count)
 {
     struct memory *memory = scan->memory;
-    larder_epoch_enter(&memory->epoch, scan->thread);
     const struct index *index = larder__index(memory);
     for (uint32_t i = 0; index != NULL && i < count; i++)
         larder__ask_for_place(memory, index, group[i].hash);
-    larder_epoch_leave(scan->thread);
 }
 
 /* ---- one entry, under its stripe's lock ------------------------------------------------------ */
@@ -68,7 +65,8 @@ static struct draft draft_of_what_is_left(const struct scan *scan, const struct 
     if (scan->now_ms < larder__item_lease(item).end_ms)
         draft.lease = lease.lease = larder__item_lease(item);
     bool ended = larder__item_expiry_ms(item) <= scan->now_ms;
-    return ended && larder__draft_size(&lease, key) <= scan->memory->inline_bytes ? lease : draft;
+    larder__draft_measure(&lease, key);
+    return ended && lease.bytes <= scan->memory->inline_bytes ? lease : draft;
 }
 
 /* What an item that is found no more leaves behind is seen to at the end of the scan. */
@@ -89,14 +87,14 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
     struct draft draft = draft_of_what_is_left(scan, item, &key);
     draft.frequency = frequency;
     draft.history = history;
-    struct append append =
-        larder__append_of(memory, queue, &draft, &key, scan->now_ms, RESERVE_FOR_SCAN);
+    larder__draft_measure(&draft, &key);
+    struct append append = larder__append_of(memory, queue, &draft, scan->now_ms, RESERVE_FOR_SCAN);
     struct item *copy = larder__append_locked(memory, lane, &append, &draft, &key);
     if (copy == NULL)
         return false;
     larder__slot_replace(*slot, larder__location_of(&memory->arena, copy));
     pthread_mutex_unlock(&lane->lock);
-    larder__item_dies(memory, item, hash);
+    scan->dead_bytes += larder__item_leaves(memory, larder__stripe_of(memory, hash), item);
     if (draft.large != larder__item_block(item).large)
         mark(item, ENDED_MARK);
     scan->survived_bytes += (uint32_t)larder__item_size(item);
@@ -109,7 +107,7 @@ static void drop(struct scan *scan, struct stripe *stripe, const struct slot *sl
 {
     struct item *item = scanned->item;
     larder__slot_clear(*slot);
-    larder__item_dies(scan->memory, item, scanned->hash);
+    scan->dead_bytes += larder__item_leaves(scan->memory, stripe, item);
     larder__stripe_count(stripe, -1);
     if (evicted)
         stripe->guarded.evictions[scan->segment->queue]++;
@@ -155,8 +153,18 @@ static bool judge(struct scan *scan, struct stripe *stripe, const struct scanned
         relocate(scan, &slot, item, scanned->hash, QUEUE_MAIN, frequency, history))
         return true;
     drop(scan, stripe, &slot, scanned, true);
-    larder__policy_forgets(&memory->policy, queue, scanned->hash, frequency, history);
+    larder__policy_forgets(&memory->policy, &scan->forgotten, queue, scanned->hash, frequency,
+                           history);
     return true;
+}
+
+/* Once for a group: every thread that stores needs these lines. */
+static void tell(struct scan *scan)
+{
+    if (scan->dead_bytes > 0)
+        larder__segment_loses(scan->segment, scan->dead_bytes);
+    scan->dead_bytes = 0;
+    larder__policy_learn_forgotten(&scan->memory->policy, &scan->forgotten);
 }
 
 bool larder__scan_step(struct scan *scan, uint32_t items)
@@ -173,6 +181,7 @@ bool larder__scan_step(struct scan *scan, uint32_t items)
             scan->stuck = !judge(scan, stripe, &group[i]);
             pthread_mutex_unlock(&stripe->lock);
         }
+        tell(scan);
         items -= count;
     }
     return scan->stuck;

@@ -19,9 +19,11 @@ struct scan {
     /* SCAN_EVICT in the main queue: when more has survived, nothing does that was not hit twice */
     uint32_t survivors_max_bytes;
     uint32_t survived_bytes;
-    const struct key *spared; /* SCAN_EVICT: the entry that room is made for stays; NULL: none */
-    uint32_t others;          /* entries that were found beside that one */
-    bool stuck;               /* there was no segment for what should move */
+    uint32_t dead_bytes;        /* what the segment is to be told */
+    struct forgotten forgotten; /* what the policy is to be told */
+    const struct key *spared;   /* SCAN_EVICT: the entry that room is made for stays; NULL: none */
+    uint32_t others;            /* entries that were found beside that one */
+    bool stuck;                 /* there was no segment for what should move */
 };
 
 void larder__scan_begin(struct scan *scan, struct memory *memory, struct larder_thread *thread,

@@ -191,7 +191,7 @@ static void start_locked(struct arena *arena, uint32_t number, enum queue queue,
 {
     struct segment *segment = &arena->segments[number];
     atomic_store_explicit(&segment->used_bytes, 0, memory_order_relaxed);
-    atomic_store_explicit(&segment->live_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&segment->dead_bytes, 0, memory_order_relaxed);
     segment->first_end_ms = UINT64_MAX;
     atomic_store_explicit(&segment->life, larder__segment_life(segment) + 1, memory_order_relaxed);
     segment->queue = (uint8_t)queue;

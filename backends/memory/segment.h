@@ -42,10 +42,12 @@ struct segment {
     uint32_t next, previous;     /* in its queue or list; guarded by the arena's lock */
     struct wheel_link link;      /* likewise */
     _Atomic uint32_t used_bytes; /* relaxed; stored under its lane's lock, then constant */
-    _Atomic uint32_t live_bytes; /* relaxed: of items that are still found; changed under the locks
-                                    of their stripes */
-    uint64_t first_end_ms;       /* the earliest of its items' ends; as used_bytes */
-    uint32_t retired_epoch;      /* guarded by the arena's lock */
+    _Atomic uint32_t
+        dead_bytes;         /* relaxed: of items that are found no more; goes up under the locks
+                               of their stripes, or of what has the segment. What is left of
+                               used_bytes is alive: so what is appended need not be counted */
+    uint64_t first_end_ms;  /* the earliest of its items' ends; as used_bytes */
+    uint32_t retired_epoch; /* guarded by the arena's lock */
     /* How often it was opened: set then, before the state says so. */
     _Atomic uint32_t life;
     /* Stored with release under the arena's lock; loaded with acquire by recyclers: who sees that
@@ -134,6 +136,18 @@ static inline uint32_t larder__segment_life(const struct segment *segment)
 static inline uint32_t larder__segment_used(const struct segment *segment)
 {
     return atomic_load_explicit(&segment->used_bytes, memory_order_relaxed);
+}
+
+/** Bytes of items that are still found, or that are kept for what will be (recycle.h). */
+static inline uint32_t larder__segment_live(const struct segment *segment)
+{
+    return larder__segment_used(segment) -
+           atomic_load_explicit(&segment->dead_bytes, memory_order_relaxed);
+}
+
+static inline void larder__segment_loses(struct segment *segment, uint32_t bytes)
+{
+    atomic_fetch_add_explicit(&segment->dead_bytes, bytes, memory_order_relaxed);
 }
 
 static inline uint32_t larder__segment_number(const struct arena *arena,

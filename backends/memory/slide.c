@@ -23,8 +23,8 @@ static void slide_locked(struct memory *memory, struct stripe *stripe, struct it
     draft.lease = larder__item_lease(item);
     draft.expiry_ms = expiry_ms;
     enum queue queue = larder__segment_of(&memory->arena, item)->queue;
-    struct append append =
-        larder__append_of(memory, queue, &draft, &key, now_ms, RESERVE_FOR_OVERWRITE);
+    larder__draft_measure(&draft, &key);
+    struct append append = larder__append_of(memory, queue, &draft, now_ms, RESERVE_FOR_OVERWRITE);
     struct item *copy = larder__append_locked(memory, lane, &append, &draft, &key);
     if (copy == NULL)
         return;

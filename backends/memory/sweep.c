@@ -141,8 +141,8 @@ static void trim_locked(struct memory *memory, struct index *index)
 {
     if (!memory->guarded.trims || !larder__index_is_loose(index))
         return;
-    larder_epoch_order(&memory->epoch, memory->guarded.trim_epoch);
-    if (!larder_epoch_passed(memory->guarded.trim_epoch, larder_epoch_oldest(&memory->epoch)))
+    uint32_t trim_epoch = memory->guarded.trim_epoch;
+    if (!larder_epoch_passed(trim_epoch, larder__index_users_oldest(memory, trim_epoch)))
         return;
     larder__index_trim(index);
     memory->guarded.trims = false;
@@ -224,9 +224,12 @@ void larder__housekeeping(struct memory *memory, struct larder_thread *thread, u
                           larder__memory_items(memory) / ITEMS_PER_PLACE / (memory->lane_mask + 1));
     sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
     watch_room(memory);
-    larder__evict_ahead(memory, thread, now_ms);
-    larder__clean(memory, thread, now_ms);
-    reclaim_large(memory);
+    if (larder__is_full(memory))
+        larder__evict_ahead(memory, thread, now_ms);
+    if (__builtin_expect(larder__has_turned_over(memory), 0))
+        larder__clean(memory, thread, now_ms);
+    if (__builtin_expect(larder__large_retired_bytes(memory->large) > 0, 0))
+        reclaim_large(memory);
 }
 
 void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)

@@ -10,7 +10,7 @@ uint64_t larder__expiry_after(const struct memory *memory, uint64_t now_ms, int6
     return (uint64_t)ttl_ms > UINT64_MAX / 2 - from_ms ? UINT64_MAX : from_ms + (uint64_t)ttl_ms;
 }
 
-void larder__draft_expires(const struct visit *visit, struct draft *draft, int64_t ttl_ms)
+void larder__draft_expires_after(const struct visit *visit, struct draft *draft, int64_t ttl_ms)
 {
     draft->expiry_ms = larder__expiry_after(visit->memory, visit->now_ms, ttl_ms);
     draft->ttl_ms = draft->expiry_ms == UINT64_MAX ? 0 : ttl_ms;
@@ -48,12 +48,9 @@ struct key larder__key_of(const struct item *item, uint64_t hash)
 
 /* ---- begin and end ------------------------------------------------------------------------- */
 
-void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)
+uint32_t larder__item_leaves(struct memory *memory, struct stripe *stripe, struct item *item)
 {
-    struct segment *segment = larder__segment_of(&memory->arena, item);
     uint32_t bytes = (uint32_t)larder__item_size(item);
-    atomic_fetch_sub_explicit(&segment->live_bytes, bytes, memory_order_relaxed);
-    struct stripe *stripe = larder__stripe_of(memory, hash);
     larder__stripe_live(stripe, -(int64_t)bytes);
     stripe->guarded.died_bytes += bytes;
     if (stripe->guarded.died_bytes >= memory->told_bytes) {
@@ -62,8 +59,16 @@ void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)
     }
     struct large *large = larder__item_block(item).large;
     if (large != NULL)
-        atomic_fetch_sub_explicit(&memory->arena.heavy_bytes[segment->queue], large->charged_bytes,
-                                  memory_order_relaxed);
+        atomic_fetch_sub_explicit(
+            &memory->arena.heavy_bytes[larder__segment_of(&memory->arena, item)->queue],
+            large->charged_bytes, memory_order_relaxed);
+    return bytes;
+}
+
+void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)
+{
+    uint32_t bytes = larder__item_leaves(memory, larder__stripe_of(memory, hash), item);
+    larder__segment_loses(larder__segment_of(&memory->arena, item), bytes);
 }
 
 static void forget(struct visit *visit)
@@ -112,16 +117,22 @@ static bool lock_and_look(struct visit *visit)
     return true;
 }
 
-/* So that it is on its way while the lock is taken. Within a section: a flush may free the index.
- */
-static void ask_for_place(const struct visit *visit)
+/* So that all is on its way while the lock is taken, which waits until everything before it is done:
+ * the bucket, and what seems to be there. In no section, which would be long: of threads that wait
+ * for a processor many would be in one, and nothing be recycled. */
+static void ask_for_all(const struct visit *visit)
 {
-    struct memory *memory = visit->memory;
-    larder_epoch_enter(&memory->epoch, visit->thread);
+    const struct memory *memory = visit->memory;
     const struct index *index = larder__index(memory);
-    if (index != NULL)
-        larder__ask_for_place(memory, index, visit->key.hash);
-    larder_epoch_leave(visit->thread);
+    uint64_t hash = visit->key.hash;
+    if (index == NULL)
+        return;
+    larder__ask_for_place(memory, index, hash);
+    const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
+    unsigned found = larder__bucket_match_atomic(bucket, larder__tag_pattern(hash));
+    if (found != 0)
+        larder__ask_for_key(
+            larder__item_at(&memory->arena, larder__bucket_location(bucket, found)));
 }
 
 /* A new name takes room like anything else. */
@@ -140,9 +151,12 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
                                        struct larder_slice name)
 {
     struct memory *memory = scope->self;
-    memset(visit, 0, sizeof(*visit));
     visit->memory = memory;
     visit->thread = larder_thread();
+    visit->lacks_segment = visit->lacks_index = visit->needs_lease = false;
+    visit->late = visit->gives_up_old = false;
+    visit->lacking_bytes = visit->reserved_bytes = visit->old_bytes = 0;
+    visit->block = NULL;
     if (visit->thread == NULL)
         return LARDER_NO_MEMORY;
     visit->outer_call = larder_call_begin(&memory->epoch, visit->thread);
@@ -152,6 +166,7 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     }
     visit->key.bytes = name.data;
     visit->key.length = name.length;
+    visit->key.space = SPACE_NONE;
     if (scope->space != NULL) {
         visit->key.space = enter_space(visit, scope->space->name);
         if (visit->key.space == SPACE_UNKNOWN) {
@@ -161,7 +176,7 @@ enum larder_status larder__visit_begin(struct visit *visit, const struct larder_
     }
     visit->key.hash = larder__hash(&memory->hash_key, name.data, name.length, visit->key.space);
     visit->stripe = larder__stripe_of(memory, visit->key.hash);
-    ask_for_place(visit);
+    ask_for_all(visit);
     if (lock_and_look(visit))
         return LARDER_OK;
     larder_call_end(visit->thread, visit->outer_call);
@@ -249,24 +264,7 @@ enum larder_status larder__visit_storing(const struct larder_scope *scope, struc
     return status;
 }
 
-struct append larder__append_of(const struct memory *memory, enum queue queue,
-                                const struct draft *draft, const struct key *key, uint64_t now_ms,
-                                uint32_t reserve)
-{
-    uint64_t end_ms = draft->expiry_ms; /* what is left of it then, a lease, goes elsewhere */
-    if (draft->lease.token != 0 && end_ms <= now_ms)
-        end_ms = draft->lease.end_ms;
-    struct append append = {.queue = queue,
-                            .now_ms = now_ms,
-                            .end_ms = end_ms,
-                            .interval_ms = memory->interval_ms,
-                            .bytes = larder__draft_size(draft, key),
-                            .weight = draft->large != NULL ? draft->large->charged_bytes : 0,
-                            .reserve = reserve};
-    return append;
-}
-
-/* One that is used again, which its segment counts already, or at the end of a segment. */
+/* One that is used again, or at the end of a segment. */
 static struct item *place_for(struct lane *lane, struct arena *arena, const struct append *append)
 {
     struct item *item = NULL;
@@ -274,11 +272,7 @@ static struct item *place_for(struct lane *lane, struct arena *arena, const stru
         item = larder__recycler_take(&lane->guarded.recycler, arena, append);
     if (item != NULL)
         return item;
-    item = larder__lane_append(lane, arena, append);
-    if (item != NULL)
-        atomic_fetch_add_explicit(&larder__segment_of(arena, item)->live_bytes,
-                                  (uint32_t)append->bytes, memory_order_relaxed);
-    return item;
+    return larder__lane_append(lane, arena, append);
 }
 
 struct item *larder__append_locked(struct memory *memory, struct lane *lane,
@@ -305,14 +299,20 @@ static uint32_t version_there(const struct visit *visit)
     return visit->item != NULL ? visit->item->version : 0;
 }
 
-/* Moves a long value, or a long key, into a block of its own. A draft that has one keeps it. */
+static bool fits_in_segment(const struct memory *memory, const struct draft *draft)
+{
+    return draft->large != NULL || (draft->bytes <= memory->inline_bytes &&
+                                    draft->head_length + draft->tail_length <= VALUE_INLINE_MAX);
+}
+
+/* Moves a long value, or a long key, into a block of its own. */
 static enum larder_status make_large(struct visit *visit, struct draft *draft)
 {
     struct memory *memory = visit->memory;
     size_t length = draft->head_length + draft->tail_length;
-    if (draft->large != NULL || (length <= VALUE_INLINE_MAX &&
-                                 larder__draft_size(draft, &visit->key) <= memory->inline_bytes))
-        return LARDER_OK;
+    if (length > memory->traits.value_max ||
+        larder__large_bound(memory->large, visit->key.length, length) > memory->capacity_bytes)
+        return LARDER_TOO_LARGE;
     if (visit->block != NULL && visit->block_version == version_there(visit) &&
         visit->block_presence == visit->presence) {
         draft->large = visit->block;
@@ -385,26 +385,26 @@ static void date(struct visit *visit, struct item *item, int64_t ttl_ms)
 }
 
 /* What is found no more. Under the lane's lock. */
-static void leave_behind(const struct visit *visit, struct lane *lane)
+static void leave_behind(const struct visit *visit, struct lane *lane, bool recycles)
 {
     struct memory *memory = visit->memory;
     size_t bytes = larder__item_size(visit->item);
-    if (visit->append.recycles && (visit->item->marks & ITEM_LARGE) == 0 &&
+    if (recycles && (visit->item->marks & ITEM_LARGE) == 0 &&
         larder__lane_leave(lane, &memory->arena, visit->item, bytes))
         larder__stripe_live(visit->stripe, -(int64_t)bytes);
     else
         larder__item_dies(memory, visit->item, visit->key.hash);
 }
 
-static bool replace(struct visit *visit, struct lane *lane, const struct draft *draft,
-                    struct item *item)
+static bool replace(struct visit *visit, struct lane *lane, bool recycles,
+                    const struct draft *draft, struct item *item)
 {
     if (depends_on_time(visit, draft) && !claim(visit))
         return false;
     if (draft->ttl_ms > 0)
         date(visit, item, draft->ttl_ms);
     larder__slot_replace(visit->slot, larder__location_of(&visit->memory->arena, item));
-    leave_behind(visit, lane);
+    leave_behind(visit, lane, recycles);
     return true;
 }
 
@@ -426,14 +426,6 @@ static bool insert(struct visit *visit, const struct draft *draft, struct item *
         date(visit, item, draft->ttl_ms);
     }
     return true;
-}
-
-/* Lets the new item be found, and the old one no more. @return false: no memory in the index, or
- * what is there has ended */
-static bool make_found(struct visit *visit, struct lane *lane, const struct draft *draft,
-                       struct item *item)
-{
-    return visit->item != NULL ? replace(visit, lane, draft, item) : insert(visit, draft, item);
 }
 
 /* Not a long value, whose place says nothing of what it takes; nor where entries are about to be
@@ -459,26 +451,34 @@ static void tell_length(struct memory *memory, const struct draft *draft)
         atomic_store_explicit(&memory->usual_length, told, memory_order_relaxed);
 }
 
+static enum larder_status lacks_room(struct visit *visit, const struct append *append)
+{
+    visit->append = *append;
+    return LARDER_NO_MEMORY;
+}
+
 static enum larder_status put_item(struct visit *visit, struct draft *draft)
 {
     struct memory *memory = visit->memory;
     struct lane *lane = larder__lane_of(memory, visit->thread);
     struct large *old_large = visit->item != NULL ? larder__item_block(visit->item).large : NULL;
-    visit->append =
-        larder__append_of(memory, queue_for(visit, draft), draft, &visit->key, visit->now_ms,
+    struct append append =
+        larder__append_of(memory, queue_for(visit, draft), draft, visit->now_ms,
                           visit->item != NULL ? RESERVE_FOR_OVERWRITE : RESERVE_FOR_NEW);
-    visit->append.recycles = recycles(visit, draft);
-    struct item *item = larder__append_locked(memory, lane, &visit->append, draft, &visit->key);
-    if (item == NULL) {
-        visit->lacks_segment = true;
-        return LARDER_NO_MEMORY;
-    }
-    bool found = make_found(visit, lane, draft, item);
+    append.recycles = recycles(visit, draft);
+    struct item *item = larder__append_locked(memory, lane, &append, draft, &visit->key);
+    visit->lacks_segment = item == NULL;
+    if (item == NULL)
+        return lacks_room(visit, &append);
+    /* the new item is found, and the old one no more; or, there is no memory in the index, or what
+     * was there has ended */
+    bool found = visit->item != NULL ? replace(visit, lane, append.recycles, draft, item)
+                                     : insert(visit, draft, item);
     if (!found)
         larder__item_dies(memory, item, visit->key.hash);
     pthread_mutex_unlock(&lane->lock);
     if (!found)
-        return LARDER_NO_MEMORY;
+        return lacks_room(visit, &append);
     if (old_large != NULL && old_large != draft->large)
         larder__large_retire(old_large);
     visit->item = item;
@@ -488,14 +488,13 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
 
 enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
 {
-    struct memory *memory = visit->memory;
     struct large *shared = draft->large;
-    uint64_t length = (uint64_t)draft->head_length + draft->tail_length;
-    if (length > memory->traits.value_max ||
-        larder__large_bound(memory->large, visit->key.length, (size_t)length) >
-            memory->capacity_bytes)
-        return LARDER_TOO_LARGE;
-    enum larder_status status = make_large(visit, draft);
+    enum larder_status status = LARDER_OK;
+    larder__draft_measure(draft, &visit->key);
+    if (!fits_in_segment(visit->memory, draft)) {
+        status = make_large(visit, draft);
+        larder__draft_measure(draft, &visit->key);
+    }
     if (status != LARDER_OK)
         return status;
     if (draft->version == 0)

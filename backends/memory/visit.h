@@ -20,19 +20,21 @@ struct visit {
     struct item *item; /* found under the key; leases without a value too */
     struct slot slot;  /* of the item */
     enum presence presence;
+    /* From here on nothing, at first. */
     bool lacks_segment;      /* room has to be made, and the operation tried again */
-    struct append append;    /* what the segment is for */
     bool lacks_index;        /* likewise, for a bucket */
-    uint64_t lacking_bytes;  /* likewise, for a large value */
-    uint64_t reserved_bytes; /* taken from the budget for a large value */
     bool needs_lease;        /* the operation is for who holds the item's lease */
     bool late;               /* the entry ended meanwhile: the operation is tried again at once */
+    bool gives_up_old;       /* where there is no room for old and new, the old one goes first */
+    uint64_t lacking_bytes;  /* as lacks_segment, for a large value */
+    uint64_t reserved_bytes; /* taken from the budget for a large value */
+    uint64_t old_bytes;      /* what giving up the old one would give back of what is lacking */
     struct large *block;     /* made by an attempt that was late, for what is to be stored over the
                                 entry of `block_version`; found by nobody */
+    /* From here on only set where it says something. */
     enum presence block_presence; /* what that was then */
     uint32_t block_version;       /* 0: over none */
-    bool gives_up_old;  /* where there is no room for old and new, the old one goes first */
-    uint64_t old_bytes; /* what that would give back of what is lacking */
+    struct append append;         /* what lacks a segment, or a bucket */
 };
 
 /** Locks the stripe of a key and looks the key up. @return OK; CLOSED or NO_MEMORY and nothing is
@@ -65,7 +67,17 @@ struct key larder__key_of(const struct item *item, uint64_t hash);
 /** When what is stored now ends. */
 uint64_t larder__expiry_after(const struct memory *memory, uint64_t now_ms, int64_t ttl_ms);
 /** Lets a draft end so long after it is found. */
-void larder__draft_expires(const struct visit *visit, struct draft *draft, int64_t ttl_ms);
+void larder__draft_expires_after(const struct visit *visit, struct draft *draft, int64_t ttl_ms);
+static inline void larder__draft_expires(const struct visit *visit, struct draft *draft,
+                                         int64_t ttl_ms)
+{
+    if (ttl_ms != LARDER_TTL_FOREVER || visit->memory->slides) {
+        larder__draft_expires_after(visit, draft, ttl_ms);
+        return;
+    }
+    draft->expiry_ms = UINT64_MAX;
+    draft->ttl_ms = 0;
+}
 /** Whether somebody holds that lease; token 0: any. */
 bool larder__lease_is_valid(const struct item *item, uint64_t token, uint64_t now_ms);
 
@@ -81,13 +93,31 @@ static inline int64_t larder__call_touch(const struct larder_scope *scope)
     return scope->call != NULL ? scope->call->touch_ttl_ms : LARDER_TTL_UNKNOWN;
 }
 
-/** An item is found no more. Under its stripe's lock. */
+/** An item of a stripe is found no more; its segment is told by the caller. Under the stripe's
+ * lock.
+ * @return the bytes that it took there */
+uint32_t larder__item_leaves(struct memory *memory, struct stripe *stripe, struct item *item);
+/** Likewise, and the segment is told. */
 void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash);
 
-/** What a draft needs in a segment. */
-struct append larder__append_of(const struct memory *memory, enum queue queue,
-                                const struct draft *draft, const struct key *key, uint64_t now_ms,
-                                uint32_t reserve);
+/** What a draft that was measured needs in a segment. */
+static inline struct append larder__append_of(const struct memory *memory, enum queue queue,
+                                              const struct draft *draft, uint64_t now_ms,
+                                              uint32_t reserve)
+{
+    uint64_t end_ms = draft->expiry_ms; /* what is left of it then, a lease, goes elsewhere */
+    if (draft->lease.token != 0 && end_ms <= now_ms)
+        end_ms = draft->lease.end_ms;
+    struct append append = {.queue = queue,
+                            .now_ms = now_ms,
+                            .end_ms = end_ms,
+                            .interval_ms = memory->interval_ms,
+                            .bytes = draft->bytes,
+                            .weight = draft->large != NULL ? draft->large->charged_bytes : 0,
+                            .reserve = reserve};
+    return append;
+}
+
 /** Appends a copy of a draft, found by nobody yet, and gives the lane locked; whoever asked makes
  * it found, then unlocks. @return NULL: no segment; nothing is locked */
 struct item *larder__append_locked(struct memory *memory, struct lane *lane,
@@ -121,11 +151,31 @@ bool larder__make_room_for_index(struct memory *memory, struct larder_thread *th
  * that does not go */
 bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
                            uint64_t bytes);
-/** A segment's worth, where the next ones to store would find none, or the bound was lowered. */
+/** At the bound, or over it after that was lowered; else there is room without evicting. */
+static inline bool larder__is_full(const struct memory *memory)
+{
+    uint64_t room_bytes = larder__segment_bytes(&memory->arena) * SPARE_SEGMENTS;
+    return larder__budget_used(memory->budget) + room_bytes > larder__budget_max(memory->budget);
+}
+
+/** Where it is full: a segment's worth, when the next ones to store would find none, or the bound
+ * was lowered. */
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 /** A step towards a bound that was lowered. @return true: there is more */
 bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
-/** Empties a segment that has much dead in it, if there is one. */
+/* How much turns over before it is worth a look at every stripe: of a cache with many segments a
+ * share too small to matter. */
+#define SEGMENTS_PER_LOOK 128u
+
+static inline bool larder__has_turned_over(const struct memory *memory)
+{
+    uint32_t turnover = atomic_load_explicit(&memory->arena.turnover, memory_order_relaxed);
+    uint32_t cleaned_at = atomic_load_explicit(&memory->cleaned_at, memory_order_relaxed);
+    return turnover - cleaned_at >
+           atomic_load_explicit(&memory->arena.in_use, memory_order_relaxed) / SEGMENTS_PER_LOOK;
+}
+
+/** Where enough has turned over: empties a segment that has much dead in it, if there is one. */
 void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 
 #endif

@@ -44,12 +44,22 @@ static void index_free_locked(struct memory *memory, struct index *index)
     free(index);
 }
 
+/* Readers look at an index within sections, writers within calls. */
+uint32_t larder__index_users_oldest(struct memory *memory, uint32_t latest)
+{
+    larder_epoch_order(&memory->epoch, latest);
+    uint32_t readers = larder_epoch_oldest(&memory->epoch);
+    uint32_t writers = larder_calls_oldest(&memory->epoch);
+    return larder_epoch_passed(readers, writers) ? readers : writers;
+}
+
+/* The latest comes first. */
 void larder__indexes_reclaim_locked(struct memory *memory, bool all)
 {
     struct index **link = &memory->guarded.retired;
-    if (*link != NULL) /* the latest comes first */
-        larder_epoch_order(&memory->epoch, (*link)->retired_epoch);
-    uint32_t oldest = larder_epoch_oldest(&memory->epoch);
+    if (*link == NULL)
+        return;
+    uint32_t oldest = larder__index_users_oldest(memory, (*link)->retired_epoch);
     while (*link != NULL) {
         struct index *index = *link;
         if (!all && !larder_epoch_passed(index->retired_epoch, oldest)) {

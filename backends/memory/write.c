@@ -40,29 +40,29 @@ static enum larder_status admit(const struct visit *visit, const struct store_ar
     return version == 0 || version == visit->item->version ? LARDER_OK : LARDER_CONFLICT;
 }
 
-static struct draft draft_of(const struct visit *visit, const struct larder_write *write)
+static void draft_of_write(const struct visit *visit, const struct larder_write *write,
+                           struct draft *draft)
 {
-    struct draft draft = {.head = write->value.data,
-                          .head_length = write->value.length,
-                          .flags = write->flags,
-                          .absent = (write->marks & LARDER_WRITE_ABSENT) != 0};
-    larder__draft_expires(visit, &draft, write->ttl_ms);
-    return draft;
+    *draft = (struct draft){.head = write->value.data,
+                            .head_length = write->value.length,
+                            .flags = write->flags,
+                            .absent = (write->marks & LARDER_WRITE_ABSENT) != 0};
+    larder__draft_expires(visit, draft, write->ttl_ms);
 }
 
-static struct draft joined_draft(const struct visit *visit, const struct store_arguments *store)
+static void draft_of_joined(const struct visit *visit, const struct store_arguments *store,
+                            struct draft *draft)
 {
     struct larder_slice old = larder__item_value(visit->item);
     struct larder_slice more = store->write->value;
     bool behind = store->mode == LARDER_APPEND;
-    struct draft draft = {.head = behind ? old.data : more.data,
-                          .head_length = behind ? old.length : more.length,
-                          .tail = behind ? more.data : old.data,
-                          .tail_length = behind ? more.length : old.length,
-                          .flags = larder__part_u32(visit->item, ITEM_FLAGS),
-                          .slides_ms = larder__part_u32(visit->item, ITEM_SLIDES),
-                          .expiry_ms = larder__item_expiry_ms(visit->item)};
-    return draft;
+    *draft = (struct draft){.head = behind ? old.data : more.data,
+                            .head_length = behind ? old.length : more.length,
+                            .tail = behind ? more.data : old.data,
+                            .tail_length = behind ? more.length : old.length,
+                            .flags = larder__part_u32(visit->item, ITEM_FLAGS),
+                            .slides_ms = larder__part_u32(visit->item, ITEM_SLIDES),
+                            .expiry_ms = larder__item_expiry_ms(visit->item)};
 }
 
 static enum larder_status store_attempt(struct visit *visit, void *arguments)
@@ -72,8 +72,11 @@ static enum larder_status store_attempt(struct visit *visit, void *arguments)
     if (status != LARDER_OK)
         return status;
     visit->gives_up_old = store->mode == LARDER_SET;
-    struct draft draft =
-        joins(store->mode) ? joined_draft(visit, store) : draft_of(visit, store->write);
+    struct draft draft;
+    if (joins(store->mode))
+        draft_of_joined(visit, store, &draft);
+    else
+        draft_of_write(visit, store->write, &draft);
     status = larder__visit_put(visit, &draft);
     if (status == LARDER_OK)
         *store->version = draft.version;

@@ -85,14 +85,15 @@ static inline void larder_epoch_leave(struct larder_thread *thread)
 
 /*
  * Calls: how it is known that no writer is inside any more. A call may be long, wait, and contain
- * others; nothing is reclaimed by it but the whole domain.
+ * others, but looks at nothing meanwhile. So calls keep what is large and seldom unlinked, and the
+ * whole domain; what is often unlinked would wait too long for them.
  */
 /** @return what the thread was in before, for larder_call_end() */
 static inline uint64_t larder_call_begin(const struct larder_epoch *epoch,
                                          struct larder_thread *thread)
 {
-    /* relaxed: the domain's number never changes; only the thread itself stores its call */
-    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_relaxed) >> 32;
+    /* relaxed below: only the thread itself stores its call */
+    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire); /* as in enter */
     uint64_t outer = atomic_load_explicit(&thread->call, memory_order_relaxed);
     if (LARDER_EPOCH_SYMMETRIC || __builtin_expect(!larder__epoch_asymmetric, 0))
         atomic_store_explicit(&thread->call, word, memory_order_seq_cst); /* as in enter */
@@ -104,12 +105,15 @@ static inline uint64_t larder_call_begin(const struct larder_epoch *epoch,
 
 static inline void larder_call_end(struct larder_thread *thread, uint64_t outer)
 {
-    /* release: what the call did comes before; pairs with larder_calls_are_over() */
+    /* release: what the call did comes before; pairs with larder_calls_are_over(), _oldest() */
     atomic_store_explicit(&thread->call, outer, memory_order_release);
 }
 
 /** Whether no other thread's call is in this domain. Right once new calls are turned away. */
 bool larder_calls_are_over(const struct larder_epoch *epoch);
+
+/** As larder_epoch_oldest(), of other threads' calls. Costs a membarrier. */
+uint32_t larder_calls_oldest(const struct larder_epoch *epoch);
 
 /*
  * Visits: sections that may be long, wait, and contain others, which are then part of the outermost
