@@ -263,7 +263,8 @@ static void init_rest(struct memory *memory, const struct sizes *sizes,
     memory->bound_most = at_most(options->max_bytes, UINT64_MAX / GROWTH_FACTOR) * GROWTH_FACTOR;
     memory->evicts = options->evict != 0;
     /* adding up what is alive takes a look at every stripe: not too often, and not too late */
-    memory->told_bytes = larder__segment_bytes(&memory->arena) >> (memory->stripe_bits / 2 + 2);
+    memory->told_bytes =
+        (uint32_t)larder__segment_bytes(&memory->arena) >> (memory->stripe_bits / 2 + 2);
     if (memory->told_bytes < TOLD_BYTES_MIN)
         memory->told_bytes = TOLD_BYTES_MIN;
     memory->slides = options->sliding != 0;

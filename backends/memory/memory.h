@@ -33,8 +33,8 @@
 #define LANES_MAX 16u
 #endif
 
-/** What holds for the keys whose hashes end in the same bits. What every write needs lies in the
- * first line: with two threads it often comes from the other's cache. */
+/** What holds for the keys whose hashes end in the same bits. What every write needs lies in one
+ * line: with two threads it often comes from the other's cache. */
 struct stripe {
     alignas(2 * LARDER_LINE_BYTES) pthread_mutex_t lock;
     /* Relaxed: changed under lock, read by whoever wants to know about how much there is. */
@@ -42,16 +42,39 @@ struct stripe {
     _Atomic uint32_t items;      /* so many lie in 16 GiB at most */
     struct {                     /* touched only while holding lock */
         uint32_t version;        /* the last one given; 0 is never given */
+        uint32_t died_bytes;     /* since arena.turnover was last raised */
         bool closed;
-        uint64_t died_bytes; /* since arena.turnover was last raised */
-        uint64_t expirations;
-        uint64_t evictions[QUEUES];
-        uint64_t moves; /* of entries that a scan kept */
     } guarded;
 };
 
-_Static_assert(offsetof(struct stripe, guarded.died_bytes) <= LARDER_LINE_BYTES,
+_Static_assert(offsetof(struct stripe, guarded.closed) < LARDER_LINE_BYTES,
                "what every write needs lies in one line");
+
+/** How many entries met which end. */
+struct ends {
+    uint64_t expired;
+    uint64_t evicted[QUEUES];
+    uint64_t moved; /* by a scan that kept them */
+};
+
+/** Of all since the cache was opened. Relaxed: figures order nothing. */
+struct ends_total {
+    _Atomic uint64_t expired, evicted[QUEUES], moved;
+};
+
+static inline void larder__end_add(_Atomic uint64_t *total, uint64_t more)
+{
+    if (more > 0)
+        atomic_fetch_add_explicit(total, more, memory_order_relaxed);
+}
+
+static inline void larder__ends_add(struct ends_total *total, const struct ends *ends)
+{
+    larder__end_add(&total->expired, ends->expired);
+    for (int i = 0; i < QUEUES; i++)
+        larder__end_add(&total->evicted[i], ends->evicted[i]);
+    larder__end_add(&total->moved, ends->moved);
+}
 
 static inline void larder__stripe_live(struct stripe *stripe, int64_t more)
 {
@@ -95,7 +118,7 @@ struct memory {
     uint64_t bound_least, bound_most; /* what max_bytes may become */
     uint64_t capacity_bytes;          /* the most that one entry may be charged */
     uint64_t token_mask;              /* makes lease tokens out of versions */
-    uint64_t told_bytes;              /* how many die in a stripe before arena.turnover is raised */
+    uint32_t told_bytes;              /* how many die in a stripe before arena.turnover is raised */
     bool evicts;
     bool slides; /* each hit gives an entry its TTL anew */
     uint64_t fixed_bytes;
@@ -120,6 +143,7 @@ struct memory {
     struct spaces spaces;
     struct policy policy;
     uint32_t *wheel_heads;
+    struct ends_total ends;
 
     pthread_mutex_t growth;    /* of the index; see index.h */
     struct {                   /* touched only while holding growth */
@@ -131,6 +155,7 @@ struct memory {
     } guarded;
 
     _Atomic uint32_t cleaned_at; /* arena.turnover when there was last too little dead to clean */
+    _Atomic uint32_t counted_at; /* arena.turnover when policy.items was last told */
     _Atomic uint32_t evicting;   /* 1: somebody evicts ahead; a hint */
     _Atomic uint32_t sweeping;   /* 1: somebody sweeps. Taken with acquire, given with release: what
                                     the last one left is seen by the next */

@@ -98,7 +98,7 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
     if (draft.large != larder__item_block(item).large)
         mark(item, ENDED_MARK);
     scan->survived_bytes += (uint32_t)larder__item_size(item);
-    larder__stripe_of(memory, hash)->guarded.moves++;
+    scan->ends.moved++;
     return true;
 }
 
@@ -110,9 +110,9 @@ static void drop(struct scan *scan, struct stripe *stripe, const struct slot *sl
     scan->dead_bytes += larder__item_leaves(scan->memory, stripe, item);
     larder__stripe_count(stripe, -1);
     if (evicted)
-        stripe->guarded.evictions[scan->segment->queue]++;
+        scan->ends.evicted[scan->segment->queue]++;
     else
-        stripe->guarded.expirations++;
+        scan->ends.expired++;
     bool told = evicted && (item->marks & ITEM_ABSENT) == 0 &&
                 scan->now_ms < larder__item_expiry_ms(item); /* no lease without a value */
     mark(item, told ? EVICTED_MARK : ENDED_MARK);
@@ -165,6 +165,8 @@ static void tell(struct scan *scan)
         larder__segment_loses(scan->segment, scan->dead_bytes);
     scan->dead_bytes = 0;
     larder__policy_learn_forgotten(&scan->memory->policy, &scan->forgotten);
+    larder__ends_add(&scan->memory->ends, &scan->ends);
+    scan->ends = (struct ends){0};
 }
 
 bool larder__scan_step(struct scan *scan, uint32_t items)

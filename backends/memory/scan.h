@@ -19,6 +19,7 @@ struct scan {
     /* SCAN_EVICT in the main queue: when more has survived, nothing does that was not hit twice */
     uint32_t survivors_max_bytes;
     uint32_t survived_bytes;
+    struct ends ends;           /* what all are to be told */
     uint32_t dead_bytes;        /* what the segment is to be told */
     struct forgotten forgotten; /* what the policy is to be told */
     const struct key *spared;   /* SCAN_EVICT: the entry that room is made for stays; NULL: none */

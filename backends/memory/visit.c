@@ -99,7 +99,7 @@ static void look(struct visit *visit)
     if (visit->now_ms < larder__item_expiry_ms(visit->item)) {
         visit->presence = (visit->item->marks & ITEM_ABSENT) != 0 ? NEGATIVE : PRESENT;
     } else if (!larder__lease_is_valid(visit->item, 0, visit->now_ms)) {
-        visit->stripe->guarded.expirations++;
+        larder__end_add(&visit->memory->ends.expired, 1);
         forget(visit);
     }
 }

@@ -165,7 +165,7 @@ void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, ui
 bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 /* How much turns over before it is worth a look at every stripe: of a cache with many segments a
  * share too small to matter. */
-#define SEGMENTS_PER_LOOK 128u
+#define SEGMENTS_PER_LOOK 32u
 
 static inline bool larder__has_turned_over(const struct memory *memory)
 {

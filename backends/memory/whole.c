@@ -190,23 +190,20 @@ uint64_t larder__recount_locked(const struct memory *memory)
 
 /* ---- statistics ---------------------------------------------------------------------------- */
 
-struct figures {
-    uint64_t expirations, evictions_small, evictions_main, moves;
-};
-
-static struct figures count(struct memory *memory)
+static uint64_t total_of(const _Atomic uint64_t *number)
 {
-    struct figures figures = {0, 0, 0, 0};
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
-        struct stripe *stripe = &memory->stripes[i];
-        pthread_mutex_lock(&stripe->lock);
-        figures.moves += stripe->guarded.moves;
-        figures.expirations += stripe->guarded.expirations;
-        figures.evictions_small += stripe->guarded.evictions[QUEUE_SMALL];
-        figures.evictions_main += stripe->guarded.evictions[QUEUE_MAIN];
-        pthread_mutex_unlock(&stripe->lock);
-    }
-    return figures;
+    return atomic_load_explicit(number, memory_order_relaxed);
+}
+
+static void add_ends(const struct ends_total *ends, struct larder_stats_out *out)
+{
+    uint64_t small = total_of(&ends->evicted[QUEUE_SMALL]);
+    uint64_t main = total_of(&ends->evicted[QUEUE_MAIN]);
+    larder_stat_add(out, "evictions", small + main);
+    larder_stat_add(out, "evictions_new", small);
+    larder_stat_add(out, "evictions_main", main);
+    larder_stat_add(out, "expirations", total_of(&ends->expired));
+    larder_stat_add(out, "moves", total_of(&ends->moved));
 }
 
 static void add_arena(struct memory *memory, struct larder_stats_out *out)
@@ -239,15 +236,10 @@ void larder__memory_stats(const struct larder_scope *scope, struct larder_stats_
     struct call call;
     if (larder__call_begin(memory, &call) != LARDER_OK)
         return;
-    struct figures figures = count(memory);
     larder_stat_add(out, "items", larder__memory_items(memory));
     larder_stat_add(out, "bytes", larder__budget_used(memory->budget));
     larder_stat_add(out, "max_bytes", larder__budget_max(memory->budget));
-    larder_stat_add(out, "evictions", figures.evictions_small + figures.evictions_main);
-    larder_stat_add(out, "evictions_new", figures.evictions_small);
-    larder_stat_add(out, "evictions_main", figures.evictions_main);
-    larder_stat_add(out, "expirations", figures.expirations);
-    larder_stat_add(out, "moves", figures.moves);
+    add_ends(&memory->ends, out);
     larder_stat_add(out, "large_bytes", larder__large_bytes(memory->large));
     add_arena(memory, out);
     add_index(memory, out);
