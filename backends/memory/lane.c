@@ -50,9 +50,8 @@ static struct item *append_to(struct arena *arena, struct open_segment *open,
                               const struct append *append)
 {
     struct segment *segment = open->segment;
-    unsigned char *begin = larder__segment_begin(arena, larder__segment_number(arena, segment));
     uint32_t used_bytes = larder__segment_used(segment);
-    struct item *item = (struct item *)(void *)(begin + used_bytes);
+    struct item *item = (struct item *)(void *)(open->begin + used_bytes);
     atomic_store_explicit(&segment->used_bytes, used_bytes + (uint32_t)append->bytes,
                           memory_order_relaxed);
     open->weight += append->bytes + append->weight;
@@ -78,8 +77,9 @@ static struct open_segment *open_for(struct lane *lane, const struct append *app
     return open + 1 + (*class >> 6) % lane->classes;
 }
 
-static bool takes(const struct lane *lane, const struct arena *arena,
-                  const struct open_segment *open, uint64_t class, const struct append *append)
+ALWAYS_INLINE bool takes(const struct lane *lane, const struct arena *arena,
+                         const struct open_segment *open, uint64_t class,
+                         const struct append *append)
 {
     return open->segment != NULL && may_mix(arena, open, class) &&
            has_room(lane, arena, open, append);
@@ -96,21 +96,32 @@ bool larder__lane_has_room(struct lane *lane, const struct arena *arena,
     return room;
 }
 
+/* A fresh segment in the place of what is open there. @return false: there is none */
+static bool open_another(struct lane *lane, struct arena *arena, struct open_segment *open,
+                         const struct append *append, uint64_t class, uint64_t due_ms)
+{
+    seal(arena, open);
+    struct segment *segment =
+        larder__segment_open(arena, append->queue, lane->number, due_ms, append->reserve);
+    if (segment == NULL)
+        return false;
+    *open = (struct open_segment){
+        .segment = segment,
+        .begin = larder__segment_begin(arena, larder__segment_number(arena, segment)),
+        .class = class,
+        .due_ms = due_ms};
+    return true;
+}
+
 struct item *larder__lane_append(struct lane *lane, struct arena *arena,
                                  const struct append *append)
 {
     uint64_t due_ms, class;
     struct open_segment *open = open_for(lane, append, &class, &due_ms);
-    if (open->segment != NULL && !takes(lane, arena, open, class, append))
-        seal(arena, open);
-    if (open->segment == NULL) {
-        open->segment =
-            larder__segment_open(arena, append->queue, lane->number, due_ms, append->reserve);
-        open->class = class;
-        open->due_ms = due_ms;
-        open->weight = 0;
-    }
-    return open->segment != NULL ? append_to(arena, open, append) : NULL;
+    if (__builtin_expect(!takes(lane, arena, open, class, append), 0) &&
+        !open_another(lane, arena, open, append, class, due_ms))
+        return NULL;
+    return append_to(arena, open, append);
 }
 
 void larder__lane_seal(struct lane *lane, struct arena *arena, const struct segment *segment)

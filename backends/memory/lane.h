@@ -12,6 +12,7 @@
 
 struct open_segment {
     struct segment *segment; /* NULL: none */
+    unsigned char *begin;    /* of its bytes */
     uint64_t class;
     uint64_t due_ms; /* what the wheel was told */
     uint64_t weight; /* bytes that its items keep, large values included */

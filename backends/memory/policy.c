@@ -87,19 +87,6 @@ uint64_t larder__policy_bytes(const struct policy *policy)
 
 /* ---- the ghost ------------------------------------------------------------------------------ */
 
-static struct ghost_bucket *bucket_of(const struct policy *policy, uint64_t hash)
-{
-    struct ghost_bucket *ghosts = atomic_load_explicit(&policy->ghosts, memory_order_acquire);
-    return ghosts != NULL ? &ghosts[larder__ghost_place(policy, hash)] : NULL;
-}
-
-void larder__policy_ask(const struct policy *policy, uint64_t hash)
-{
-    const struct ghost_bucket *bucket = bucket_of(policy, hash);
-    if (bucket != NULL)
-        larder__ask_to_write(bucket);
-}
-
 static uint16_t fingerprint_of(uint64_t hash)
 {
     return (uint16_t)((hash >> (64 - FINGERPRINT_BITS)) << 5);
@@ -107,19 +94,19 @@ static uint16_t fingerprint_of(uint64_t hash)
 
 static unsigned cursor_of(const struct ghost_bucket *bucket)
 {
-    return atomic_load_explicit(&bucket->cursor, memory_order_relaxed) % GHOST_SLOTS;
+    return atomic_load_explicit(&bucket->cursor, memory_order_relaxed);
 }
 
 static void ghost_put(struct policy *policy, uint64_t hash, enum ghost_kind kind, unsigned history)
 {
-    struct ghost_bucket *bucket = bucket_of(policy, hash);
+    struct ghost_bucket *bucket = larder__ghost_bucket(policy, hash);
     if (bucket == NULL)
         return;
     unsigned cursor = cursor_of(bucket);
     uint16_t slot = (uint16_t)(fingerprint_of(hash) | history << 2 | kind);
     atomic_store_explicit(&bucket->slots[cursor], slot, memory_order_relaxed);
-    atomic_store_explicit(&bucket->cursor, (uint16_t)((cursor + 1) % GHOST_SLOTS),
-                          memory_order_relaxed);
+    cursor = cursor + 1 < GHOST_SLOTS ? cursor + 1 : 0;
+    atomic_store_explicit(&bucket->cursor, (uint16_t)cursor, memory_order_relaxed);
 }
 
 struct ghost {
@@ -161,7 +148,7 @@ static uint32_t ghost_match(const struct ghost_bucket *bucket, uint16_t fingerpr
 /* Finds the newest, and takes it out. */
 static bool ghost_take(const struct policy *policy, uint64_t hash, struct ghost *ghost)
 {
-    struct ghost_bucket *bucket = bucket_of(policy, hash);
+    struct ghost_bucket *bucket = larder__ghost_bucket(policy, hash);
     uint32_t found = bucket != NULL ? ghost_match(bucket, fingerprint_of(hash)) : 0;
     if (found == 0)
         return false;
@@ -170,8 +157,8 @@ static bool ghost_take(const struct policy *policy, uint64_t hash, struct ghost 
     unsigned number = 31u - (unsigned)__builtin_clz(before != 0 ? before : found);
     uint16_t slot = atomic_load_explicit(&bucket->slots[number], memory_order_relaxed);
     atomic_store_explicit(&bucket->slots[number], 0, memory_order_relaxed);
-    *ghost = (struct ghost){(enum ghost_kind)(slot & 3), slot >> 2 & HISTORY_MAX,
-                            (cursor + GHOST_SLOTS - 1 - number) % GHOST_SLOTS};
+    unsigned age = number < cursor ? cursor - 1 - number : cursor + GHOST_SLOTS - 1 - number;
+    *ghost = (struct ghost){(enum ghost_kind)(slot & 3), slot >> 2 & HISTORY_MAX, age};
     return slot != 0 && ghost->kind < GHOST_KINDS;
 }
 

@@ -33,7 +33,7 @@
 /** What was evicted not long ago, a ring a bucket. Slot: fingerprint 11 bits, history 3, kind 2. */
 struct ghost_bucket {
     alignas(LARDER_LINE_BYTES) _Atomic uint16_t slots[GHOST_SLOTS];
-    _Atomic uint16_t cursor; /* the slot that is written next */
+    _Atomic uint16_t cursor; /* the slot that is written next, below GHOST_SLOTS */
 };
 
 enum ghost_kind { GHOST_COLD, GHOST_REFUSED, GHOST_FROM_MAIN, GHOST_KINDS };
@@ -70,8 +70,6 @@ uint64_t larder__policy_ghost_bytes(uint64_t items);
 bool larder__policy_make_ghost(struct policy *policy, uint64_t items);
 uint64_t larder__policy_bytes(const struct policy *policy);
 
-/** Asks for the place where the ghost would be. */
-void larder__policy_ask(const struct policy *policy, uint64_t hash);
 /** A new entry comes. */
 enum queue larder__policy_admit(struct policy *policy, uint64_t hash, uint8_t *history);
 
@@ -88,6 +86,21 @@ void larder__policy_learn_forgotten(struct policy *policy, struct forgotten *for
 static inline uint32_t larder__ghost_place(const struct policy *policy, uint64_t hash)
 {
     return (uint32_t)(((hash >> 16 & UINT32_MAX) * policy->ghost_buckets) >> 32);
+}
+
+/** Where the ghost would be. @return NULL: nothing was evicted yet */
+static inline struct ghost_bucket *larder__ghost_bucket(const struct policy *policy, uint64_t hash)
+{
+    struct ghost_bucket *ghosts = atomic_load_explicit(&policy->ghosts, memory_order_acquire);
+    return ghosts != NULL ? &ghosts[larder__ghost_place(policy, hash)] : NULL;
+}
+
+/** Asks for that place. */
+static inline void larder__policy_ask(const struct policy *policy, uint64_t hash)
+{
+    const struct ghost_bucket *bucket = larder__ghost_bucket(policy, hash);
+    if (bucket != NULL)
+        larder__ask_to_write(bucket);
 }
 
 #endif

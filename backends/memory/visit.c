@@ -117,9 +117,9 @@ static bool lock_and_look(struct visit *visit)
     return true;
 }
 
-/* So that all is on its way while the lock is taken, which waits until everything before it is done:
- * the bucket, and what seems to be there. In no section, which would be long: of threads that wait
- * for a processor many would be in one, and nothing be recycled. */
+/* So that all is on its way while the lock is taken, which waits until everything before it is
+ * done: the bucket, and what seems to be there. In no section, which would be long: of threads that
+ * wait for a processor many would be in one, and nothing be recycled. */
 static void ask_for_all(const struct visit *visit)
 {
     const struct memory *memory = visit->memory;
@@ -223,11 +223,10 @@ static bool lacks(const struct visit *visit)
     return visit->lacks_segment || visit->lacks_index || visit->lacking_bytes > 0;
 }
 
-/* Tries, and again when what was there ended meanwhile. Under the lock. */
+/* Again, as long as what was there ended meanwhile. Under the lock. */
 static enum larder_status try_in_time(struct visit *visit, larder_attempt_fn *attempt,
-                                      void *arguments)
+                                      void *arguments, enum larder_status status)
 {
-    enum larder_status status = attempt(visit, arguments);
     while (visit->late) {
         visit->late = false;
         visit->now_ms = larder__now_ms(visit->memory);
@@ -238,6 +237,31 @@ static enum larder_status try_in_time(struct visit *visit, larder_attempt_fn *at
     return status;
 }
 
+/* An attempt was late, or has failed for want of memory. */
+__attribute__((noinline)) static enum larder_status try_again(struct visit *visit,
+                                                              larder_attempt_fn *attempt,
+                                                              void *arguments,
+                                                              enum larder_status status)
+{
+    status = try_in_time(visit, attempt, arguments, status);
+    for (int i = 1; i < ATTEMPTS_MAX && status == LARDER_NO_MEMORY && lacks(visit); i++) {
+        pthread_mutex_unlock(&visit->stripe->lock);
+        bool room = larder__make_room(visit);
+        visit->lacks_segment = visit->lacks_index = false;
+        visit->lacking_bytes = 0;
+        bool closed = !lock_and_look(visit);
+        if (closed || !room) {
+            if (!closed)
+                pthread_mutex_unlock(&visit->stripe->lock);
+            visit_unlocked(visit, true);
+            return closed ? LARDER_CLOSED : LARDER_NO_MEMORY;
+        }
+        status = try_in_time(visit, attempt, arguments, attempt(visit, arguments));
+    }
+    larder__visit_end(visit);
+    return status;
+}
+
 enum larder_status larder__visit_storing(const struct larder_scope *scope, struct larder_slice name,
                                          larder_attempt_fn *attempt, void *arguments)
 {
@@ -245,21 +269,9 @@ enum larder_status larder__visit_storing(const struct larder_scope *scope, struc
     enum larder_status status = larder__visit_begin(&visit, scope, name);
     if (status != LARDER_OK)
         return status;
-    status = try_in_time(&visit, attempt, arguments);
-    for (int i = 1; i < ATTEMPTS_MAX && status == LARDER_NO_MEMORY && lacks(&visit); i++) {
-        pthread_mutex_unlock(&visit.stripe->lock);
-        bool room = larder__make_room(&visit);
-        visit.lacks_segment = visit.lacks_index = false;
-        visit.lacking_bytes = 0;
-        bool closed = !lock_and_look(&visit);
-        if (closed || !room) {
-            if (!closed)
-                pthread_mutex_unlock(&visit.stripe->lock);
-            visit_unlocked(&visit, true);
-            return closed ? LARDER_CLOSED : LARDER_NO_MEMORY;
-        }
-        status = try_in_time(&visit, attempt, arguments);
-    }
+    status = attempt(&visit, arguments);
+    if (__builtin_expect(visit.late || status == LARDER_NO_MEMORY, 0))
+        return try_again(&visit, attempt, arguments, status);
     larder__visit_end(&visit);
     return status;
 }

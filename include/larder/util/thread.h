@@ -23,7 +23,8 @@ struct larder_thread {
     /* What the thread reads at the moment (util/epoch.h); 0: nothing. Written by the thread alone.
      */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t section;
-    /* The domain and the epoch in which the thread's call began, while it writes; 0: none. Likewise.
+    /* The domain and the epoch in which the thread's call began, while it writes; 0: none.
+     * Likewise.
      */
     _Atomic uint64_t call;
     /* The epoch in which the thread's outermost visit began (util/epoch.h); 0: none. Likewise. */
