@@ -44,8 +44,8 @@ struct item *larder__index_find_further(const struct index *index, const struct 
             return NULL;
         shape = now;
         bucket = larder__index_bucket(index, shape, key->hash);
-        uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
         tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+        uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
         item = larder__bucket_find(arena, bucket, tags0, tags1, key);
         if (item != NULL)
             return item;

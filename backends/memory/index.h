@@ -15,7 +15,8 @@
  * - A slot's item is replaced by one store, so a key that is there is never missing meanwhile.
  * - A reader that found nothing looks whether an entry could have moved past it: entries move only
  *   in a split or merge, from their old bucket to a new one (then the shape has changed before the
- *   old one is cleared), or within a chain (then the first bucket's sequence has). It looks again.
+ *   old one is cleared), or within a chain (then the first bucket's sequence has, which is loaded
+ *   before any tag). It looks again.
  */
 #ifndef LARDER_MEMORY_INDEX_H
 #define LARDER_MEMORY_INDEX_H
@@ -201,8 +202,9 @@ ALWAYS_INLINE struct item *larder__index_find(const struct index *index, const s
 {
     uint64_t shape = larder__index_shape(index);
     const struct bucket *bucket = larder__index_bucket(index, shape, key->hash);
-    uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
+    /* the sequence, which is in the second, first */
     uint64_t tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+    uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
     struct item *item = larder__bucket_find(arena, bucket, tags0, tags1, key);
     if (__builtin_expect(item != NULL, 1))
         return item;
