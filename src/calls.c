@@ -247,10 +247,22 @@ enum larder_status larder_get_with(struct larder_cache *cache, const struct lard
     return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
 
+/* Nothing is wanted but the value, as nearly always. */
 enum larder_status larder_get(struct larder_cache *cache, struct larder_slice key,
                               struct larder_value *value)
 {
-    return larder_get_with(cache, NULL, key, value);
+    if (cache == NULL || cache->kind != HANDLE_LEAF || value == NULL || value->info.want != 0 ||
+        larder__key_check(key) != LARDER_OK)
+        return larder_get_with(cache, NULL, key, value);
+    const struct target *target = larder__target(cache);
+    if (target->refusal != LARDER_OK)
+        return larder_get_with(cache, NULL, key, value);
+    *value = (struct larder_value){.info = {.ttl_ms = LARDER_TTL_UNKNOWN, .idle_ms = -1}};
+    enum larder_status status = target->scope.ops->get(&target->scope, key, value);
+    if (status == LARDER_CLOSED && larder__moved(cache, target))
+        return larder_get_with(cache, NULL, key, value);
+    larder__info_hide_but(&value->info, 0);
+    return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
 
 void larder_value_release(struct larder_value *value)
@@ -299,19 +311,19 @@ enum larder_status larder_store(struct larder_cache *cache, enum larder_mode mod
                                 struct larder_slice key, const struct larder_write *write,
                                 uint64_t *version)
 {
-    uint64_t unwanted;
+    uint64_t given = 0; /* `version` may lie in *write, which the backend reads */
     if (cache == NULL || cache->kind != HANDLE_LEAF || write == NULL || mode != LARDER_SET ||
         larder__key_check(key) != LARDER_OK)
         return larder_store_with(cache, NULL, mode, key, write, version);
     const struct target *target = larder__target(cache);
     if (!is_plain(target, write))
         return larder_store_with(cache, NULL, mode, key, write, version);
-    version = version != NULL ? version : &unwanted;
-    *version = 0;
     enum larder_status status =
-        target->scope.ops->store(&target->scope, LARDER_SET, key, write, version);
+        target->scope.ops->store(&target->scope, LARDER_SET, key, write, &given);
     if (status == LARDER_CLOSED && larder__moved(cache, target))
         return larder_store_with(cache, NULL, mode, key, write, version);
+    if (version != NULL)
+        *version = given;
     return larder__finish(cache, LARDER_OPERATION_STORE, key, status);
 }
 

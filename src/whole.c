@@ -2,6 +2,8 @@
  */
 #include <stdlib.h>
 
+#include <larder/util/value.h>
+
 #include "attach.h"
 #include "calls.h"
 #include "client.h"
@@ -21,6 +23,7 @@ void larder_close(struct larder_cache *cache)
 {
     if (cache == NULL)
         return;
+    larder_values_trim(); /* so that a program that closes all has given all back */
     if (cache->kind == HANDLE_LEAF && !larder__leaf_is_held(cache))
         larder__leaf_close(cache);
     else if (cache->kind == HANDLE_CLIENT)

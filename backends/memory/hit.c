@@ -18,15 +18,19 @@
 
 #include <larder/util/hit.h>
 
+#include <larder/util/value.h>
+
 #include "look.h"
 
 #if LARDER_WIDE
 #include "handy_wide.h"
 #define HIT_OF larder__memory_hit_of_wide
+#define VIEW_HIT larder__view_hit_wide
 #define HANDY_HASH larder__handy_hash_wide
 #else
 #include "handy.h"
 #define HIT_OF larder__memory_hit_of
+#define VIEW_HIT larder__view_hit
 #define HANDY_HASH larder__handy_hash
 #endif
 
@@ -153,8 +157,6 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS,
 
 /* ---- any key, any scope -------------------------------------------------------------------- */
 
-enum sought { SOUGHT_HIT, SOUGHT_MISSING, SOUGHT_OTHERWISE };
-
 /* Within a section. */
 ALWAYS_INLINE enum sought seek(struct look *look, const struct key *key, void *buffer, size_t size)
 {
@@ -164,12 +166,8 @@ ALWAYS_INLINE enum sought seek(struct look *look, const struct key *key, void *b
     struct item *item = larder__index_find(index, &look->memory->arena, key);
     if (item == NULL)
         return SOUGHT_MISSING;
-    uint64_t head = larder__item_head(item), now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
     size_t length = item->value_length;
-    if (__builtin_expect((head & HEAD_KEY_AND_MARKS) !=
-                                 larder__plain_head(key->length, key->space) ||
-                             !larder__plain_is_live(HEAD_EXPIRY(head), now_ms) || length > size,
-                         0))
+    if (__builtin_expect(!larder__look_plain(look, key, item) || length > size, 0))
         return SOUGHT_OTHERWISE;
     larder__item_hit(look->memory, item, look->thread);
     larder__copy_bytes(buffer, larder__plain_key(item, key->space) + key->length, length);
@@ -275,6 +273,43 @@ NO_CANARY static enum larder_status hit_plain(HIT_ARGUMENTS)
 NO_CANARY static enum larder_status hit_in_space(HIT_ARGUMENTS)
 {
     return hit_at_any_time(scope, name, buffer, size, reader, true);
+}
+
+/* ---- views ---------------------------------------------------------------------------------- */
+
+/* Within a section. */
+ALWAYS_INLINE enum larder_status view_plain(const struct memory *memory, struct item *item,
+                                            const unsigned char *from, struct larder_thread *thread,
+                                            struct larder_value *value)
+{
+    size_t length = item->value_length;
+    unsigned char *bytes = larder_value_allocate(value, length);
+    if (bytes == NULL)
+        return LARDER_NO_MEMORY;
+    larder__item_hit(memory, item, thread);
+    larder__copy_bytes(bytes, from, length);
+    value->info.version = item->version;
+    return LARDER_OK;
+}
+
+enum larder_status VIEW_HIT(const struct look *look, const struct larder_scope *scope,
+                            struct larder_slice name, struct larder_value *value)
+{
+    struct memory *memory = look->memory;
+    uint32_t space = larder__scope_space(memory, scope);
+    uint64_t now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS, head = 0;
+    struct wanted wanted = want(memory, name, space, now_ms);
+    struct item *item = NULL;
+    enum larder_status status = LARDER_MISS;
+    larder_epoch_enter(&memory->epoch, look->thread);
+    const struct index *index = larder__index(memory);
+    if (__builtin_expect(index != NULL, 1))
+        item = find_plain(memory, index, &wanted, &head);
+    if (__builtin_expect(item != NULL && larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 1))
+        status = view_plain(memory, item, larder__plain_key(item, space) + name.length,
+                            look->thread, value);
+    larder_epoch_leave(look->thread);
+    return status;
 }
 
 larder_hit_fn *HIT_OF(const struct larder_scope *scope)

@@ -93,13 +93,28 @@ bool larder__index_open(struct index *index, struct budget *budget, size_t reser
     if (prepaid ? larder__region_commit(&index->region, larder__index_least_bytes(level))
                 : commit(index, &index->region, sizeof(struct bucket) << level))
         return true;
-    larder__index_close(index, 0);
+    larder__index_close(index);
     return false;
 }
 
-void larder__index_close(struct index *index, uint64_t kept_bytes)
+static void empty(struct region *region)
+{
+    larder__region_forget(region, 0, region->committed_bytes);
+    region->committed_bytes = 0;
+}
+
+void larder__index_empty(struct index *index, uint64_t kept_bytes)
 {
     larder__budget_give(index->budget, larder__index_bytes(index) - kept_bytes);
+    empty(&index->region);
+    pthread_mutex_lock(&index->lock);
+    empty(&index->guarded.overflow);
+    pthread_mutex_unlock(&index->lock);
+}
+
+void larder__index_close(struct index *index)
+{
+    larder__budget_give(index->budget, larder__index_bytes(index));
     larder__region_release(&index->region);
     larder__region_release(&index->guarded.overflow);
     pthread_mutex_destroy(&index->lock);

@@ -224,9 +224,12 @@ size_t larder__index_least_bytes(unsigned level);
  * @return false: no addresses, or not within the bound */
 bool larder__index_open(struct index *index, struct budget *budget, size_t reserved_bytes,
                         unsigned level, size_t step_bytes, bool huge, bool prepaid);
-/** @param kept_bytes  of its charge, that stay taken */
-void larder__index_close(struct index *index, uint64_t kept_bytes);
-/** What it is charged. */
+/** Gives its memory and its charge back, for good. Who still looks at its buckets finds nothing.
+ * @param kept_bytes  of its charge, that stay taken */
+void larder__index_empty(struct index *index, uint64_t kept_bytes);
+/** Likewise, and its addresses. */
+void larder__index_close(struct index *index);
+/** What it is charged; 0 once it is empty. */
 uint64_t larder__index_bytes(struct index *index);
 
 /* Under the lock of the key's stripe. */

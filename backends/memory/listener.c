@@ -15,6 +15,15 @@ struct listener larder__listener_of(struct memory *memory)
     return listener;
 }
 
+bool larder__calls_are_over(const struct memory *memory)
+{
+    if (!larder_calls_are_over(&memory->epoch))
+        return false;
+    uint64_t tellings = atomic_load_explicit(&memory->tellings, memory_order_acquire);
+    return (uint32_t)tellings == 0 && larder_calls_are_over(&memory->epoch) &&
+           atomic_load_explicit(&memory->tellings, memory_order_acquire) == tellings;
+}
+
 void larder__listener_tell(const struct memory *memory, const struct listener *listener,
                            const struct item *item)
 {

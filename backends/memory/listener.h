@@ -20,17 +20,30 @@ struct telling {
     const struct telling *outer;
 };
 
-static inline void larder__telling_begin(struct telling *telling, const struct memory *memory,
+#define TELLING_BEGINS ((UINT64_C(1) << 32) + 1)
+#define TELLING_ENDS UINT64_C(1)
+
+static inline void larder__telling_begin(struct telling *telling, struct memory *memory,
                                          struct larder_thread *thread)
 {
     *telling = (struct telling){memory, thread->telling};
     thread->telling = telling;
+    /* acq_rel: comes before a call in another cache, which would hide this one's */
+    atomic_fetch_add_explicit(&memory->tellings, TELLING_BEGINS, memory_order_acq_rel);
 }
 
-static inline void larder__telling_end(const struct telling *telling, struct larder_thread *thread)
+static inline void larder__telling_end(const struct telling *telling, struct memory *memory,
+                                       struct larder_thread *thread)
 {
     thread->telling = telling->outer;
+    /* release: comes after that call; pairs with larder__calls_are_over() */
+    atomic_fetch_sub_explicit(&memory->tellings, TELLING_ENDS, memory_order_release);
 }
+
+/** As larder_calls_are_over(), and right also where a listener that is being told has called
+ * another cache: then the thread's record tells of that call alone. Whoever is hidden so during
+ * both looks was telling at the number in between, or has begun since. */
+bool larder__calls_are_over(const struct memory *memory);
 
 static inline bool larder__is_telling(const struct memory *memory,
                                       const struct larder_thread *thread)

@@ -356,7 +356,7 @@ static void release_bulk(struct memory *memory)
 static bool is_quiet(struct memory *memory)
 {
     uint32_t current = (uint32_t)atomic_load_explicit(&memory->epoch.word, memory_order_relaxed);
-    if (!larder_calls_are_over(&memory->epoch))
+    if (!larder__calls_are_over(memory))
         return false;
     larder_epoch_order(&memory->epoch, current - 1);
     return larder_epoch_oldest(&memory->epoch) == current;

@@ -45,12 +45,13 @@ struct stripe {
         uint32_t died_bytes;     /* since arena.turnover was last raised */
         bool closed;
     } guarded;
+    uint64_t expired; /* entries that a writer met; likewise, and seldom */
 };
 
 _Static_assert(offsetof(struct stripe, guarded.closed) < LARDER_LINE_BYTES,
                "what every write needs lies in one line");
 
-/** How many entries met which end. */
+/** How many entries met which end in scans. */
 struct ends {
     uint64_t expired;
     uint64_t evicted[QUEUES];
@@ -131,7 +132,7 @@ struct memory {
     /* Read by every call, written now and then. */
     alignas(LARDER_LINE_BYTES) struct larder_epoch epoch;
     /* Swapped by a flush with every stripe's lock held: release, paired with the acquire of every
-     * call. The old one is freed when its readers have left. */
+     * call. The old one is freed when its readers have left, and the calls that began before. */
     _Atomic(struct index *) index;
     /* Relaxed, both hints. Whether it may come to evicting soon: only then hits are counted. */
     _Atomic bool counts_hits;
@@ -161,6 +162,9 @@ struct memory {
                                     the last one left is seen by the next */
     struct scan *sweep;          /* whose `sweeping` is 1: what is being swept */
 
+    /* How often the listener was told, in the upper half, and how many threads are telling it, in
+     * the lower: see larder__calls_are_over(). */
+    _Atomic uint64_t tellings;
     _Atomic bool listens;          /* relaxed: a hint, whether there is a listener */
     pthread_mutex_t listener_lock; /* innermost */
     struct listener listener;      /* touched only while holding listener_lock */
@@ -232,10 +236,8 @@ void larder__stripes_unlock(struct memory *memory);
 /** Puts `fresh`, which may be NULL, in the place of the index, and retires everything. Under growth
  * and with all stripes locked. */
 void larder__drop_all_locked(struct memory *memory, struct index *fresh);
-/** The oldest epoch in which somebody may still look at the index as it was.
- * @param latest  the epoch of the latest change of interest */
-uint32_t larder__index_users_oldest(struct memory *memory, uint32_t latest);
-/** Frees indexes that were replaced and that no reader is in; or all. Under growth. */
+/** Takes the memory of indexes that were replaced and that no reader is in, and frees those that no
+ * writer looks at either; or all. Under growth. */
 void larder__indexes_reclaim_locked(struct memory *memory, bool all);
 
 /** What is charged, counted anew. With every lock held. */

@@ -38,8 +38,7 @@ struct ghost_bucket {
 
 enum ghost_kind { GHOST_COLD, GHOST_REFUSED, GHOST_FROM_MAIN, GHOST_KINDS };
 
-/* What every store reads, what those read and change that come back, and what evicting changes lie
- * in lines of their own. */
+/* What every store reads, and what changes, lie in lines of their own. */
 struct policy {
     struct budget *budget;
     /* Set by the first eviction, with release, under growth; loaded with acquire. */
@@ -48,7 +47,7 @@ struct policy {
     struct region region;                            /* of the ghosts; guarded by growth */
     uint64_t charged_bytes;                          /* likewise */
     alignas(LARDER_LINE_BYTES) _Atomic double items; /* how many entries there are, as of the last
-                                                        scan */
+                                                        count */
     _Atomic double share; /* of the small queue, of all bytes: 0.01 to 0.25 */
     _Atomic double level; /* 0 to 1.5 */
     _Atomic double guard; /* the history of what leaves the main queue unhit, averaged */

@@ -218,9 +218,11 @@ static void tell_of_dropped(struct scan *scan)
 {
     struct listener listener = larder__listener_of(scan->memory);
     struct telling telling;
-    larder__telling_begin(&telling, scan->memory, scan->thread);
+    if (listener.evicted != NULL)
+        larder__telling_begin(&telling, scan->memory, scan->thread);
     end_dropped(scan, &listener);
-    larder__telling_end(&telling, scan->thread);
+    if (listener.evicted != NULL)
+        larder__telling_end(&telling, scan->memory, scan->thread);
 }
 
 void larder__scan_end(struct scan *scan)

@@ -42,12 +42,11 @@ struct segment {
     uint32_t next, previous;     /* in its queue or list; guarded by the arena's lock */
     struct wheel_link link;      /* likewise */
     _Atomic uint32_t used_bytes; /* relaxed; stored under its lane's lock, then constant */
-    _Atomic uint32_t
-        dead_bytes;         /* relaxed: of items that are found no more; goes up under the locks
-                               of their stripes, or of what has the segment. What is left of
-                               used_bytes is alive: so what is appended need not be counted */
-    uint64_t first_end_ms;  /* the earliest of its items' ends; as used_bytes */
-    uint32_t retired_epoch; /* guarded by the arena's lock */
+    _Atomic uint32_t dead_bytes; /* relaxed: of items that are found no more; goes up under the
+                                    locks of their stripes or lanes, or by who looks through it.
+                                    What is left of used_bytes is alive: appending need not count */
+    uint64_t first_end_ms;       /* the earliest of its items' ends; as used_bytes */
+    uint32_t retired_epoch;      /* guarded by the arena's lock */
     /* How often it was opened: set then, before the state says so. */
     _Atomic uint32_t life;
     /* Stored with release under the arena's lock; loaded with acquire by recyclers: who sees that

@@ -136,13 +136,14 @@ static bool merge_locked(struct memory *memory, struct index *index)
     return merged;
 }
 
-/* Buckets that were merged lose their memory when no reader can be in them. */
+/* Buckets that were merged lose their memory when no reader can be in them; a writer that has not
+ * locked its stripe yet finds nothing there. */
 static void trim_locked(struct memory *memory, struct index *index)
 {
     if (!memory->guarded.trims || !larder__index_is_loose(index))
         return;
-    uint32_t trim_epoch = memory->guarded.trim_epoch;
-    if (!larder_epoch_passed(trim_epoch, larder__index_users_oldest(memory, trim_epoch)))
+    larder_epoch_order(&memory->epoch, memory->guarded.trim_epoch);
+    if (!larder_epoch_passed(memory->guarded.trim_epoch, larder_epoch_oldest(&memory->epoch)))
         return;
     larder__index_trim(index);
     memory->guarded.trims = false;

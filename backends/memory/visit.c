@@ -99,7 +99,7 @@ static void look(struct visit *visit)
     if (visit->now_ms < larder__item_expiry_ms(visit->item)) {
         visit->presence = (visit->item->marks & ITEM_ABSENT) != 0 ? NEGATIVE : PRESENT;
     } else if (!larder__lease_is_valid(visit->item, 0, visit->now_ms)) {
-        larder__end_add(&visit->memory->ends.expired, 1);
+        visit->stripe->expired++;
         forget(visit);
     }
 }
@@ -206,7 +206,7 @@ static void visit_unlocked(struct visit *visit, bool index_fits)
 
 void larder__visit_end(struct visit *visit)
 {
-    /* under the lock, since a flush may free the index afterwards */
+    /* under the lock, while it is the index */
     bool index_fits = larder__index_fits(visit->memory, visit->index, visit->stripe);
     pthread_mutex_unlock(&visit->stripe->lock);
     visit_unlocked(visit, index_fits);

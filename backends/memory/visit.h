@@ -158,8 +158,8 @@ static inline bool larder__is_full(const struct memory *memory)
     return larder__budget_used(memory->budget) + room_bytes > larder__budget_max(memory->budget);
 }
 
-/** Where it is full: a segment's worth, when the next ones to store would find none, or the bound
- * was lowered. */
+/** To be called where it is full: evicts a segment's worth, when the next ones to store would find
+ * none, or the bound was lowered. */
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 /** A step towards a bound that was lowered. @return true: there is more */
 bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
@@ -175,7 +175,8 @@ static inline bool larder__has_turned_over(const struct memory *memory)
            atomic_load_explicit(&memory->arena.in_use, memory_order_relaxed) / SEGMENTS_PER_LOOK;
 }
 
-/** Where enough has turned over: empties a segment that has much dead in it, if there is one. */
+/** To be called where enough has turned over: empties a segment that has much dead in it, if there
+ * is one. */
 void larder__clean(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 
 #endif

@@ -35,34 +35,41 @@ struct index *larder__index_new(struct memory *memory, bool prepaid)
     return NULL;
 }
 
-/* What it was charged pays for the index of the next flush first. */
-static void index_free_locked(struct memory *memory, struct index *index)
+/* Its memory goes, its addresses stay readable. What it was charged pays for the index of the next
+ * flush first. */
+static void index_empty_locked(struct memory *memory, struct index *index)
 {
+    if (larder__index_bytes(index) == 0)
+        return;
     bool prepaid = memory->guarded.prepaid;
     memory->guarded.prepaid = true;
-    larder__index_close(index, prepaid ? 0 : larder__index_least_bytes(memory->first_level));
+    larder__index_empty(index, prepaid ? 0 : larder__index_least_bytes(memory->first_level));
+}
+
+static void index_free_locked(struct memory *memory, struct index *index)
+{
+    index_empty_locked(memory, index);
+    larder__index_close(index);
     free(index);
 }
 
-/* Readers look at an index within sections, writers within calls. */
-uint32_t larder__index_users_oldest(struct memory *memory, uint32_t latest)
-{
-    larder_epoch_order(&memory->epoch, latest);
-    uint32_t readers = larder_epoch_oldest(&memory->epoch);
-    uint32_t writers = larder_calls_oldest(&memory->epoch);
-    return larder_epoch_passed(readers, writers) ? readers : writers;
-}
-
-/* The latest comes first. */
+/* Readers look at an index within sections, which are short: when they have left, its memory goes.
+ * Writers look at one within calls, before they have the lock under which they learn that it is no
+ * more, and find nothing in it: its addresses wait for them. */
 void larder__indexes_reclaim_locked(struct memory *memory, bool all)
 {
     struct index **link = &memory->guarded.retired;
     if (*link == NULL)
         return;
-    uint32_t oldest = larder__index_users_oldest(memory, (*link)->retired_epoch);
+    larder_epoch_order(&memory->epoch, (*link)->retired_epoch); /* the latest comes first */
+    uint32_t readers = larder_epoch_oldest(&memory->epoch);
+    uint32_t writers = larder_calls_oldest(&memory->epoch);
     while (*link != NULL) {
         struct index *index = *link;
-        if (!all && !larder_epoch_passed(index->retired_epoch, oldest)) {
+        bool unread = all || larder_epoch_passed(index->retired_epoch, readers);
+        if (unread)
+            index_empty_locked(memory, index);
+        if (!unread || (!all && !larder_epoch_passed(index->retired_epoch, writers))) {
             link = &index->next;
             continue;
         }
@@ -195,14 +202,26 @@ static uint64_t total_of(const _Atomic uint64_t *number)
     return atomic_load_explicit(number, memory_order_relaxed);
 }
 
-static void add_ends(const struct ends_total *ends, struct larder_stats_out *out)
+static uint64_t expired_by_writers(struct memory *memory)
 {
+    uint64_t expired = 0;
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
+        pthread_mutex_lock(&memory->stripes[i].lock);
+        expired += memory->stripes[i].expired;
+        pthread_mutex_unlock(&memory->stripes[i].lock);
+    }
+    return expired;
+}
+
+static void add_ends(struct memory *memory, struct larder_stats_out *out)
+{
+    const struct ends_total *ends = &memory->ends;
     uint64_t small = total_of(&ends->evicted[QUEUE_SMALL]);
     uint64_t main = total_of(&ends->evicted[QUEUE_MAIN]);
     larder_stat_add(out, "evictions", small + main);
     larder_stat_add(out, "evictions_new", small);
     larder_stat_add(out, "evictions_main", main);
-    larder_stat_add(out, "expirations", total_of(&ends->expired));
+    larder_stat_add(out, "expirations", total_of(&ends->expired) + expired_by_writers(memory));
     larder_stat_add(out, "moves", total_of(&ends->moved));
 }
 
@@ -239,7 +258,7 @@ void larder__memory_stats(const struct larder_scope *scope, struct larder_stats_
     larder_stat_add(out, "items", larder__memory_items(memory));
     larder_stat_add(out, "bytes", larder__budget_used(memory->budget));
     larder_stat_add(out, "max_bytes", larder__budget_max(memory->budget));
-    add_ends(&memory->ends, out);
+    add_ends(memory, out);
     larder_stat_add(out, "large_bytes", larder__large_bytes(memory->large));
     add_arena(memory, out);
     add_index(memory, out);

@@ -112,13 +112,12 @@ bool larder_calls_are_over(const struct larder_epoch *epoch)
 
 uint32_t larder_calls_oldest(const struct larder_epoch *epoch)
 {
-    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_relaxed);
-    uint32_t oldest = (uint32_t)word;
-    order_readers();
+    uint64_t domain = atomic_load_explicit(&epoch->word, memory_order_relaxed) >> 32;
+    uint32_t oldest = atomic_load_explicit(&epoch->ordered, memory_order_acquire);
     for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next) {
         /* seq_cst: as in larder_epoch_oldest() */
         uint64_t call = atomic_load_explicit(&thread->call, memory_order_seq_cst);
-        if (thread != larder__own_thread && call >> 32 == word >> 32 &&
+        if (thread != larder__own_thread && call >> 32 == domain &&
             larder_epoch_passed((uint32_t)call, oldest))
             oldest = (uint32_t)call;
     }

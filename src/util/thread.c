@@ -1,6 +1,8 @@
 /* Records of threads: a list that only grows, taken and given by one word of each record. */
 #include <larder/util/thread.h>
 
+#include "kept.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -67,6 +69,7 @@ __attribute__((destructor)) static void unload(void)
     struct larder_thread *thread = atomic_load_explicit(&first_thread, memory_order_acquire);
     while (thread != NULL) {
         struct larder_thread *next = thread->next;
+        larder__kept_free(thread);
         if (thread < built_in || thread >= built_in + BUILT_IN)
             free(thread);
         thread = next;

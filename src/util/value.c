@@ -4,6 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kept.h"
+
+/* Where AddressSanitizer watches none are kept, so that it finds who reads what was released. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEPT_MAX 0u
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEPT_MAX 0u
+#endif
+#endif
+#ifndef KEPT_MAX
+#define KEPT_MAX 16u /* a thread */
+#endif
+#define KEPT_BYTES 240u /* longer values are copied for longer than malloc() takes */
+
+/* A block that is kept when it is released. */
+struct larder_kept {
+    struct larder_owner owner; /* first: a pointer to it is a pointer to the block */
+    struct larder_kept *next;
+    unsigned char bytes[KEPT_BYTES];
+};
+
 struct copied_value {
     struct larder_owner owner; /* first: a pointer to it is a pointer to the block */
     unsigned char bytes[];
@@ -17,6 +39,53 @@ struct adopted_value {
 static void copied_release(struct larder_owner *owner)
 {
     free(owner);
+}
+
+static void kept_release(struct larder_owner *owner)
+{
+    struct larder_kept *block = (struct larder_kept *)(void *)owner;
+    struct larder_thread *thread = larder__own_thread;
+    if (thread == NULL || thread->kept_count >= KEPT_MAX) {
+        free(block);
+        return;
+    }
+    block->next = thread->kept;
+    thread->kept = block;
+    thread->kept_count++;
+}
+
+/* One that is kept, or a new one. @return NULL: no memory */
+static struct larder_kept *kept_take(void)
+{
+    struct larder_thread *thread = larder__own_thread;
+    struct larder_kept *block = thread != NULL ? thread->kept : NULL;
+    if (block == NULL) {
+        block = malloc(sizeof(*block));
+        if (block != NULL)
+            block->owner.release = kept_release;
+        return block;
+    }
+    thread->kept = block->next;
+    thread->kept_count--;
+    return block;
+}
+
+void larder_values_trim(void)
+{
+    if (larder__own_thread != NULL)
+        larder__kept_free(larder__own_thread);
+}
+
+void larder__kept_free(struct larder_thread *thread)
+{
+    struct larder_kept *block = thread->kept;
+    while (block != NULL) {
+        struct larder_kept *next = block->next;
+        free(block);
+        block = next;
+    }
+    thread->kept = NULL;
+    thread->kept_count = 0;
 }
 
 static void adopted_release(struct larder_owner *owner)
@@ -34,8 +103,19 @@ static void value_set(struct larder_value *value, void *data, size_t length,
     value->owner = owner;
 }
 
+static void *allocate_kept(struct larder_value *value, size_t length)
+{
+    struct larder_kept *block = kept_take();
+    if (block == NULL)
+        return NULL;
+    value_set(value, block->bytes, length, &block->owner);
+    return block->bytes;
+}
+
 void *larder_value_allocate(struct larder_value *value, size_t length)
 {
+    if (length <= KEPT_BYTES && KEPT_MAX > 0)
+        return allocate_kept(value, length);
     if (length > SIZE_MAX - sizeof(struct copied_value) - 1)
         return NULL;
     struct copied_value *copied = malloc(sizeof(*copied) + length + 1);

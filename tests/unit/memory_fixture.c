@@ -6,6 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <larder/util/value.h>
+
 extern const struct larder_backend larder_memory_backend;
 
 void cache_open(struct cache *cache, const struct larder_memory_options *options)
@@ -39,6 +41,7 @@ void cache_open_bytes(struct cache *cache, uint64_t max_bytes)
 void cache_close(struct cache *cache)
 {
     cache->scope.ops->close(cache->scope.self);
+    larder_values_trim();
 }
 
 void cache_in(struct cache *seen, const struct cache *cache, const char *name)

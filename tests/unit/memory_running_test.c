@@ -4,6 +4,8 @@
 #include <larder/memory.h>
 #include <larder/null.h>
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -275,6 +277,74 @@ static void the_listener_may_use_the_cache_that_calls(void **state)
     larder_close(cache);
 }
 
+/* ---- shutdown while a listener is in another cache ------------------------------------------- */
+
+/* A thread stores into `outer`, whose listener stores into `inner`, whose listener stands still. */
+struct chain {
+    struct larder_cache *outer, *inner;
+    sem_t stands, goes_on;
+    int stood; /* the thread's */
+    enum larder_status status;
+};
+
+static void wait_for(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0) /* EINTR */
+        continue;
+}
+
+static void stand_still(void *context, struct larder_slice name, struct larder_slice key,
+                        struct larder_slice value)
+{
+    struct chain *chain = context;
+    (void)name, (void)key, (void)value;
+    if (chain->stood++ > 0)
+        return;
+    sem_post(&chain->stands);
+    wait_for(&chain->goes_on);
+}
+
+static void store_into_inner(void *context, struct larder_slice name, struct larder_slice key,
+                             struct larder_slice value)
+{
+    struct chain *chain = context;
+    (void)name, (void)key, (void)value;
+    for (int i = 0; chain->stood == 0; i++)
+        assert_int_equal(set_numbered(chain->inner, i, 1000), LARDER_OK);
+}
+
+static void *store_into_outer(void *context)
+{
+    struct chain *chain = context;
+    for (int i = 0; chain->stood == 0; i++)
+        chain->status = set_numbered(chain->outer, i, 1000);
+    return NULL;
+}
+
+/* The thread's record tells of its call in `inner` alone; what it is in the middle of in `outer`
+ * is not to go all the same. */
+static void a_shutdown_spares_whom_a_listener_took_elsewhere(void **state)
+{
+    struct chain chain = {.outer = open_memory("memory:?max_bytes=1M"),
+                          .inner = open_memory("memory:?max_bytes=1M")};
+    pthread_t thread;
+    (void)state;
+    sem_init(&chain.stands, 0, 0);
+    sem_init(&chain.goes_on, 0, 0);
+    assert_int_equal(larder_memory_on_evicted(chain.outer, store_into_inner, &chain), LARDER_OK);
+    assert_int_equal(larder_memory_on_evicted(chain.inner, stand_still, &chain), LARDER_OK);
+    assert_int_equal(pthread_create(&thread, NULL, store_into_outer, &chain), 0);
+    wait_for(&chain.stands);
+    larder_shutdown(chain.outer);
+    sem_post(&chain.goes_on);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(chain.status == LARDER_OK || chain.status == LARDER_CLOSED);
+    larder_close(chain.outer);
+    larder_close(chain.inner);
+    sem_destroy(&chain.stands);
+    sem_destroy(&chain.goes_on);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +359,7 @@ int main(void)
         cmocka_unit_test(the_listener_is_told_of_each_eviction),
         cmocka_unit_test(the_listener_is_told_of_no_other_end),
         cmocka_unit_test(the_listener_may_use_the_cache_that_calls),
+        cmocka_unit_test(a_shutdown_spares_whom_a_listener_took_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,8 @@ static inline void larder_epoch_leave(struct larder_thread *thread)
  * others, but looks at nothing meanwhile. So calls keep what is large and seldom unlinked, and the
  * whole domain; what is often unlinked would wait too long for them.
  */
-/** @return what the thread was in before, for larder_call_end() */
+/** A call within another one hides that, which is to look at nothing until it goes on.
+ * @return what the thread was in before, for larder_call_end() */
 static inline uint64_t larder_call_begin(const struct larder_epoch *epoch,
                                          struct larder_thread *thread)
 {
@@ -105,14 +106,21 @@ static inline uint64_t larder_call_begin(const struct larder_epoch *epoch,
 
 static inline void larder_call_end(struct larder_thread *thread, uint64_t outer)
 {
-    /* release: what the call did comes before; pairs with larder_calls_are_over(), _oldest() */
-    atomic_store_explicit(&thread->call, outer, memory_order_release);
+    /* As a call ends another one may begin again, which it had hidden: as in begin. */
+    if (outer != 0 && (LARDER_EPOCH_SYMMETRIC || !larder__epoch_asymmetric))
+        atomic_store_explicit(&thread->call, outer, memory_order_seq_cst);
+    else /* release: what the call did comes before; pairs with larder_calls_are_over(), _oldest()
+          */
+        atomic_store_explicit(&thread->call, outer, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* as in enter */
 }
 
-/** Whether no other thread's call is in this domain. Right once new calls are turned away. */
+/** Whether no other thread's innermost call is in this domain. Right once new calls are turned
+ * away.
+ */
 bool larder_calls_are_over(const struct larder_epoch *epoch);
 
-/** As larder_epoch_oldest(), of other threads' calls. Costs a membarrier. */
+/** As larder_epoch_oldest(), of other threads' innermost calls. */
 uint32_t larder_calls_oldest(const struct larder_epoch *epoch);
 
 /*

@@ -19,21 +19,24 @@
  * others. */
 #define LARDER_THREAD_CELLS 64
 
+struct larder_kept;
+
 struct larder_thread {
     /* What the thread reads at the moment (util/epoch.h); 0: nothing. Written by the thread alone.
      */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t section;
-    /* The domain and the epoch in which the thread's call began, while it writes; 0: none.
-     * Likewise.
-     */
+    /* The domain and the epoch in which the thread's call began, while it writes; 0: none. As
+     * `section`. */
     _Atomic uint64_t call;
     /* The epoch in which the thread's outermost visit began (util/epoch.h); 0: none. Likewise. */
     _Atomic uint64_t visit;
-    _Atomic uint8_t scratch; /* written, never read */
-    uint32_t number;         /* from 0, small: of the record. Constant. */
-    uint32_t cell;           /* likewise, but no more than LARDER_THREAD_CELLS */
-    uint32_t ticks;          /* the owner's: how many calls it made, for work done now and then */
-    const void *telling;     /* the owner's: whose listeners it is telling at the moment */
+    _Atomic uint8_t scratch;  /* written, never read */
+    uint32_t number;          /* from 0, small: of the record. Constant. */
+    uint32_t cell;            /* likewise, but no more than LARDER_THREAD_CELLS */
+    uint32_t kept_count;      /* the owner's: of `kept` */
+    const void *telling;      /* the owner's: whose listeners it is telling at the moment */
+    struct larder_kept *kept; /* the owner's: blocks of values that were released, for the next ones
+                                 (src/util/value.c) */
     struct larder_thread *next; /* constant once the record is in the list */
     _Atomic uint32_t taken;     /* 1: has an owner. Taken with acquire, given with release, so that
                                    the next owner sees what the last one did */
