@@ -23,7 +23,7 @@ void larder_close(struct larder_cache *cache)
 {
     if (cache == NULL)
         return;
-    larder_values_trim(); /* so that a program that closes all has given all back */
+    larder_values_trim(); /* so that a program of one thread has given all back */
     if (cache->kind == HANDLE_LEAF && !larder__leaf_is_held(cache))
         larder__leaf_close(cache);
     else if (cache->kind == HANDLE_CLIENT)

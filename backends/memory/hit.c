@@ -1,7 +1,7 @@
 /*
- * Plain reads: of what is there the value is copied out, and that is all. No lock, no allocation,
- * no system call; nothing is written that another thread writes but the counter of an item that is
- * not hot yet.
+ * Plain reads: of what is there the value is copied out, and that is all. No lock, no allocation
+ * but for a view, no system call; nothing is written that another thread writes but the counter of
+ * an item that is not hot yet.
  *
  * A processor works on so many reads at once, while they wait for memory, as its window of
  * instructions holds: 256 on the machine that the figures in docs/performance.md are of, so one
@@ -30,7 +30,7 @@
 #else
 #include "handy.h"
 #define HIT_OF larder__memory_hit_of
-#define VIEW_HIT larder__view_hit
+#define VIEW_HIT larder__view_hit_narrow
 #define HANDY_HASH larder__handy_hash
 #endif
 
@@ -157,6 +157,8 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS,
 
 /* ---- any key, any scope -------------------------------------------------------------------- */
 
+enum sought { SOUGHT_HIT, SOUGHT_MISSING, SOUGHT_OTHERWISE };
+
 /* Within a section. */
 ALWAYS_INLINE enum sought seek(struct look *look, const struct key *key, void *buffer, size_t size)
 {
@@ -166,8 +168,12 @@ ALWAYS_INLINE enum sought seek(struct look *look, const struct key *key, void *b
     struct item *item = larder__index_find(index, &look->memory->arena, key);
     if (item == NULL)
         return SOUGHT_MISSING;
+    uint64_t head = larder__item_head(item), now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
     size_t length = item->value_length;
-    if (__builtin_expect(!larder__look_plain(look, key, item) || length > size, 0))
+    if (__builtin_expect((head & HEAD_KEY_AND_MARKS) !=
+                                 larder__plain_head(key->length, key->space) ||
+                             !larder__plain_is_live(HEAD_EXPIRY(head), now_ms) || length > size,
+                         0))
         return SOUGHT_OTHERWISE;
     larder__item_hit(look->memory, item, look->thread);
     larder__copy_bytes(buffer, larder__plain_key(item, key->space) + key->length, length);
@@ -311,6 +317,18 @@ enum larder_status VIEW_HIT(const struct look *look, const struct larder_scope *
     larder_epoch_leave(look->thread);
     return status;
 }
+
+#if !LARDER_WIDE
+enum larder_status larder__view_hit(const struct look *look, const struct larder_scope *scope,
+                                    struct larder_slice name, struct larder_value *value)
+{
+#if defined(__x86_64__)
+    if (look->memory->hash_key.wide)
+        return larder__view_hit_wide(look, scope, name, value);
+#endif
+    return larder__view_hit_narrow(look, scope, name, value);
+}
+#endif
 
 larder_hit_fn *HIT_OF(const struct larder_scope *scope)
 {

@@ -105,18 +105,20 @@ static void empty(struct region *region)
 
 void larder__index_empty(struct index *index, uint64_t kept_bytes)
 {
-    larder__budget_give(index->budget, larder__index_bytes(index) - kept_bytes);
+    uint64_t bytes = larder__index_bytes(index);
     empty(&index->region);
     pthread_mutex_lock(&index->lock);
     empty(&index->guarded.overflow);
     pthread_mutex_unlock(&index->lock);
+    larder__budget_give(index->budget, bytes - kept_bytes); /* once it is back */
 }
 
 void larder__index_close(struct index *index)
 {
-    larder__budget_give(index->budget, larder__index_bytes(index));
+    uint64_t bytes = larder__index_bytes(index);
     larder__region_release(&index->region);
     larder__region_release(&index->guarded.overflow);
+    larder__budget_give(index->budget, bytes);
     pthread_mutex_destroy(&index->lock);
 }
 

@@ -104,9 +104,6 @@ ALWAYS_INLINE enum larder_status larder__look_judge(struct look *look, struct it
     return (item->marks & ITEM_ABSENT) != 0 ? LARDER_ABSENT : LARDER_OK;
 }
 
-/** What a quick look found. OTHERWISE: it takes a longer one. */
-enum sought { SOUGHT_HIT, SOUGHT_MISSING, SOUGHT_OTHERWISE };
-
 /** Of a time that is not known: only what never ends is live. */
 #define TIMELESS UINT64_MAX
 
@@ -134,18 +131,11 @@ ALWAYS_INLINE bool larder__plain_is_of(const struct item *item, uint64_t head,
  * @return OK, NO_MEMORY; MISS: it may be anything else, and nothing was done */
 enum larder_status larder__view_hit(const struct look *look, const struct larder_scope *scope,
                                     struct larder_slice name, struct larder_value *value);
+enum larder_status larder__view_hit_narrow(const struct look *look,
+                                           const struct larder_scope *scope,
+                                           struct larder_slice name, struct larder_value *value);
 enum larder_status larder__view_hit_wide(const struct look *look, const struct larder_scope *scope,
                                          struct larder_slice name, struct larder_value *value);
-
-/** Whether an item has this key, no part but its space, and has not ended: then its value lies
- * behind its key, and it has no flags. */
-ALWAYS_INLINE bool larder__look_plain(const struct look *look, const struct key *key,
-                                      const struct item *item)
-{
-    uint64_t head = larder__item_head(item), now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
-    return (head & HEAD_KEY_AND_MARKS) == larder__plain_head(key->length, key->space) &&
-           larder__plain_is_live(HEAD_EXPIRY(head), now_ms);
-}
 
 /** What is known of an item that was looked at. */
 void larder__look_info(const struct look *look, const struct item *item, struct larder_info *info);

@@ -437,6 +437,16 @@ static void unlock_all(struct memory *memory)
     pthread_mutex_unlock(&memory->growth);
 }
 
+/* How often the calling thread is telling the listener, one in the other. */
+static uint64_t own_tellings(const struct memory *memory)
+{
+    uint64_t count = 0;
+    const struct telling *telling = larder__own_thread != NULL ? larder__own_thread->telling : NULL;
+    for (; telling != NULL; telling = telling->outer)
+        count += telling->memory == memory;
+    return count;
+}
+
 /* What other threads had in their hands in the parent is nobody's in the child: segments that they
  * were emptying are begun anew, and what they had reserved of the bound is free. */
 static void adopt(struct memory *memory)
@@ -445,6 +455,7 @@ static void adopt(struct memory *memory)
     memory->sweep->segment = NULL;
     atomic_store_explicit(&memory->sweeping, 0, memory_order_relaxed);
     atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
+    atomic_store_explicit(&memory->tellings, own_tellings(memory), memory_order_relaxed);
     if (larder__index(memory) != NULL)
         atomic_store_explicit(&memory->budget->used_bytes, larder__recount_locked(memory),
                               memory_order_relaxed);

@@ -45,7 +45,7 @@ struct stripe {
         uint32_t died_bytes;     /* since arena.turnover was last raised */
         bool closed;
     } guarded;
-    uint64_t expired; /* entries that a writer met; likewise, and seldom */
+    uint64_t expired; /* entries that a writer met; touched only while holding lock, seldom */
 };
 
 _Static_assert(offsetof(struct stripe, guarded.closed) < LARDER_LINE_BYTES,
@@ -58,7 +58,7 @@ struct ends {
     uint64_t moved; /* by a scan that kept them */
 };
 
-/** Of all since the cache was opened. Relaxed: figures order nothing. */
+/** Of all scans since the cache was opened. Relaxed: figures order nothing. */
 struct ends_total {
     _Atomic uint64_t expired, evicted[QUEUES], moved;
 };

@@ -174,8 +174,7 @@ enum larder_status larder__memory_get(const struct larder_scope *scope, struct l
     if (!larder__look_begin(&look, scope->self))
         return LARDER_NO_MEMORY;
     if ((value->info.want & LARDER_WANT_TTL) == 0)
-        status = (look.memory->hash_key.wide ? larder__view_hit_wide
-                                             : larder__view_hit)(&look, scope, name, value);
+        status = larder__view_hit(&look, scope, name, value);
     if (status == LARDER_MISS) {
         struct key key = larder__look_key(&look, scope, name);
         status = get_any(&look, &key, value);

@@ -44,9 +44,19 @@ static bool take_due(struct memory *memory, struct larder_thread *thread, uint64
     return true;
 }
 
+/* Where a reader, or a writer, was still in one at its flush. */
+static void reclaim_indexes(struct memory *memory)
+{
+    if (pthread_mutex_trylock(&memory->growth) != 0)
+        return; /* somebody else is at it */
+    larder__indexes_reclaim_locked(memory, false);
+    pthread_mutex_unlock(&memory->growth);
+}
+
 bool larder__give_back(struct memory *memory, uint32_t most)
 {
     struct arena *arena = &memory->arena;
+    reclaim_indexes(memory);
     larder__large_reclaim(memory->large);
     larder__segments_reclaim(arena);
     pthread_mutex_lock(&arena->lock);

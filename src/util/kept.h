@@ -8,7 +8,9 @@
 
 #include <larder/util/thread.h>
 
-/** Frees what a record has. By its owner, or with no thread in the library. */
+/** Frees what a record has. By its owner, or when it has none. */
 void larder__kept_free(struct larder_thread *thread);
+/** Forgets what a record has, whatever state that is in: in the child of a fork. */
+void larder__kept_lose(struct larder_thread *thread);
 
 #endif

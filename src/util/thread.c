@@ -49,8 +49,11 @@ static void add(struct larder_thread *thread)
 static void forget_others(void)
 {
     for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next)
-        if (thread != larder__own_thread)
+        if (thread != larder__own_thread) {
+            thread->telling = NULL;
+            larder__kept_lose(thread); /* it may have been changing them */
             give(thread);
+        }
 }
 
 static void start(void)
@@ -61,7 +64,8 @@ static void start(void)
         add(&built_in[i]);
 }
 
-/* Threads that outlive the library must not call into it when they exit. */
+/* When the library is unloaded, or the process exits: then other threads may go on, and what is
+ * theirs stays. Threads that outlive the library must not call into it when they exit. */
 __attribute__((destructor)) static void unload(void)
 {
     if (has_key)
@@ -69,11 +73,16 @@ __attribute__((destructor)) static void unload(void)
     struct larder_thread *thread = atomic_load_explicit(&first_thread, memory_order_acquire);
     while (thread != NULL) {
         struct larder_thread *next = thread->next;
-        larder__kept_free(thread);
-        if (thread < built_in || thread >= built_in + BUILT_IN)
-            free(thread);
+        /* acquire: pairs with the release of give() */
+        if (thread == larder__own_thread ||
+            atomic_load_explicit(&thread->taken, memory_order_acquire) == 0) {
+            larder__kept_free(thread);
+            if (thread < built_in || thread >= built_in + BUILT_IN)
+                free(thread);
+        }
         thread = next;
     }
+    larder__own_thread = NULL;
     atomic_store_explicit(&first_thread, NULL, memory_order_relaxed);
 }
 

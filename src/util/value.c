@@ -8,23 +8,32 @@
 
 /* Where AddressSanitizer watches none are kept, so that it finds who reads what was released. */
 #if defined(__SANITIZE_ADDRESS__)
-#define KEPT_MAX 0u
+#define KEEPS_BLOCKS 0
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define KEPT_MAX 0u
+#define KEEPS_BLOCKS 0
 #endif
 #endif
-#ifndef KEPT_MAX
-#define KEPT_MAX 16u /* a thread */
+#ifndef KEEPS_BLOCKS
+#define KEEPS_BLOCKS 1
 #endif
-#define KEPT_BYTES 240u /* longer values are copied for longer than malloc() takes */
+
+#define CLASSES 3
+#define KEPT_MAX 16 /* of each class, a thread */
 
 /* A block that is kept when it is released. */
 struct larder_kept {
     struct larder_owner owner; /* first: a pointer to it is a pointer to the block */
-    struct larder_kept *next;
-    unsigned char bytes[KEPT_BYTES];
+    union {
+        unsigned class;           /* while it is a value's */
+        struct larder_kept *next; /* while it is kept */
+    };
+    unsigned char bytes[];
 };
+
+/* Of a class's values, so that a block has 64, 128 or 256 bytes. Longer ones are copied for longer
+ * than malloc() takes. */
+static const uint8_t class_bytes[CLASSES] = {48, 112, 240};
 
 struct copied_value {
     struct larder_owner owner; /* first: a pointer to it is a pointer to the block */
@@ -45,47 +54,54 @@ static void kept_release(struct larder_owner *owner)
 {
     struct larder_kept *block = (struct larder_kept *)(void *)owner;
     struct larder_thread *thread = larder__own_thread;
-    if (thread == NULL || thread->kept_count >= KEPT_MAX) {
+    unsigned class = block->class;
+    if (thread == NULL || thread->kept_count[class] >= KEPT_MAX) {
         free(block);
         return;
     }
-    block->next = thread->kept;
-    thread->kept = block;
-    thread->kept_count++;
+    block->next = thread->kept[class];
+    thread->kept[class] = block;
+    thread->kept_count[class]++;
 }
 
 /* One that is kept, or a new one. @return NULL: no memory */
-static struct larder_kept *kept_take(void)
+static struct larder_kept *kept_take(struct larder_thread *thread, unsigned class)
 {
-    struct larder_thread *thread = larder__own_thread;
-    struct larder_kept *block = thread != NULL ? thread->kept : NULL;
-    if (block == NULL) {
-        block = malloc(sizeof(*block));
-        if (block != NULL)
-            block->owner.release = kept_release;
-        return block;
+    struct larder_kept *block = thread->kept[class];
+    if (block != NULL) {
+        thread->kept[class] = block->next;
+        thread->kept_count[class]--;
+    } else {
+        block = malloc(sizeof(*block) + class_bytes[class]);
+        if (block == NULL)
+            return NULL;
+        block->owner.release = kept_release;
     }
-    thread->kept = block->next;
-    thread->kept_count--;
+    block->class = class;
     return block;
+}
+
+void larder__kept_free(struct larder_thread *thread)
+{
+    for (int class = 0; class < CLASSES; class ++)
+        while (thread->kept[class] != NULL) {
+            struct larder_kept *block = thread->kept[class];
+            thread->kept[class] = block->next;
+            free(block);
+        }
+    larder__kept_lose(thread);
+}
+
+void larder__kept_lose(struct larder_thread *thread)
+{
+    memset(thread->kept, 0, sizeof(thread->kept));
+    memset(thread->kept_count, 0, sizeof(thread->kept_count));
 }
 
 void larder_values_trim(void)
 {
     if (larder__own_thread != NULL)
         larder__kept_free(larder__own_thread);
-}
-
-void larder__kept_free(struct larder_thread *thread)
-{
-    struct larder_kept *block = thread->kept;
-    while (block != NULL) {
-        struct larder_kept *next = block->next;
-        free(block);
-        block = next;
-    }
-    thread->kept = NULL;
-    thread->kept_count = 0;
 }
 
 static void adopted_release(struct larder_owner *owner)
@@ -103,19 +119,24 @@ static void value_set(struct larder_value *value, void *data, size_t length,
     value->owner = owner;
 }
 
-static void *allocate_kept(struct larder_value *value, size_t length)
+static void *allocate_kept(struct larder_value *value, struct larder_thread *thread, size_t length)
 {
-    struct larder_kept *block = kept_take();
+    unsigned class = 0;
+    while (length > class_bytes[class])
+        class++;
+    struct larder_kept *block = kept_take(thread, class);
     if (block == NULL)
         return NULL;
     value_set(value, block->bytes, length, &block->owner);
     return block->bytes;
 }
 
+/* A thread that has no record keeps none: so in modules, which have a copy of this file. */
 void *larder_value_allocate(struct larder_value *value, size_t length)
 {
-    if (length <= KEPT_BYTES && KEPT_MAX > 0)
-        return allocate_kept(value, length);
+    struct larder_thread *thread = larder__own_thread;
+    if (KEEPS_BLOCKS && thread != NULL && length <= class_bytes[CLASSES - 1])
+        return allocate_kept(value, thread, length);
     if (length > SIZE_MAX - sizeof(struct copied_value) - 1)
         return NULL;
     struct copied_value *copied = malloc(sizeof(*copied) + length + 1);

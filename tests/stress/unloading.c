@@ -31,6 +31,8 @@ static struct {
                                 const struct larder_write *, uint64_t *);
     enum larder_status (*read)(struct larder_cache *, struct larder_slice, void *, size_t,
                                struct larder_info *);
+    enum larder_status (*get)(struct larder_cache *, struct larder_slice, struct larder_value *);
+    void (*value_release)(struct larder_value *);
     void (*close)(struct larder_cache *);
 } larder;
 
@@ -71,7 +73,11 @@ static void use(const char *uri, int keeps)
     enum larder_status expected = keeps ? LARDER_OK : LARDER_MISS;
     if (larder.read(cache, larder_text("key"), buffer, sizeof(buffer), NULL) != expected)
         fail(uri);
+    struct larder_value value = {0};
+    if (larder.get(cache, larder_text("key"), &value) != expected)
+        fail(uri);
     larder.close(cache);
+    larder.value_release(&value); /* its block is kept, until the library goes */
 }
 
 /* The handlers that the library installed must be gone with it. */
@@ -93,6 +99,8 @@ static void one_round(const char *path, const char *uri)
     find(library, "larder_open", &larder.open);
     find(library, "larder_store", &larder.store);
     find(library, "larder_read", &larder.read);
+    find(library, "larder_get", &larder.get);
+    find(library, "larder_value_release", &larder.value_release);
     find(library, "larder_close", &larder.close);
     use("memory:?max_bytes=1M", 1);
     use("null:", 0);

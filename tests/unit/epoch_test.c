@@ -65,8 +65,8 @@ static int may_go(struct larder_epoch *epoch, uint32_t number, int calls)
 
 static void what_was_there_before_is_kept_until_all_have_left(void **state)
 {
-    struct larder_epoch epoch;
-    struct guest early, late;
+    static struct larder_epoch epoch;
+    static struct guest early, late;
     (void)state;
     larder_epoch_init(&epoch);
     for (int calls = 0; calls <= 1; calls++) {
@@ -82,8 +82,8 @@ static void what_was_there_before_is_kept_until_all_have_left(void **state)
 
 static void sections_and_calls_keep_nothing_of_each_other(void **state)
 {
-    struct larder_epoch epoch;
-    struct guest guest;
+    static struct larder_epoch epoch;
+    static struct guest guest;
     (void)state;
     larder_epoch_init(&epoch);
     for (int calls = 0; calls <= 1; calls++) {
@@ -97,8 +97,8 @@ static void sections_and_calls_keep_nothing_of_each_other(void **state)
 
 static void another_domain_keeps_nothing(void **state)
 {
-    struct larder_epoch epoch, other;
-    struct guest guest;
+    static struct larder_epoch epoch, other;
+    static struct guest guest;
     (void)state;
     larder_epoch_init(&epoch);
     larder_epoch_init(&other);
@@ -123,8 +123,8 @@ static void the_callers_own_call_keeps_nothing(void **state)
 
 static void calls_are_over_when_the_last_one_ends(void **state)
 {
-    struct larder_epoch epoch;
-    struct guest guest;
+    static struct larder_epoch epoch;
+    static struct guest guest;
     (void)state;
     larder_epoch_init(&epoch);
     enter(&guest, &epoch, 1);
@@ -132,6 +132,29 @@ static void calls_are_over_when_the_last_one_ends(void **state)
     assert_false(larder_calls_are_over(&epoch));
     leave(&guest);
     assert_true(larder_calls_are_over(&epoch));
+}
+
+/* A call that another one had hidden keeps what it kept, when that has ended. */
+static void a_call_that_was_hidden_counts_again(void **state)
+{
+    static struct larder_epoch epoch, other;
+    static struct guest guest;
+    (void)state;
+    larder_epoch_init(&epoch);
+    larder_epoch_init(&other);
+    enter(&guest, &epoch, 1);
+    uint32_t number = larder_epoch_advance(&epoch);
+    struct larder_thread *own = larder_thread();
+    uint64_t outer = larder_call_begin(&epoch, own);
+    uint64_t inner = larder_call_begin(&other, own);
+    assert_int_equal(inner >> 32, atomic_load(&epoch.word) >> 32);
+    larder_call_end(own, inner);
+    assert_int_equal(atomic_load(&own->call), inner);
+    larder_call_end(own, outer);
+    assert_int_equal(atomic_load(&own->call), 0);
+    assert_false(may_go(&epoch, number, 1));
+    leave(&guest);
+    assert_true(may_go(&epoch, number, 1));
 }
 
 int main(void)
@@ -142,6 +165,7 @@ int main(void)
         cmocka_unit_test(another_domain_keeps_nothing),
         cmocka_unit_test(the_callers_own_call_keeps_nothing),
         cmocka_unit_test(calls_are_over_when_the_last_one_ends),
+        cmocka_unit_test(a_call_that_was_hidden_counts_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

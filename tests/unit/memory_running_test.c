@@ -277,14 +277,15 @@ static void the_listener_may_use_the_cache_that_calls(void **state)
     larder_close(cache);
 }
 
-/* ---- shutdown while a listener is in another cache ------------------------------------------- */
+/* ---- while a listener stands still ---------------------------------------------------------- */
 
 /* A thread stores into `outer`, whose listener stores into `inner`, whose listener stands still. */
 struct chain {
     struct larder_cache *outer, *inner;
+    size_t length; /* of outer's values */
     sem_t stands, goes_on;
     int stood; /* the thread's */
-    enum larder_status status;
+    enum larder_status status, inner_status;
 };
 
 static void wait_for(sem_t *semaphore)
@@ -309,16 +310,37 @@ static void store_into_inner(void *context, struct larder_slice name, struct lar
 {
     struct chain *chain = context;
     (void)name, (void)key, (void)value;
-    for (int i = 0; chain->stood == 0; i++)
-        assert_int_equal(set_numbered(chain->inner, i, 1000), LARDER_OK);
+    chain->inner_status = LARDER_OK;
+    for (int i = 0; chain->stood == 0 && chain->inner_status == LARDER_OK; i++)
+        chain->inner_status = set_numbered(chain->inner, i, 1000);
 }
 
 static void *store_into_outer(void *context)
 {
     struct chain *chain = context;
-    for (int i = 0; chain->stood == 0; i++)
-        chain->status = set_numbered(chain->outer, i, 1000);
+    chain->status = LARDER_OK;
+    for (int i = 0; chain->stood == 0 && chain->status == LARDER_OK; i++)
+        chain->status = set_numbered(chain->outer, i, chain->length);
+    if (chain->stood == 0)
+        sem_post(&chain->stands); /* and what follows fails */
     return NULL;
+}
+
+static void start_chain(struct chain *chain, pthread_t *thread)
+{
+    sem_init(&chain->stands, 0, 0);
+    sem_init(&chain->goes_on, 0, 0);
+    assert_int_equal(pthread_create(thread, NULL, store_into_outer, chain), 0);
+    wait_for(&chain->stands);
+}
+
+static void end_chain(struct chain *chain, pthread_t thread)
+{
+    sem_post(&chain->goes_on);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(chain->stood > 0);
+    sem_destroy(&chain->stands);
+    sem_destroy(&chain->goes_on);
 }
 
 /* The thread's record tells of its call in `inner` alone; what it is in the middle of in `outer`
@@ -326,23 +348,48 @@ static void *store_into_outer(void *context)
 static void a_shutdown_spares_whom_a_listener_took_elsewhere(void **state)
 {
     struct chain chain = {.outer = open_memory("memory:?max_bytes=1M"),
-                          .inner = open_memory("memory:?max_bytes=1M")};
+                          .inner = open_memory("memory:?max_bytes=1M"),
+                          .length = 1000};
     pthread_t thread;
     (void)state;
-    sem_init(&chain.stands, 0, 0);
-    sem_init(&chain.goes_on, 0, 0);
     assert_int_equal(larder_memory_on_evicted(chain.outer, store_into_inner, &chain), LARDER_OK);
     assert_int_equal(larder_memory_on_evicted(chain.inner, stand_still, &chain), LARDER_OK);
-    assert_int_equal(pthread_create(&thread, NULL, store_into_outer, &chain), 0);
-    wait_for(&chain.stands);
+    start_chain(&chain, &thread);
     larder_shutdown(chain.outer);
-    sem_post(&chain.goes_on);
-    assert_int_equal(pthread_join(thread, NULL), 0);
+    end_chain(&chain, thread);
+    assert_int_equal(chain.inner_status, LARDER_OK);
     assert_true(chain.status == LARDER_OK || chain.status == LARDER_CLOSED);
     larder_close(chain.outer);
     larder_close(chain.inner);
-    sem_destroy(&chain.stands);
-    sem_destroy(&chain.goes_on);
+}
+
+static void fill_and_flush(struct larder_cache *cache)
+{
+    for (int i = 0; stat_of(cache, "evictions") == 0; i++)
+        assert_int_equal(set_numbered(cache, i, 10), LARDER_OK);
+    assert_int_equal(larder_flush(cache), LARDER_OK);
+}
+
+/* What a flush takes away is given back also while a call is inside that began before it, so that a
+ * full cache can be flushed again: but for the segment that the call looks through. */
+static void a_call_that_stands_still_keeps_no_index(void **state)
+{
+    struct chain chain = {.outer = open_memory("memory:?max_bytes=16M"), .length = 10};
+    pthread_t thread;
+    (void)state;
+    fill_and_flush(chain.outer);
+    uint64_t flushed_bytes = stat_of(chain.outer, "bytes");
+    uint64_t some_bytes = 8 * stat_of(chain.outer, "segment_bytes"); /* that one, and spare ones */
+    assert_int_equal(larder_memory_on_evicted(chain.outer, stand_still, &chain), LARDER_OK);
+    start_chain(&chain, &thread);
+    assert_true(stat_of(chain.outer, "index_bytes") > 8 * some_bytes);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(larder_flush(chain.outer), LARDER_OK);
+        assert_true(stat_of(chain.outer, "bytes") <= flushed_bytes + some_bytes);
+    }
+    end_chain(&chain, thread);
+    assert_int_equal(chain.status, LARDER_OK);
+    larder_close(chain.outer);
 }
 
 int main(void)
@@ -360,6 +407,7 @@ int main(void)
         cmocka_unit_test(the_listener_is_told_of_no_other_end),
         cmocka_unit_test(the_listener_may_use_the_cache_that_calls),
         cmocka_unit_test(a_shutdown_spares_whom_a_listener_took_elsewhere),
+        cmocka_unit_test(a_call_that_stands_still_keeps_no_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

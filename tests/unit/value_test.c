@@ -2,15 +2,21 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <larder/util/thread.h>
 #include <larder/util/value.h>
 
 #include "sanitizer.h"
 
-enum { KEPT_BYTES = 240, KEPT_BLOCKS = 16 };
+enum { CLASSES = 3, KEPT_BLOCKS = 16 };
+
+static const size_t class_bytes[CLASSES] = {48, 112, 240};
 
 static struct larder_value value_of(size_t length, char fill)
 {
@@ -38,7 +44,7 @@ static void any_length_is_copied_whole(void **state)
 {
     struct larder_value value = {0}, other = {0};
     (void)state;
-    for (size_t length = 0; length < 3 * KEPT_BYTES; length++) {
+    for (size_t length = 0; length < 3 * class_bytes[CLASSES - 1]; length++) {
         value = value_of(length, 'a');
         other = value_of(length, 'b');
         assert_ptr_not_equal(value.owner, other.owner);
@@ -50,24 +56,49 @@ static void any_length_is_copied_whole(void **state)
     }
 }
 
-static void a_block_is_used_again_up_to_240_bytes(void **state)
+/* @return by class; CLASSES: in none */
+static int class_that_keeps(size_t length)
+{
+    int found = CLASSES;
+    larder_values_trim();
+    struct larder_value value = value_of(length, 'a');
+    larder_value_release(&value);
+    for (int class = 0; class < CLASSES; class ++)
+        if (larder_thread()->kept_count[class] > 0)
+            found = class;
+    return found;
+}
+
+static void a_block_is_kept_for_values_of_its_size(void **state)
 {
     (void)state;
     if (HAS_ADDRESS_SANITIZER) {
         print_message("left out under AddressSanitizer, where no block is kept\n");
         skip();
     }
-    for (size_t length = KEPT_BYTES - 1; length <= KEPT_BYTES + 1; length++) {
-        larder_values_trim();
-        struct larder_value value = value_of(length, 'a');
-        const struct larder_owner *owner = value.owner;
-        larder_value_release(&value);
-        assert_int_equal(larder_thread()->kept_count, length <= KEPT_BYTES);
-        value = value_of(1, 'b');
-        if (length <= KEPT_BYTES)
-            assert_ptr_equal(value.owner, owner);
-        larder_value_release(&value);
+    for (int class = 0; class < CLASSES; class ++) {
+        assert_int_equal(class_that_keeps(class_bytes[class] - 1), class);
+        assert_int_equal(class_that_keeps(class_bytes[class]), class);
+        assert_int_equal(class_that_keeps(class_bytes[class] + 1), class + 1);
     }
+}
+
+static void a_block_that_is_kept_is_used_again(void **state)
+{
+    (void)state;
+    if (HAS_ADDRESS_SANITIZER) {
+        print_message("left out under AddressSanitizer, where no block is kept\n");
+        skip();
+    }
+    struct larder_value value = value_of(100, 'a');
+    const struct larder_owner *owner = value.owner;
+    larder_value_release(&value);
+    value = value_of(10, 'b');
+    assert_ptr_not_equal(value.owner, owner);
+    larder_value_release(&value);
+    value = value_of(90, 'b');
+    assert_ptr_equal(value.owner, owner);
+    larder_value_release(&value);
 }
 
 static uint32_t kept_after(uint32_t blocks)
@@ -78,7 +109,7 @@ static uint32_t kept_after(uint32_t blocks)
         values[i] = value_of(100, (char)i);
     for (uint32_t i = 0; i < blocks; i++)
         larder_value_release(&values[i]);
-    return larder_thread()->kept_count;
+    return larder_thread()->kept_count[1];
 }
 
 static void so_many_are_kept_and_no_more(void **state)
@@ -88,26 +119,109 @@ static void so_many_are_kept_and_no_more(void **state)
     for (uint32_t blocks = KEPT_BLOCKS - 1; blocks <= KEPT_BLOCKS + 1; blocks++)
         assert_int_equal(kept_after(blocks), blocks < most ? blocks : most);
     larder_values_trim();
-    assert_int_equal(larder_thread()->kept_count, 0);
-    assert_null(larder_thread()->kept);
+    assert_int_equal(larder_thread()->kept_count[1], 0);
+    assert_null(larder_thread()->kept[1]);
 }
 
-static void *release(void *value)
+static void closing_a_cache_frees_what_the_thread_keeps(void **state)
 {
-    larder_value_release(value);
+    struct larder_cache *cache;
+    struct larder_value value = {0};
+    (void)state;
+    assert_int_equal(larder_open("memory:?max_bytes=1M", NULL, &cache, NULL, 0), LARDER_OK);
+    assert_int_equal(larder_set(cache, larder_text("k"), larder_text("v"), 0), LARDER_OK);
+    assert_int_equal(larder_get(cache, larder_text("k"), &value), LARDER_OK);
+    larder_value_release(&value);
+    assert_int_equal(larder_thread()->kept_count[0], !HAS_ADDRESS_SANITIZER);
+    larder_close(cache);
+    assert_int_equal(larder_thread()->kept_count[0], 0);
+}
+
+/* Two threads at once, so that the second has a record of its own. */
+struct releaser {
+    struct larder_value value;
+    int has_record; /* else it has never called */
+    uint32_t kept;
+};
+
+static void *release(void *context)
+{
+    struct releaser *releaser = context;
+    if (releaser->has_record)
+        assert_non_null(larder_thread());
+    larder_value_release(&releaser->value);
+    if (releaser->has_record)
+        releaser->kept = larder_thread()->kept_count[1];
     return NULL;
 }
 
-/* That has never called before, too. */
-static void another_thread_may_release(void **state)
+static void run_release(struct releaser *releaser)
 {
     pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, release, releaser), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void who_releases_keeps_the_block(void **state)
+{
+    struct releaser releaser = {.value = value_of(100, 'a'), .has_record = 1};
+    (void)state;
+    run_release(&releaser);
+    assert_int_equal(larder_thread()->kept_count[1], 0);
+    uint32_t kept = releaser.kept;
+    assert_true(HAS_ADDRESS_SANITIZER ? kept == 0 : kept >= 1);
+    releaser.value = value_of(100, 'b'); /* the next thread has the record, and what it kept */
+    run_release(&releaser);
+    assert_int_equal(releaser.kept, HAS_ADDRESS_SANITIZER ? 0 : kept + 1);
+}
+
+/* A leak would be seen by AddressSanitizer. */
+static void a_thread_that_never_called_may_release(void **state)
+{
+    struct releaser releaser = {.value = value_of(100, 'a')};
+    (void)state;
+    run_release(&releaser);
+    assert_null(releaser.value.owner);
+}
+
+static struct larder_cache *busy; /* the child's */
+
+static void *take_views(void *nothing)
+{
+    struct larder_value value = {0};
+    (void)nothing;
+    while (larder_get(busy, larder_text("k"), &value) == LARDER_OK)
+        larder_value_release(&value);
+    return NULL;
+}
+
+static void exit_beside_threads(void)
+{
+    pthread_t thread;
+    struct timespec a_while = {0, 2000000};
+    if (larder_open("memory:?max_bytes=1M", NULL, &busy, NULL, 0) != LARDER_OK ||
+        larder_set(busy, larder_text("k"), larder_text("v"), 0) != LARDER_OK)
+        _exit(1);
+    for (int i = 0; i < 3; i++)
+        if (pthread_create(&thread, NULL, take_views, NULL) != 0 || pthread_detach(thread) != 0)
+            _exit(2);
+    nanosleep(&a_while, NULL);
+    exit(0);
+}
+
+/* The library's destructor runs then, and the threads go on until the process is gone. */
+static void an_exit_leaves_threads_what_they_keep(void **state)
+{
     (void)state;
     for (int i = 0; i < 100; i++) {
-        struct larder_value value = value_of(100, 'a');
-        assert_int_equal(pthread_create(&thread, NULL, release, &value), 0);
-        assert_int_equal(pthread_join(thread, NULL), 0);
-        assert_null(value.owner);
+        int ended = -1;
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0)
+            exit_beside_threads();
+        assert_true(child > 0);
+        assert_int_equal(waitpid(child, &ended, 0), child);
+        assert_int_equal(ended, 0);
     }
 }
 
@@ -115,9 +229,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(any_length_is_copied_whole, start),
-        cmocka_unit_test_setup(a_block_is_used_again_up_to_240_bytes, start),
+        cmocka_unit_test_setup(a_block_is_kept_for_values_of_its_size, start),
+        cmocka_unit_test_setup(a_block_that_is_kept_is_used_again, start),
         cmocka_unit_test_setup(so_many_are_kept_and_no_more, start),
-        cmocka_unit_test_setup(another_thread_may_release, start),
+        cmocka_unit_test_setup(closing_a_cache_frees_what_the_thread_keeps, start),
+        cmocka_unit_test_setup(who_releases_keeps_the_block, start),
+        cmocka_unit_test_setup(a_thread_that_never_called_may_release, start),
+        cmocka_unit_test_setup(an_exit_leaves_threads_what_they_keep, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
