@@ -64,26 +64,34 @@ static void start(void)
         add(&built_in[i]);
 }
 
-/* When the library is unloaded, or the process exits: then other threads may go on, and what is
- * theirs stays. Threads that outlive the library must not call into it when they exit. */
+static bool others_have_records(void)
+{
+    for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next)
+        /* acquire: pairs with the release of give() */
+        if (thread != larder__own_thread &&
+            atomic_load_explicit(&thread->taken, memory_order_acquire) != 0)
+            return true;
+    return false;
+}
+
+/* When the library is unloaded, or the process exits. Then other threads may go on, and what they
+ * are protected by stays. Threads that outlive the library must not call into it when they exit. */
 __attribute__((destructor)) static void unload(void)
 {
     if (has_key)
         pthread_key_delete(exit_key);
-    struct larder_thread *thread = atomic_load_explicit(&first_thread, memory_order_acquire);
+    if (others_have_records())
+        return;
+    struct larder_thread *thread = larder_threads();
     while (thread != NULL) {
         struct larder_thread *next = thread->next;
-        /* acquire: pairs with the release of give() */
-        if (thread == larder__own_thread ||
-            atomic_load_explicit(&thread->taken, memory_order_acquire) == 0) {
-            larder__kept_free(thread);
-            if (thread < built_in || thread >= built_in + BUILT_IN)
-                free(thread);
-        }
+        larder__kept_free(thread);
+        if (thread < built_in || thread >= built_in + BUILT_IN)
+            free(thread);
         thread = next;
     }
-    larder__own_thread = NULL;
     atomic_store_explicit(&first_thread, NULL, memory_order_relaxed);
+    larder__own_thread = NULL;
 }
 
 struct larder_thread *larder_threads(void)
