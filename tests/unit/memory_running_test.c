@@ -374,7 +374,7 @@ static void fill_and_flush(struct larder_cache *cache)
  * full cache can be flushed again: but for the segment that the call looks through. */
 static void a_call_that_stands_still_keeps_no_index(void **state)
 {
-    struct chain chain = {.outer = open_memory("memory:?max_bytes=16M"), .length = 10};
+    struct chain chain = {.outer = open_memory("memory:?max_bytes=4M"), .length = 10};
     pthread_t thread;
     (void)state;
     fill_and_flush(chain.outer);
