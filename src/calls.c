@@ -247,15 +247,24 @@ enum larder_status larder_get_with(struct larder_cache *cache, const struct lard
     return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
 
+/* Where a call leads that has no options, by a way without detours. @return NULL: by the general
+ * one
+ */
+static inline const struct target *target_of_leaf(struct larder_cache *cache,
+                                                  struct larder_slice key)
+{
+    if (cache == NULL || cache->kind != HANDLE_LEAF || larder__key_check(key) != LARDER_OK)
+        return NULL;
+    const struct target *target = larder__target(cache);
+    return target->refusal == LARDER_OK ? target : NULL;
+}
+
 /* Nothing is wanted but the value, as nearly always. */
 enum larder_status larder_get(struct larder_cache *cache, struct larder_slice key,
                               struct larder_value *value)
 {
-    if (cache == NULL || cache->kind != HANDLE_LEAF || value == NULL || value->info.want != 0 ||
-        larder__key_check(key) != LARDER_OK)
-        return larder_get_with(cache, NULL, key, value);
-    const struct target *target = larder__target(cache);
-    if (target->refusal != LARDER_OK)
+    const struct target *target = target_of_leaf(cache, key);
+    if (target == NULL || value == NULL || value->info.want != 0)
         return larder_get_with(cache, NULL, key, value);
     *value = (struct larder_value){.info = {.ttl_ms = LARDER_TTL_UNKNOWN, .idle_ms = -1}};
     enum larder_status status = target->scope.ops->get(&target->scope, key, value);
@@ -301,9 +310,8 @@ enum larder_status larder_store_with(struct larder_cache *cache, const struct la
 /* A set in which there is nothing to complete, as nearly all stores are. */
 static int is_plain(const struct target *target, const struct larder_write *write)
 {
-    return target->refusal == LARDER_OK && write->value.data != NULL &&
-           write->value.length <= target->traits->value_max && write->ttl_ms >= 0 &&
-           target->ttl.max_ms == 0 &&
+    return write->value.data != NULL && write->value.length <= target->traits->value_max &&
+           write->ttl_ms >= 0 && target->ttl.max_ms == 0 &&
            (write->marks | write->version | write->reserved[0] | write->reserved[1]) == 0;
 }
 
@@ -312,11 +320,8 @@ enum larder_status larder_store(struct larder_cache *cache, enum larder_mode mod
                                 uint64_t *version)
 {
     uint64_t given = 0; /* `version` may lie in *write, which the backend reads */
-    if (cache == NULL || cache->kind != HANDLE_LEAF || write == NULL || mode != LARDER_SET ||
-        larder__key_check(key) != LARDER_OK)
-        return larder_store_with(cache, NULL, mode, key, write, version);
-    const struct target *target = larder__target(cache);
-    if (!is_plain(target, write))
+    const struct target *target = target_of_leaf(cache, key);
+    if (target == NULL || write == NULL || mode != LARDER_SET || !is_plain(target, write))
         return larder_store_with(cache, NULL, mode, key, write, version);
     enum larder_status status =
         target->scope.ops->store(&target->scope, LARDER_SET, key, write, &given);

@@ -12,8 +12,8 @@
  * them, their index, namespaces' names, what is remembered of evicted entries, and values of over
  * 4 KiB for as long as a view holds them. It is never exceeded, at no instant, but after it was
  * lowered. Not counted: views of values up to 4 KiB, which are copies and the caller's; the handle;
- * and 128 bytes for each thread, which all caches share, with up to 48 blocks of 64 to 256 bytes that
- * it keeps for its next views.
+ * and 128 bytes for each thread, which all caches share, with up to 48 blocks of 64 to 256 bytes
+ * that it keeps for its next views.
  *
  * - A value of over 4 KiB takes whole pages, together with its key: 4,097 bytes take 8 KiB.
  * - All else lies in segments, of a thousandth of the bound (4 KiB to 1 MiB), 16 GiB of them at

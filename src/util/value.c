@@ -18,14 +18,13 @@
 #define KEEPS_BLOCKS 1
 #endif
 
-#define CLASSES 3
-#define KEPT_MAX 16 /* of each class, a thread */
+#define KEPT_MAX 16 /* of each size class, a thread */
 
 /* A block that is kept when it is released. */
 struct larder_kept {
     struct larder_owner owner; /* first: a pointer to it is a pointer to the block */
     union {
-        unsigned class;           /* while it is a value's */
+        unsigned size_class;      /* while it is a value's */
         struct larder_kept *next; /* while it is kept */
     };
     unsigned char bytes[];
@@ -33,7 +32,7 @@ struct larder_kept {
 
 /* Of a class's values, so that a block has 64, 128 or 256 bytes. Longer ones are copied for longer
  * than malloc() takes. */
-static const uint8_t class_bytes[CLASSES] = {48, 112, 240};
+static const uint8_t class_bytes[LARDER_KEPT_CLASSES] = {48, 112, 240};
 
 struct copied_value {
     struct larder_owner owner; /* first: a pointer to it is a pointer to the block */
@@ -54,39 +53,39 @@ static void kept_release(struct larder_owner *owner)
 {
     struct larder_kept *block = (struct larder_kept *)(void *)owner;
     struct larder_thread *thread = larder__own_thread;
-    unsigned class = block->class;
-    if (thread == NULL || thread->kept_count[class] >= KEPT_MAX) {
+    unsigned size_class = block->size_class;
+    if (thread == NULL || thread->kept_count[size_class] >= KEPT_MAX) {
         free(block);
         return;
     }
-    block->next = thread->kept[class];
-    thread->kept[class] = block;
-    thread->kept_count[class]++;
+    block->next = thread->kept[size_class];
+    thread->kept[size_class] = block;
+    thread->kept_count[size_class]++;
 }
 
 /* One that is kept, or a new one. @return NULL: no memory */
-static struct larder_kept *kept_take(struct larder_thread *thread, unsigned class)
+static struct larder_kept *kept_take(struct larder_thread *thread, unsigned size_class)
 {
-    struct larder_kept *block = thread->kept[class];
+    struct larder_kept *block = thread->kept[size_class];
     if (block != NULL) {
-        thread->kept[class] = block->next;
-        thread->kept_count[class]--;
+        thread->kept[size_class] = block->next;
+        thread->kept_count[size_class]--;
     } else {
-        block = malloc(sizeof(*block) + class_bytes[class]);
+        block = malloc(sizeof(*block) + class_bytes[size_class]);
         if (block == NULL)
             return NULL;
         block->owner.release = kept_release;
     }
-    block->class = class;
+    block->size_class = size_class;
     return block;
 }
 
 void larder__kept_free(struct larder_thread *thread)
 {
-    for (int class = 0; class < CLASSES; class ++)
-        while (thread->kept[class] != NULL) {
-            struct larder_kept *block = thread->kept[class];
-            thread->kept[class] = block->next;
+    for (int size_class = 0; size_class < LARDER_KEPT_CLASSES; size_class++)
+        while (thread->kept[size_class] != NULL) {
+            struct larder_kept *block = thread->kept[size_class];
+            thread->kept[size_class] = block->next;
             free(block);
         }
     larder__kept_lose(thread);
@@ -121,10 +120,10 @@ static void value_set(struct larder_value *value, void *data, size_t length,
 
 static void *allocate_kept(struct larder_value *value, struct larder_thread *thread, size_t length)
 {
-    unsigned class = 0;
-    while (length > class_bytes[class])
-        class++;
-    struct larder_kept *block = kept_take(thread, class);
+    unsigned size_class = 0;
+    while (length > class_bytes[size_class])
+        size_class++;
+    struct larder_kept *block = kept_take(thread, size_class);
     if (block == NULL)
         return NULL;
     value_set(value, block->bytes, length, &block->owner);
@@ -135,7 +134,7 @@ static void *allocate_kept(struct larder_value *value, struct larder_thread *thr
 void *larder_value_allocate(struct larder_value *value, size_t length)
 {
     struct larder_thread *thread = larder__own_thread;
-    if (KEEPS_BLOCKS && thread != NULL && length <= class_bytes[CLASSES - 1])
+    if (KEEPS_BLOCKS && thread != NULL && length <= class_bytes[LARDER_KEPT_CLASSES - 1])
         return allocate_kept(value, thread, length);
     if (length > SIZE_MAX - sizeof(struct copied_value) - 1)
         return NULL;

@@ -1,6 +1,6 @@
 /*
- * Threads that live for a call or two: what larder keeps for a thread goes on to the next one, so many
- * of them leave neither memory nor connections behind.
+ * Threads that live for a call or two: what larder keeps for a thread goes on to the next one, so
+ * many of them leave neither memory nor connections behind.
  *
  * LARDER_STRESS_SCALE multiplies the work (default 1).
  */

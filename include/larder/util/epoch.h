@@ -106,18 +106,16 @@ static inline uint64_t larder_call_begin(const struct larder_epoch *epoch,
 
 static inline void larder_call_end(struct larder_thread *thread, uint64_t outer)
 {
-    /* As a call ends another one may begin again, which it had hidden: as in begin. */
+    /* seq_cst: as in begin, since a call that this one had hidden goes on. Else release: what the
+     * call did comes before; pairs with larder_calls_are_over() and larder_calls_oldest(). */
     if (outer != 0 && (LARDER_EPOCH_SYMMETRIC || !larder__epoch_asymmetric))
         atomic_store_explicit(&thread->call, outer, memory_order_seq_cst);
-    else /* release: what the call did comes before; pairs with larder_calls_are_over(), _oldest()
-          */
+    else
         atomic_store_explicit(&thread->call, outer, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst); /* as in enter */
 }
 
-/** Whether no other thread's innermost call is in this domain. Right once new calls are turned
- * away.
- */
+/** Whether no other thread's innermost call is in this domain, once new calls are turned away. */
 bool larder_calls_are_over(const struct larder_epoch *epoch);
 
 /** As larder_epoch_oldest(), of other threads' innermost calls. */

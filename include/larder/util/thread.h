@@ -19,6 +19,8 @@
  * others. */
 #define LARDER_THREAD_CELLS 64
 
+/** Sizes of blocks that a thread keeps. */
+#define LARDER_KEPT_CLASSES 3
 struct larder_kept;
 
 struct larder_thread {
@@ -30,17 +32,17 @@ struct larder_thread {
     _Atomic uint64_t call;
     /* The epoch in which the thread's outermost visit began (util/epoch.h); 0: none. Likewise. */
     _Atomic uint64_t visit;
-    _Atomic uint8_t scratch;    /* written, never read */
-    uint32_t number;            /* from 0, small: of the record. Constant. */
-    uint32_t cell;              /* likewise, but no more than LARDER_THREAD_CELLS */
-    uint8_t kept_count[3];      /* the owner's: of `kept` */
+    _Atomic uint8_t scratch;                 /* written, never read */
+    uint32_t number;                         /* from 0, small: of the record. Constant. */
+    uint32_t cell;                           /* likewise, but no more than LARDER_THREAD_CELLS */
+    uint8_t kept_count[LARDER_KEPT_CLASSES]; /* the owner's: of `kept` */
     const void *telling;        /* the owner's: whose listeners it is telling at the moment */
     struct larder_thread *next; /* constant once the record is in the list */
     _Atomic uint32_t taken;     /* 1: has an owner. Taken with acquire, given with release, so that
                                    the next owner sees what the last one did */
     /* The owner's: blocks of values that were released, by size, for the next ones
      * (src/util/value.c). */
-    struct larder_kept *kept[3];
+    struct larder_kept *kept[LARDER_KEPT_CLASSES];
 };
 
 extern _Thread_local struct larder_thread *larder__own_thread
