@@ -14,8 +14,8 @@ enum larder_status larder__hit_otherwise(struct larder_reader *reader, struct la
     return larder_read_with(larder__cache_of(reader), NULL, key, buffer, size, NULL);
 }
 
-enum larder_status larder__hit_refused(const struct larder_scope *scope, struct larder_slice key,
-                                       void *buffer, size_t size, struct larder_reader *reader)
+enum larder_status larder__hit_refused(struct larder_reader *reader, struct larder_slice key,
+                                       void *buffer, size_t size, const struct larder_scope *scope)
 {
     (void)scope;
     return larder__hit_otherwise(reader, key, buffer, size);
@@ -45,8 +45,8 @@ __attribute__((noinline)) static enum larder_status finish(struct larder_cache *
     return larder__finish(cache, LARDER_OPERATION_READ, key, status);
 }
 
-static enum larder_status hit_by_read(const struct larder_scope *scope, struct larder_slice key,
-                                      void *buffer, size_t size, struct larder_reader *reader)
+static enum larder_status hit_by_read(struct larder_reader *reader, struct larder_slice key,
+                                      void *buffer, size_t size, const struct larder_scope *scope)
 {
     struct larder_cache *cache = larder__cache_of(reader);
     if (__builtin_expect(larder__key_check(key) != LARDER_OK, 0))
@@ -73,8 +73,8 @@ __attribute__((noinline)) static enum larder_status read_generally(struct larder
     return larder_read_with(cache, NULL, key, buffer, size, info);
 }
 
-enum larder_status larder__hit_on_visit(const struct larder_scope *scope, struct larder_slice key,
-                                        void *buffer, size_t size, struct larder_reader *reader)
+enum larder_status larder__hit_on_visit(struct larder_reader *reader, struct larder_slice key,
+                                        void *buffer, size_t size, const struct larder_scope *scope)
 {
     (void)scope;
     struct larder_cache *cache = larder__cache_of(reader);
@@ -83,7 +83,7 @@ enum larder_status larder__hit_on_visit(const struct larder_scope *scope, struct
         return read_generally(cache, key, buffer, size, NULL);
     const struct target *target = larder__target(cache);
     enum larder_status status = target->refusal == LARDER_OK
-                                    ? target->hit(&target->scope, key, buffer, size, reader)
+                                    ? target->hit(reader, key, buffer, size, &target->scope)
                                     : read_generally(cache, key, buffer, size, NULL);
     larder_visit_end(thread);
     return status;
@@ -97,5 +97,5 @@ enum larder_status larder_read(struct larder_cache *cache, struct larder_slice k
     const struct larder_scope *scope = &larder__target(cache)->scope;
     /* acquire: pairs with the release in larder__lead_locked() */
     larder_hit_fn *hit = atomic_load_explicit(&cache->hit, memory_order_acquire);
-    return hit(scope, key, buffer, size, &cache->reader);
+    return hit(&cache->reader, key, buffer, size, scope); /* in the registers they came in */
 }

@@ -92,9 +92,16 @@ ALWAYS_INLINE bool larder__bytes_equal(const unsigned char *one, const unsigned 
     return difference == 0;
 }
 
-/* So many bytes at any address in one register, as the file that includes this is compiled for. */
-#if defined(__AVX2__)
+/* So many bytes at any address in one register, as the file that includes this is compiled for. The
+ * registers from 16 on need no vzeroupper after them, which takes as long as four copies. */
+#if LARDER_WIDTH == LARDER_WIDEST
+#define PIECE_BYTES 64u
+#define PIECE_REGISTER "xmm16"
+#define PIECE_COPY "vmovdqu64 %1, %%zmm16\n\tvmovdqu64 %%zmm16, %0"
+#elif defined(__AVX2__)
 #define PIECE_BYTES 32u
+#define PIECE_REGISTER "xmm5"
+#define PIECE_COPY "vmovdqu %1, %%ymm5\n\tvmovdqu %%ymm5, %0"
 #else
 #define PIECE_BYTES 16u
 #endif
@@ -105,21 +112,27 @@ struct piece_bytes {
 
 ALWAYS_INLINE void larder__copy_piece(unsigned char *to, const unsigned char *from)
 {
-#if defined(__AVX2__) && !LARDER_WATCHED_ADDRESSES && !LARDER_EPOCH_SYMMETRIC
+#if defined(PIECE_COPY) && !LARDER_WATCHED_ADDRESSES && !LARDER_EPOCH_SYMMETRIC
     /* else gcc aligns the whole stack frame, in case that such a register has to be put there */
-    __asm__ volatile("vmovdqu %1, %%ymm5\n\tvmovdqu %%ymm5, %0"
+    __asm__ volatile(PIECE_COPY
                      : "=m"(*(struct piece_bytes *)(void *)to)
                      : "m"(*(const struct piece_bytes *)(const void *)from)
-                     : "xmm5");
+                     : PIECE_REGISTER);
 #else
     *(piece *)(void *)to = *(const piece *)(const void *)from;
 #endif
 }
 
+/* Written out: a loop would stay one. */
 ALWAYS_INLINE void larder__copy_64(unsigned char *to, const unsigned char *from)
 {
-    for (size_t i = 0; i < 64; i += PIECE_BYTES)
-        larder__copy_piece(to + i, from + i);
+    larder__copy_piece(to, from);
+    if (PIECE_BYTES < 64)
+        larder__copy_piece(to + PIECE_BYTES, from + PIECE_BYTES);
+    if (PIECE_BYTES < 32) {
+        larder__copy_piece(to + 32, from + 32);
+        larder__copy_piece(to + 48, from + 48);
+    }
 }
 
 /* 64 to 128 bytes, as most values have: two pieces that may overlap. */
@@ -131,8 +144,10 @@ ALWAYS_INLINE bool larder__copies_at_once(size_t length)
 ALWAYS_INLINE void larder__copy_at_once(unsigned char *to, const unsigned char *from, size_t length)
 {
     larder__copy_64(to, from);
-    larder__copy_64(to + length - 64, from + length - 64);
-#if defined(__AVX2__)
+    to += length;
+    from += length;
+    larder__copy_64(to - 64, from - 64);
+#if defined(__AVX2__) && LARDER_WIDTH != LARDER_WIDEST
     _mm256_zeroupper();
 #endif
 }

@@ -16,10 +16,13 @@
 /* The first time is 3: what ended at EXPIRY_PAST always has, and 2 is EXPIRY_CLAIMED. */
 #define CLOCK_FIRST_MS 3u
 
+typedef int clock_gettime_fn(clockid_t id, struct timespec *time);
+
 /* Set when the cache is opened, then only read. */
 struct memory_clock {
     struct larder_clock clock;
     clockid_t id; /* asked in its place; -1: none */
+    clock_gettime_fn *gettime;
     uint64_t birth_ms;
     uint64_t slack_ms; /* how far it may be behind: expiries are put off by so much */
 };
@@ -29,17 +32,10 @@ static inline uint64_t larder__clock_read_ms(const struct memory_clock *clock)
     struct timespec now;
     if (__builtin_expect(clock->id < 0, 0))
         return clock->clock.now_ns(clock->clock.context) / 1000000;
-    (void)clock_gettime(clock->id, &now); /* the core has asked it before */
+    (void)clock->gettime(clock->id, &now); /* the core has asked it before */
     return (uint64_t)now.tv_sec * 1000 + (uint32_t)now.tv_nsec / UINT32_C(1000000);
 }
 
-static inline void larder__clock_open(struct memory_clock *clock, const struct larder_host *host)
-{
-    int coarse = host->coarse_clock.now_ns != NULL;
-    clock->clock = coarse ? host->coarse_clock : host->clock;
-    clock->id = coarse ? host->coarse_id : -1;
-    clock->slack_ms = coarse ? host->coarse_ms : 0;
-    clock->birth_ms = larder__clock_read_ms(clock) - CLOCK_FIRST_MS;
-}
+void larder__clock_open(struct memory_clock *clock, const struct larder_host *host);
 
 #endif

@@ -1,18 +1,7 @@
-/* Reading a group of keys. Compiled twice, as hit.c. */
-#ifndef LARDER_WIDE
-#define LARDER_WIDE 0
-#endif
-
+/* Reading a group of keys. Compiled for each width, see variant.h. */
 #include "group.h"
 
-#if LARDER_WIDE
-#include "handy_wide.h"
-#define READ_GROUP larder__read_group_wide
-#define HANDY_HASH larder__handy_hash_wide
-#else
-#define READ_GROUP larder__read_group_narrow
-#define HANDY_HASH larder__handy_hash
-#endif
+#include "variant.h"
 
 /* Of a step, which may lie behind the last row. */
 static inline uint32_t step_end(const struct group *group, uint32_t first)
@@ -97,14 +86,14 @@ ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_ki
     if (__builtin_expect(item == NULL || many != LARDER_MANY_READ || row->value.info.want != 0, 0))
         return answer_generally(group, many, i);
     uint64_t head = larder__item_head(item);
+    const unsigned char *value;
     if (__builtin_expect(!larder__plain_is_of(item, head & HEAD_KEY_AND_MARKS, row->key,
-                                              group->handy[i], group->space) ||
+                                              group->handy[i], group->space, &value) ||
                              !larder__plain_is_live(HEAD_EXPIRY(head), group->judged_ms),
                          0))
         return answer_generally(group, many, i);
     larder__item_hit(group->look.memory, item, group->look.thread);
-    return copy_out(group->look.memory, item,
-                    larder__plain_key(item, group->space) + row->key.length, row);
+    return copy_out(group->look.memory, item, value, row);
 }
 
 static void answer_rows(struct group *group, enum larder_many_kind many, uint32_t first)
@@ -120,7 +109,7 @@ static void refuse_rows(const struct group *group)
         group->rows[i]->status = LARDER_CLOSED;
 }
 
-void READ_GROUP(enum larder_many_kind many, struct group *group)
+void NAME_OF_WIDTH(larder__read_group)(enum larder_many_kind many, struct group *group)
 {
     struct memory *memory = group->look.memory;
     group->unanswered = 0;
@@ -138,16 +127,3 @@ void READ_GROUP(enum larder_many_kind many, struct group *group)
         }
     larder_epoch_leave(group->look.thread);
 }
-
-#if !LARDER_WIDE
-void larder__read_group(enum larder_many_kind many, struct group *group)
-{
-#if defined(__x86_64__)
-    if (group->look.memory->hash_key.wide) {
-        larder__read_group_wide(many, group);
-        return;
-    }
-#endif
-    larder__read_group_narrow(many, group);
-}
-#endif

@@ -31,8 +31,6 @@ typedef void larder_read_group_fn(enum larder_many_kind many, struct group *grou
 
 /** LARDER_MANY_READ or LARDER_MANY_GET of its rows. A row that was claimed, or ends where nobody
  * has read the clock, stays LARDER_ASKED, and is counted. */
-larder_read_group_fn larder__read_group;
-/* group.c, and group_wide.c */
-larder_read_group_fn larder__read_group_narrow, larder__read_group_wide;
+larder_read_group_fn larder__read_group_narrow, larder__read_group_wide, larder__read_group_widest;
 
 #endif

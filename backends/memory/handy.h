@@ -18,19 +18,37 @@ struct handy {
     handy_half first, last;
 };
 
-ALWAYS_INLINE struct handy larder__handy_load(const unsigned char *bytes, size_t length)
+ALWAYS_INLINE struct handy larder__handy_between(const unsigned char *begin,
+                                                 const unsigned char *end)
 {
     struct handy handy;
-    memcpy(&handy.first, bytes, sizeof(handy.first));
-    memcpy(&handy.last, bytes + length - 16, sizeof(handy.last));
+    memcpy(&handy.first, begin, sizeof(handy.first));
+    memcpy(&handy.last, end - 16, sizeof(handy.last));
     return handy;
+}
+
+ALWAYS_INLINE struct handy larder__handy_load(const unsigned char *bytes, size_t length)
+{
+    return larder__handy_between(bytes, bytes + length);
+}
+
+ALWAYS_INLINE void larder__handy_store(unsigned char *bytes, struct handy handy, size_t length)
+{
+    memcpy(bytes, &handy.first, sizeof(handy.first));
+    memcpy(bytes + length - 16, &handy.last, sizeof(handy.last));
 }
 
 #if defined(__SSE2__)
 ALWAYS_INLINE bool larder__handy_equal(struct handy one, struct handy other)
 {
+#if LARDER_WIDTH == LARDER_WIDEST
+    __mmask16 first = _mm_cmpeq_epi8_mask(one.first, other.first);
+    __mmask16 both = _mm_mask_cmpeq_epi8_mask(first, one.last, other.last);
+    return _kortestc_mask16_u8(both, both);
+#else
     return _mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(one.first, other.first),
                                            _mm_cmpeq_epi8(one.last, other.last))) == 0xffff;
+#endif
 }
 
 /* As larder__hash_pair() of the two words. */
@@ -54,7 +72,7 @@ ALWAYS_INLINE hash_sum larder__handy_pair(const uint64_t *secret, handy_half hal
 }
 #endif
 
-/** What larder__hash() makes of the same bytes, but where hash_key.wide. */
+/** What larder__hash() makes of the same bytes, on a processor that is NARROW. */
 ALWAYS_INLINE uint64_t larder__handy_hash(const struct hash_key *key, struct handy handy,
                                           size_t length, uint32_t space)
 {

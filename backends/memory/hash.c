@@ -1,17 +1,6 @@
 /* Hashes of keys that are short or long. */
 #include "hash.h"
 
-bool larder__is_wide(void)
-{
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes") &&
-           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-#else
-    return false;
-#endif
-}
-
 /* Fewer than 16 bytes as two words; with the length, no two keys have the same ones. */
 static hash_sum hash_short(const struct hash_key *key, const unsigned char *bytes, size_t length)
 {

@@ -17,6 +17,8 @@
 
 #include <larder/util/random.h>
 
+#include "width.h"
+
 #define HASH_WORDS 16u
 #define HASH_BYTES_MAX (HASH_WORDS * 8)
 
@@ -24,13 +26,10 @@ struct hash_key {
     uint64_t words[HASH_WORDS];
     uint64_t last[2];
     struct larder_hash_key long_keys;
-    uint8_t topmost[16], ones[16]; /* 7 and 1 in each byte: of hit.c, for instructions that take
+    uint8_t topmost[16], ones[16]; /* 7 and 1 in each byte: of plain.h, for instructions that take
                                       them from memory */
-    bool wide;                     /* keys of 17 to 32 bytes have the hash of handy_wide.h */
+    enum width width; /* from WIDE on keys of 17 to 32 bytes have the hash of handy_wide.h */
 };
-
-/** Whether the processor is an x86-64 with what the files `…_wide` are compiled for. */
-bool larder__is_wide(void);
 
 static inline void larder__hash_key_init(struct hash_key *key)
 {
@@ -42,7 +41,7 @@ static inline void larder__hash_key_init(struct hash_key *key)
     }
     memset(key->topmost, 7, sizeof(key->topmost));
     memset(key->ones, 1, sizeof(key->ones));
-    key->wide = larder__is_wide();
+    key->width = larder__width();
 }
 
 __extension__ typedef unsigned __int128 hash_sum;
@@ -80,7 +79,7 @@ ALWAYS_INLINE bool larder__is_handy(size_t length)
     return (length - 1) / 16 == 1;
 }
 
-/** Of a handy key, where hash_key.wide. */
+/** Of a handy key, where the processor is wide. */
 uint64_t larder__hash_wide(const struct hash_key *key, const unsigned char *bytes, size_t length,
                            uint32_t space);
 
@@ -100,7 +99,7 @@ ALWAYS_INLINE uint64_t larder__hash(const struct hash_key *key, const void *data
 #else
     const unsigned char *bytes = data;
 #if defined(__x86_64__)
-    if (key->wide && larder__is_handy(length))
+    if (key->width != NARROW && larder__is_handy(length))
         return larder__hash_wide(key, bytes, length, space);
 #endif
     if (__builtin_expect(!larder__hash_takes(length), 0))

@@ -1,5 +1,4 @@
-/* The hash of handy keys, for all but hit_wide.c. Compiled for processors that larder__is_wide()
- * knows. */
+/* The hash of handy keys, for all that is not compiled for wide processors itself. */
 #include "handy_wide.h"
 
 uint64_t larder__hash_wide(const struct hash_key *key, const unsigned char *bytes, size_t length,

@@ -8,96 +8,20 @@
  * instruction more than half of that, or than all of it, costs a third of all reads. Hence: what a
  * hit is is written out for each kind of scope, what the compiler knows of it makes it shorter; of
  * the entries of a bucket one is looked at, which nearly always is the one; and what only the ways
- * out need lies in memory. Compiled twice, see hit_wide.c.
+ * out need lies in memory. Compiled for each width, see
+ * width.h.
  */
-#ifndef LARDER_WIDE
-#define LARDER_WIDE 0
-#endif
-
 #include "operations.h"
 
 #include <larder/util/hit.h>
 
 #include <larder/util/value.h>
 
-#include "look.h"
+#include "plain.h"
 
-#if LARDER_WIDE
-#include "handy_wide.h"
-#define HIT_OF larder__memory_hit_of_wide
-#define VIEW_HIT larder__view_hit_wide
-#define HANDY_HASH larder__handy_hash_wide
-#else
-#include "handy.h"
-#define HIT_OF larder__memory_hit_of
-#define VIEW_HIT larder__view_hit_narrow
-#define HANDY_HASH larder__handy_hash
-#endif
-
-#define HIT_ARGUMENTS                                                                      \
-    const struct larder_scope *scope, struct larder_slice name, void *buffer, size_t size, \
-        struct larder_reader *reader
-
-/* ---- what is looked for -------------------------------------------------------------------- */
-
-struct wanted {
-    struct larder_slice name;
-    struct handy handy; /* where larder__is_handy() */
-    uint32_t space;
-    uint64_t hash;
-    tag_pattern tag;
-    uint64_t known; /* what of its head is to be as if it never ended */
-};
-
-ALWAYS_INLINE void hash_handy(const struct memory *memory, struct wanted *wanted)
-{
-    const struct hash_key *key = &memory->hash_key;
-    size_t length = wanted->name.length;
-    wanted->handy = larder__handy_load(wanted->name.data, length);
-#if LARDER_WIDE && LARDER_MATCHES_AT_ONCE /* the tag is the topmost byte, and not 0 */
-    __m128i sum = larder__handy_sum_wide(key, wanted->handy, length, wanted->space);
-    wanted->hash = (uint64_t)_mm_cvtsi128_si64(sum);
-    sum = _mm_shuffle_epi8(sum, _mm_loadu_si128((const __m128i *)(const void *)key->topmost));
-    wanted->tag = _mm_max_epu8(sum, _mm_loadu_si128((const __m128i *)(const void *)key->ones));
-#else
-    wanted->hash = HANDY_HASH(key, wanted->handy, length, wanted->space);
-    wanted->tag = larder__tag_pattern(wanted->hash);
-#endif
-}
-
-ALWAYS_INLINE struct wanted want(const struct memory *memory, struct larder_slice name,
-                                 uint32_t space, uint64_t now_ms)
-{
-    struct wanted wanted = {.name = name, .space = space};
-    if (larder__is_handy(name.length)) {
-        hash_handy(memory, &wanted);
-    } else {
-        wanted.hash = larder__hash(&memory->hash_key, name.data, name.length, space);
-        wanted.tag = larder__tag_pattern(wanted.hash);
-    }
-    wanted.known = now_ms == TIMELESS ? HEAD_BUT_FREQUENCY : HEAD_KEY_AND_MARKS;
-    return wanted;
-}
-
-/* ---- where it lies ------------------------------------------------------------------------- */
-
-/* An item with no part but its space, in its own bucket: of those whose tags fit, which is nearly
- * always one, the first. @return NULL: anything else */
-ALWAYS_INLINE struct item *find_plain(const struct memory *memory, const struct index *index,
-                                      const struct wanted *wanted, uint64_t *head)
-{
-    const struct bucket *bucket =
-        larder__index_bucket(index, larder__index_shape(index), wanted->hash);
-    unsigned found = larder__bucket_match_atomic(bucket, wanted->tag);
-    if (__builtin_expect(found == 0, 0))
-        return NULL;
-    uint32_t location = larder__bucket_location(bucket, found);
-    struct item *item = larder__item_at(&memory->arena, location);
-    *head = location != 0 ? larder__item_head(item) : 0; /* of no key */
-    bool found_it = larder__plain_is_of(item, *head & wanted->known, wanted->name, wanted->handy,
-                                        wanted->space);
-    return __builtin_expect(found_it, 1) ? item : NULL;
-}
+#define HIT_ARGUMENTS                                                                  \
+    struct larder_reader *reader, struct larder_slice name, void *buffer, size_t size, \
+        const struct larder_scope *scope
 
 /* ---- a hit --------------------------------------------------------------------------------- */
 
@@ -121,36 +45,48 @@ __attribute__((noinline)) static enum larder_status hit_unusual(const struct ite
     return larder_hit_count(reader, thread);
 }
 
-/* @param now_ms  TIMELESS: what ends is no hit, and readers need no fence, see arena.due_ms */
-ALWAYS_INLINE enum larder_status hit(const struct memory *memory, HIT_ARGUMENTS, uint32_t space,
-                                     uint64_t now_ms, struct larder_thread *thread)
+/* What a read came with, on the stack, where the compiler may not keep it in registers: most of it
+ * only the ways out need. */
+struct kept {
+    struct larder_reader *reader;
+    const unsigned char *data;
+    size_t length, size;
+    void *buffer;
+    const struct larder_scope *scope;
+};
+
+/* @param kept  name.data, size and scope, in any case
+ * @param now_ms  TIMELESS: what ends is no hit
+ * @param fences  whether it asks if readers need a fence
+ * @param counts  whether it asks if hits are counted */
+ALWAYS_INLINE enum larder_status hit(const struct memory *memory, const volatile struct kept *kept,
+                                     struct larder_reader *reader, struct larder_slice name,
+                                     void *buffer, uint32_t space, uint64_t now_ms,
+                                     struct larder_thread *thread, bool fences, bool counts)
 {
-    /* Where the compiler may not keep it in registers: only the ways out need it. */
-    const struct larder_scope *volatile scope_kept = scope;
-    const unsigned char *volatile data_kept = name.data;
-    volatile size_t size_kept = size;
-    struct wanted wanted = want(memory, name, space, now_ms);
-    uint64_t head = 0;
-    struct item *item = NULL;
-    if (now_ms == TIMELESS)
-        larder_epoch_enter_asymmetric(&memory->epoch, thread);
-    else
+    struct wanted wanted = larder__want(memory, name, space, now_ms);
+    struct plain plain;
+    bool found = false;
+    if (fences)
         larder_epoch_enter(&memory->epoch, thread);
+    else
+        larder_epoch_enter_asymmetric(&memory->epoch, thread);
     const struct index *index = larder__index(memory);
     if (__builtin_expect(index != NULL, 1))
-        item = find_plain(memory, index, &wanted, &head);
-    if (__builtin_expect(item == NULL || !larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 0)) {
+        found = larder__find_plain(memory, index, &wanted, &plain);
+    if (__builtin_expect(!found || !larder__plain_is_live(HEAD_EXPIRY(plain.head), now_ms), 0)) {
         larder_epoch_leave(thread);
-        name.data = data_kept;
-        return look_further(scope_kept, name, buffer, size_kept, reader);
+        name.data = kept->data;
+        return look_further(reader, name, buffer, kept->size, kept->scope);
     }
-    larder__item_hit(memory, item, thread);
+    if (counts)
+        larder__item_hit(memory, plain.item, thread);
     size_t usual = larder__usual_length(memory), foretold = larder__as_foretold(usual);
-    if (__builtin_expect(item->value_length != usual || size_kept < usual, 0)) {
-        name.data = data_kept;
-        return hit_unusual(item, name, buffer, size_kept, reader);
+    if (__builtin_expect(plain.item->value_length != usual || kept->size < usual, 0)) {
+        name.data = kept->data;
+        return hit_unusual(plain.item, name, buffer, kept->size, reader);
     }
-    larder__copy_at_once(buffer, larder__plain_key(item, space) + name.length, foretold);
+    larder__copy_at_once(buffer, plain.value, foretold);
     larder_epoch_leave(thread);
     return larder_hit_count(reader, thread);
 }
@@ -199,86 +135,124 @@ __attribute__((noinline)) static enum larder_status look_further(HIT_ARGUMENTS)
 
 /* ---- of a scope ---------------------------------------------------------------------------- */
 
-/* What lies on the stack is a time, and a call. */
-#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
-#define NO_CANARY __attribute__((no_stack_protector))
-#else
-#define NO_CANARY
-#endif
-
-/* When something may be due. */
-ALWAYS_INLINE uint64_t time_in(struct memory *memory, struct larder_thread *thread, uint64_t due_ms)
+/* The time, which the clock has just told, by which something may be due. */
+ALWAYS_INLINE uint64_t time_in(struct memory *memory, uint64_t clock_ms)
 {
-    uint64_t now_ms = larder__now_ms(memory);
-    if (__builtin_expect(now_ms >= due_ms, 0))
-        larder__read_housekeeping(memory, thread, now_ms);
+    uint64_t now_ms = clock_ms - memory->clock.birth_ms;
+    if (__builtin_expect(
+            now_ms >= atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed), 0))
+        larder__read_housekeeping(memory, larder__own_thread, now_ms);
     return now_ms;
 }
 
-/* UINT64_MAX: nothing ends, and the time is of no interest. */
-ALWAYS_INLINE uint64_t due_in(const struct memory *memory)
-{
-    return atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
-}
-
-/* A key of any length. */
+/* A key of any length, and threads of any kind. */
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_any(HIT_ARGUMENTS)
 {
     struct memory *memory = scope->self;
     struct larder_thread *thread = larder__own_thread;
     if (__builtin_expect(thread == NULL || name.length - 1 >= LARDER_KEY_BYTES_MAX, 0))
-        return look_further(scope, name, buffer, size, reader);
-    uint64_t due_ms = due_in(memory);
-    uint64_t now_ms = due_ms != UINT64_MAX ? time_in(memory, thread, due_ms) : TIMELESS;
-    return hit(memory, scope, name, buffer, size, reader, larder__scope_space(memory, scope),
-               now_ms, thread);
+        return look_further(reader, name, buffer, size, scope);
+    volatile struct kept kept;
+    kept.data = name.data, kept.size = size, kept.scope = scope;
+    uint64_t now_ms = TIMELESS;
+    if (atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
+        now_ms = time_in(memory, larder__clock_read_ms(&memory->clock));
+    return hit(memory, &kept, reader, name, buffer, larder__scope_space(memory, scope), now_ms,
+               thread, true, true);
 }
 
-/* A key of the length that most have, where something ends. */
-ALWAYS_INLINE enum larder_status hit_in_time(HIT_ARGUMENTS, bool in_space)
+ALWAYS_INLINE uint32_t space_in(struct memory *memory, const struct larder_scope *scope,
+                                bool in_space)
+{
+    uint32_t space = in_space ? larder__space_number(&memory->spaces, scope->space->name) : 0;
+    if (in_space != (space != SPACE_NONE))
+        __builtin_unreachable();
+    return space;
+}
+
+/* A key of the length that most have, where nothing ends. */
+ALWAYS_INLINE enum larder_status hit_handy(struct larder_thread *thread, HIT_ARGUMENTS,
+                                           bool in_space, bool counts)
 {
     struct memory *memory = scope->self;
-    struct larder_thread *thread = larder__own_thread;
-    uint64_t now_ms = time_in(memory, thread, due_in(memory));
-    uint32_t space = in_space ? larder__space_number(&memory->spaces, scope->space->name) : 0;
-    if (!larder__is_handy(name.length) || now_ms == TIMELESS || in_space != (space != SPACE_NONE))
+    volatile struct kept kept;
+    kept.data = name.data, kept.size = size, kept.scope = scope;
+    if (!larder__is_handy(name.length))
         __builtin_unreachable();
-    return hit(memory, scope, name, buffer, size, reader, space, now_ms, thread);
+    return hit(memory, &kept, reader, name, buffer, space_in(memory, scope, in_space), TIMELESS,
+               thread, false, counts);
+}
+
+/* Where hits are counted. */
+NO_CANARY __attribute__((noinline)) static enum larder_status hit_counted(HIT_ARGUMENTS)
+{
+    return hit_handy(larder__own_thread, reader, name, buffer, size, scope, false, true);
+}
+
+NO_CANARY __attribute__((noinline)) static enum larder_status hit_counted_in_space(HIT_ARGUMENTS)
+{
+    return hit_handy(larder__own_thread, reader, name, buffer, size, scope, true, true);
+}
+
+/* Where something ends. What it came with lies on the stack while it looks at the clock: a store
+ * and a load each. In registers that the clock keeps it would be a push, a pop and two moves. */
+ALWAYS_INLINE enum larder_status hit_in_time(HIT_ARGUMENTS, bool in_space)
+{
+    const struct memory *before = scope->self;
+    volatile struct kept kept;
+    kept.reader = reader, kept.data = name.data, kept.length = name.length;
+    kept.size = size, kept.buffer = buffer, kept.scope = scope;
+    uint64_t clock_ms = larder__clock_read_ms(&before->clock);
+    const struct larder_scope *same = kept.scope;
+    struct memory *memory = same->self;
+    uint64_t now_ms = time_in(memory, clock_ms);
+    name = (struct larder_slice){kept.data, kept.length};
+    if (!larder__is_handy(name.length) || now_ms == TIMELESS)
+        __builtin_unreachable();
+    return hit(memory, &kept, kept.reader, name, kept.buffer, space_in(memory, same, in_space),
+               now_ms, larder__own_thread, false, true);
 }
 
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_timed(HIT_ARGUMENTS)
 {
-    return hit_in_time(scope, name, buffer, size, reader, false);
+    return hit_in_time(reader, name, buffer, size, scope, false);
 }
 
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_timed_in_space(HIT_ARGUMENTS)
 {
-    return hit_in_time(scope, name, buffer, size, reader, true);
+    return hit_in_time(reader, name, buffer, size, scope, true);
 }
 
-/* Likewise, where nothing ends. */
-ALWAYS_INLINE enum larder_status hit_at_any_time(HIT_ARGUMENTS, bool in_space)
+/* Which of these; nearly always none has to be asked. */
+ALWAYS_INLINE enum larder_status hit_with_duties(HIT_ARGUMENTS, bool in_space, uint32_t duties)
 {
-    struct memory *memory = scope->self;
+    if ((duties & DUTY_TIME) != 0)
+        return (in_space ? hit_timed_in_space : hit_timed)(reader, name, buffer, size, scope);
+    if ((duties & DUTY_FENCE) != 0)
+        return hit_any(reader, name, buffer, size, scope);
+    return (in_space ? hit_counted_in_space : hit_counted)(reader, name, buffer, size, scope);
+}
+
+ALWAYS_INLINE enum larder_status hit_of_kind(HIT_ARGUMENTS, bool in_space)
+{
+    const struct memory *memory = scope->self;
     struct larder_thread *thread = larder__own_thread;
+    uint32_t duties = larder__duties(&memory->arena);
     if (__builtin_expect(thread == NULL || !larder__is_handy(name.length), 0))
-        return hit_any(scope, name, buffer, size, reader);
-    if (due_in(memory) != UINT64_MAX)
-        return (in_space ? hit_timed_in_space : hit_timed)(scope, name, buffer, size, reader);
-    uint32_t space = in_space ? larder__space_number(&memory->spaces, scope->space->name) : 0;
-    if (in_space != (space != SPACE_NONE))
-        __builtin_unreachable();
-    return hit(memory, scope, name, buffer, size, reader, space, TIMELESS, thread);
+        return hit_any(reader, name, buffer, size, scope);
+    if (duties != 0)
+        return hit_with_duties(reader, name, buffer, size, scope, in_space, duties);
+    return hit_handy(thread, reader, name, buffer, size, scope, in_space, false);
 }
 
 NO_CANARY static enum larder_status hit_plain(HIT_ARGUMENTS)
 {
-    return hit_at_any_time(scope, name, buffer, size, reader, false);
+    return hit_of_kind(reader, name, buffer, size, scope, false);
 }
 
 NO_CANARY static enum larder_status hit_in_space(HIT_ARGUMENTS)
 {
-    return hit_at_any_time(scope, name, buffer, size, reader, true);
+    return hit_of_kind(reader, name, buffer, size, scope, true);
 }
 
 /* ---- views ---------------------------------------------------------------------------------- */
@@ -298,39 +272,29 @@ ALWAYS_INLINE enum larder_status view_plain(const struct memory *memory, struct 
     return LARDER_OK;
 }
 
-enum larder_status VIEW_HIT(const struct look *look, const struct larder_scope *scope,
-                            struct larder_slice name, struct larder_value *value)
+enum larder_status NAME_OF_WIDTH(larder__view_hit)(const struct look *look,
+                                                   const struct larder_scope *scope,
+                                                   struct larder_slice name,
+                                                   struct larder_value *value)
 {
     struct memory *memory = look->memory;
     uint32_t space = larder__scope_space(memory, scope);
-    uint64_t now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS, head = 0;
-    struct wanted wanted = want(memory, name, space, now_ms);
-    struct item *item = NULL;
+    uint64_t now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
+    struct wanted wanted = larder__want(memory, name, space, now_ms);
+    struct plain plain;
+    bool found = false;
     enum larder_status status = LARDER_MISS;
     larder_epoch_enter(&memory->epoch, look->thread);
     const struct index *index = larder__index(memory);
     if (__builtin_expect(index != NULL, 1))
-        item = find_plain(memory, index, &wanted, &head);
-    if (__builtin_expect(item != NULL && larder__plain_is_live(HEAD_EXPIRY(head), now_ms), 1))
-        status = view_plain(memory, item, larder__plain_key(item, space) + name.length,
-                            look->thread, value);
+        found = larder__find_plain(memory, index, &wanted, &plain);
+    if (__builtin_expect(found && larder__plain_is_live(HEAD_EXPIRY(plain.head), now_ms), 1))
+        status = view_plain(memory, plain.item, plain.value, look->thread, value);
     larder_epoch_leave(look->thread);
     return status;
 }
 
-#if !LARDER_WIDE
-enum larder_status larder__view_hit(const struct look *look, const struct larder_scope *scope,
-                                    struct larder_slice name, struct larder_value *value)
-{
-#if defined(__x86_64__)
-    if (look->memory->hash_key.wide)
-        return larder__view_hit_wide(look, scope, name, value);
-#endif
-    return larder__view_hit_narrow(look, scope, name, value);
-}
-#endif
-
-larder_hit_fn *HIT_OF(const struct larder_scope *scope)
+larder_hit_fn *NAME_OF_WIDTH(larder__memory_hit_of)(const struct larder_scope *scope)
 {
     return scope->space != NULL ? hit_in_space : hit_plain;
 }

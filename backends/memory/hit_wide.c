@@ -1,3 +1,3 @@
-/* hit.c once more, for processors with wide registers and AES: see larder__is_wide(). */
-#define LARDER_WIDE 1
+/* hit.c once more, for processors with registers of 32 bytes and AES: see width.h. */
+#define LARDER_WIDTH LARDER_WIDE
 #include "hit.c"

@@ -89,7 +89,6 @@ bool larder__index_open(struct index *index, struct budget *budget, size_t reser
     index->buckets = (struct bucket *)(void *)index->region.base;
     index->overflow = (struct bucket *)(void *)index->guarded.overflow.base;
     atomic_init(&index->shape, make_shape(level, 0));
-    larder__brief_init(&index->lock);
     if (prepaid ? larder__region_commit(&index->region, larder__index_least_bytes(level))
                 : commit(index, &index->region, sizeof(struct bucket) << level))
         return true;
@@ -107,9 +106,9 @@ void larder__index_empty(struct index *index, uint64_t kept_bytes)
 {
     uint64_t bytes = larder__index_bytes(index);
     empty(&index->region);
-    pthread_mutex_lock(&index->lock);
+    larder__brief_lock(&index->lock);
     empty(&index->guarded.overflow);
-    pthread_mutex_unlock(&index->lock);
+    larder__brief_unlock(&index->lock);
     larder__budget_give(index->budget, bytes - kept_bytes); /* once it is back */
 }
 
@@ -119,14 +118,13 @@ void larder__index_close(struct index *index)
     larder__region_release(&index->region);
     larder__region_release(&index->guarded.overflow);
     larder__budget_give(index->budget, bytes);
-    pthread_mutex_destroy(&index->lock);
 }
 
 uint64_t larder__index_bytes(struct index *index)
 {
-    pthread_mutex_lock(&index->lock);
+    larder__brief_lock(&index->lock);
     uint64_t bytes = index->region.committed_bytes + index->guarded.overflow.committed_bytes;
-    pthread_mutex_unlock(&index->lock);
+    larder__brief_unlock(&index->lock);
     return bytes;
 }
 
@@ -168,10 +166,10 @@ static uint32_t overflow_take_locked(struct index *index)
 
 static uint32_t overflow_take(struct index *index)
 {
-    pthread_mutex_lock(&index->lock);
+    larder__brief_lock(&index->lock);
     uint32_t overflow = overflow_take_locked(index);
     index->guarded.overflow_used += overflow != 0;
-    pthread_mutex_unlock(&index->lock);
+    larder__brief_unlock(&index->lock);
     return overflow;
 }
 
@@ -179,11 +177,11 @@ static uint32_t overflow_take(struct index *index)
  * sees that its first bucket has changed. */
 static void overflow_give(struct index *index, uint32_t overflow)
 {
-    pthread_mutex_lock(&index->lock);
+    larder__brief_lock(&index->lock);
     store_tags(&index->overflow[overflow - 1], 1, chain_bits(index->guarded.overflow_free));
     index->guarded.overflow_free = overflow;
     index->guarded.overflow_used--;
-    pthread_mutex_unlock(&index->lock);
+    larder__brief_unlock(&index->lock);
 }
 
 /* ---- slots --------------------------------------------------------------------------------- */

@@ -63,8 +63,8 @@ struct index {
      * acquire. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t shape;
     /* The rest is touched only by writers. */
-    alignas(LARDER_LINE_BYTES) pthread_mutex_t lock; /* of the overflow pool; under a stripe's */
-    struct {                                         /* touched only while holding lock */
+    alignas(LARDER_LINE_BYTES) struct brief_lock lock; /* of the overflow pool; under a stripe's */
+    struct {                                           /* touched only while holding lock */
         struct region overflow;
         uint32_t overflow_fresh; /* from here on they were never used */
         uint32_t overflow_free;  /* the first that is free again, plus 1 */
@@ -81,13 +81,13 @@ static inline uint8_t larder__tag_of(uint64_t hash)
     return (uint8_t)(tag + (tag == 0)); /* 0 is no tag */
 }
 
-static inline uint32_t larder__shape_bucket(uint64_t shape, uint64_t hash)
+static inline size_t larder__shape_bucket(uint64_t shape, uint64_t hash)
 {
-    uint32_t further = (uint32_t)hash & (2 * SHAPE_MASK(shape) + 1);
-    uint32_t number = further & SHAPE_MASK(shape);
+    /* of 64 bits throughout, so that nothing has to be extended */
+    uint64_t mask = shape >> 32, further = hash & (2 * mask + 1), number = further & mask;
     /* there in any case, so that no branch, which nothing could predict, chooses */
     __asm__("" : "+r"(further));
-    return number < SHAPE_SPLIT(shape) ? further : number;
+    return (uint32_t)number < SHAPE_SPLIT(shape) ? further : number;
 }
 
 static inline uint32_t larder__shape_buckets(uint64_t shape)
@@ -138,6 +138,16 @@ ALWAYS_INLINE uint32_t larder__bucket_location(const struct bucket *bucket, unsi
     size_t offset = sizeof(bucket->locations[0]) * (size_t)(unsigned)__builtin_ctz(found);
     return atomic_load_explicit((const _Atomic uint32_t *)(const void *)(locations + offset),
                                 memory_order_acquire);
+}
+
+/** Asks for the key of the first item whose tag fits. @return false: none does */
+ALWAYS_INLINE bool larder__ask_for_first(const struct arena *arena, const struct bucket *bucket,
+                                         tag_pattern wanted)
+{
+    unsigned found = larder__bucket_match_atomic(bucket, wanted);
+    if (found != 0)
+        larder__ask_for_key(larder__item_at(arena, larder__bucket_location(bucket, found)));
+    return found != 0;
 }
 
 static inline uint32_t larder__bucket_overflow(uint64_t tags1)

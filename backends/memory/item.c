@@ -38,6 +38,7 @@ void larder__draft_write(const struct draft *draft, const struct key *key, struc
     atomic_init(&item->frequency, draft->frequency);
     item->marks = (uint8_t)draft->marks;
     atomic_init(&item->history, draft->history);
+    item->zero = 0;
     item->key_length = item->value_length = 0;
     if ((draft->marks & ~ITEM_ABSENT) != 0)
         place = put_parts(place, draft, key);

@@ -3,10 +3,10 @@
  * the value, in a row; nothing of it is ever changed once it is published, except where it says so.
  * A changed entry is another item.
  *
- *   bytes  0           2      3          4       8        12            14       15
- *          key length  marks  frequency  expiry  version  value length  history  parts, key, value
+ *   bytes  0           2      3  4       8        12            14       15         16
+ *          key length  marks  0  expiry  version  value length  history  frequency  parts, ...
  *
- * Time is in milliseconds since the cache was opened, plus 1. An expiry of 0 is never.
+ * Time is in milliseconds since the cache was opened, plus 3 (clock.h). An expiry of 0 is never.
  */
 #ifndef LARDER_MEMORY_ITEM_H
 #define LARDER_MEMORY_ITEM_H
@@ -47,24 +47,25 @@
 struct item {
     uint16_t key_length;
     uint8_t marks;
-    _Atomic uint8_t frequency; /* relaxed, lossy: hits since the policy last looked */
-    _Atomic uint32_t expiry;   /* touched in place, later only, under the stripe's lock, or by a
-                                  sliding hit; for the orders see larder__item_claim() */
+    uint8_t zero;            /* so that the head can be compared as one */
+    _Atomic uint32_t expiry; /* touched in place, later only, under the stripe's lock, or by a
+                                sliding hit; for the orders see larder__item_claim() */
     uint32_t version;
     uint16_t value_length;
     /* What the policy knows of its past, see policy.h; of one that was dropped by a scan, what is
      * to be done yet, see scan.c. Relaxed: of whoever has the segment, or the stripe's lock. */
     _Atomic uint8_t history;
+    _Atomic uint8_t frequency; /* relaxed, lossy: hits since the policy last looked */
     unsigned char parts[];
 };
 
 #define ITEM_HEADER_BYTES offsetof(struct item, parts)
 
-/* The head: the first four in one word. Key length in bits 0 to 15, marks in 16 to 23, frequency in
- * 24 to 31, expiry in 32 to 63. */
+/* The head: the first four, of which one is 0, in one word. Key length in bits 0 to 15, marks in 16
+ * to 23, expiry in 32 to 63. */
 #define HEAD_EXPIRY(head) ((uint32_t)((head) >> 32))
-#define HEAD_KEY_AND_MARKS UINT64_C(0x0000000000ffffff)
-#define HEAD_BUT_FREQUENCY UINT64_C(0xffffffff00ffffff)
+#define HEAD_KEY_AND_MARKS UINT64_C(0x00000000ffffffff)
+#define HEAD_ALL UINT64_MAX
 
 /** Of an item that never ends and has no part, or its space alone: what lies where is known without
  * looking at each part. */
@@ -73,19 +74,31 @@ static inline uint64_t larder__plain_head(size_t key_length, uint32_t space)
     return key_length | (space != 0 ? ITEM_SPACE : 0) << 16;
 }
 
-/** One load in the place of four, where nothing watches: a processor has room for so many loads
- * under way, and that is what many reads at once need. Expiry and frequency in it may be any that
- * were there meanwhile, each whole: neither crosses a line. The rest never changes. */
+/** One load in the place of three, where nothing watches: a processor has room for so many loads
+ * under way, and that is what many reads at once need. The expiry in it may be any that was there
+ * meanwhile, whole: it crosses no line. The rest never changes. */
 static inline uint64_t larder__item_head(const struct item *item)
 {
-#if LARDER_EPOCH_SYMMETRIC || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#if LARDER_EPOCH_SYMMETRIC || !defined(__x86_64__)
     return item->key_length | (uint64_t)item->marks << 16 |
-           (uint64_t)atomic_load_explicit(&item->frequency, memory_order_relaxed) << 24 |
            (uint64_t)atomic_load_explicit(&item->expiry, memory_order_relaxed) << 32;
 #else
     uint64_t head;
     memcpy(&head, item, sizeof(head));
     return head;
+#endif
+}
+
+/** Writes a head, of an item that nobody knows yet. */
+static inline void larder__item_set_head(struct item *item, uint64_t head)
+{
+#if LARDER_EPOCH_SYMMETRIC || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    item->key_length = (uint16_t)head;
+    item->marks = (uint8_t)(head >> 16);
+    item->zero = 0;
+    atomic_init(&item->expiry, HEAD_EXPIRY(head));
+#else
+    memcpy(item, &head, sizeof(head));
 #endif
 }
 

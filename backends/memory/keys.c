@@ -164,9 +164,9 @@ static enum larder_status list(struct memory *memory, struct listing *listing,
         enter_next(cursor);
         struct stripe *stripe =
             larder__stripe_of(memory, reversed_bits(cursor->words[CURSOR_REVERSED]));
-        pthread_mutex_lock(&stripe->lock);
+        larder__brief_lock(&stripe->lock);
         if (stripe->guarded.closed) {
-            pthread_mutex_unlock(&stripe->lock);
+            larder__brief_unlock(&stripe->lock);
             return LARDER_CLOSED;
         }
         const struct index *index = larder__index(memory);
@@ -175,7 +175,7 @@ static enum larder_status list(struct memory *memory, struct listing *listing,
         more = list_bucket(listing, index, shape, cursor);
         if (more)
             pass_bucket(cursor, shape);
-        pthread_mutex_unlock(&stripe->lock);
+        larder__brief_unlock(&stripe->lock);
     }
     return more || listing->count > 0 ? LARDER_OK : LARDER_TOO_LARGE;
 }

@@ -89,10 +89,10 @@ bool larder__lane_has_room(struct lane *lane, const struct arena *arena,
                            const struct append *append)
 {
     uint64_t due_ms, class;
-    pthread_mutex_lock(&lane->lock);
+    larder__brief_lock(&lane->lock);
     const struct open_segment *open = open_for(lane, append, &class, &due_ms);
     bool room = takes(lane, arena, open, class, append);
-    pthread_mutex_unlock(&lane->lock);
+    larder__brief_unlock(&lane->lock);
     return room;
 }
 
@@ -126,45 +126,51 @@ struct item *larder__lane_append(struct lane *lane, struct arena *arena,
 
 void larder__lane_seal(struct lane *lane, struct arena *arena, const struct segment *segment)
 {
-    pthread_mutex_lock(&lane->lock);
+    larder__brief_lock(&lane->lock);
     for (unsigned queue = 0; queue < QUEUES; queue++)
         for (unsigned i = 0; i <= lane->classes; i++)
             if (lane->guarded.open[queue][i].segment == segment)
                 seal(arena, &lane->guarded.open[queue][i]);
-    pthread_mutex_unlock(&lane->lock);
+    larder__brief_unlock(&lane->lock);
 }
 
 void larder__lane_seal_all(struct lane *lane, struct arena *arena)
 {
-    pthread_mutex_lock(&lane->lock);
+    larder__brief_lock(&lane->lock);
     for (unsigned queue = 0; queue < QUEUES; queue++)
         for (unsigned i = 0; i <= lane->classes; i++)
             seal(arena, &lane->guarded.open[queue][i]);
-    pthread_mutex_unlock(&lane->lock);
+    larder__brief_unlock(&lane->lock);
 }
 
 void larder__lanes_give_up(struct lane *lanes, uint32_t count, struct arena *arena)
 {
     for (uint32_t i = 0; i < count; i++) {
-        pthread_mutex_lock(&lanes[i].lock);
+        larder__brief_lock(&lanes[i].lock);
         larder__recycler_give_up(&lanes[i].guarded.recycler, arena);
-        pthread_mutex_unlock(&lanes[i].lock);
+        larder__brief_unlock(&lanes[i].lock);
     }
 }
 
 void larder__lanes_await(struct lane *lanes, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        pthread_mutex_lock(&lanes[i].lock);
-        pthread_mutex_unlock(&lanes[i].lock);
+        larder__brief_lock(&lanes[i].lock);
+        larder__brief_unlock(&lanes[i].lock);
     }
+}
+
+void larder__lanes_adopt(struct lane *lanes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        larder__brief_adopt(&lanes[i].lock);
 }
 
 /* The number of the epoch that those which wait belong to. @return false: there are too few */
 static bool end_epoch(struct lane *lane, struct larder_epoch *epoch, uint32_t *number)
 {
     struct recycler *recycler = &lane->guarded.recycler;
-    pthread_mutex_lock(&lane->lock);
+    larder__brief_lock(&lane->lock);
     bool full = larder__recycler_is_full(recycler);
     atomic_store_explicit(&lane->turns, false, memory_order_relaxed);
     if (full && !recycler->ended) {
@@ -172,7 +178,7 @@ static bool end_epoch(struct lane *lane, struct larder_epoch *epoch, uint32_t *n
         recycler->ended = true;
     }
     *number = recycler->epoch;
-    pthread_mutex_unlock(&lane->lock);
+    larder__brief_unlock(&lane->lock);
     return full;
 }
 
@@ -184,20 +190,15 @@ void larder__lane_turn(struct lane *lane, struct arena *arena, uint64_t limit)
         return;
     larder_epoch_order(arena->epoch, number); /* not under the lock: it takes long */
     bool passed = larder_epoch_passed(number, larder_epoch_oldest(arena->epoch));
-    pthread_mutex_lock(&lane->lock);
+    larder__brief_lock(&lane->lock);
     if (passed && recycler->ended && recycler->epoch == number)
         larder__recycler_turn(recycler, arena, limit);
-    pthread_mutex_unlock(&lane->lock);
+    larder__brief_unlock(&lane->lock);
 }
 
-bool larder__lane_leave(struct lane *lane, const struct arena *arena, const struct item *item,
-                        size_t bytes)
+void larder__lane_note_refusal(struct lane *lane)
 {
     struct recycler *recycler = &lane->guarded.recycler;
-    if (recycler->capacity == 0)
-        return false;
-    bool left = larder__recycler_leave(recycler, arena, item, bytes);
-    if (larder__recycler_is_full(recycler) && recycler->refused % TURN_AGAIN == 0)
+    if (recycler->capacity > 0 && ++recycler->refused % TURN_AGAIN == 0)
         atomic_store_explicit(&lane->turns, true, memory_order_relaxed);
-    return left;
 }

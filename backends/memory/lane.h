@@ -19,7 +19,7 @@ struct open_segment {
 };
 
 struct lane {
-    alignas(2 * LARDER_LINE_BYTES) pthread_mutex_t lock; /* order: see memory.h */
+    alignas(2 * LARDER_LINE_BYTES) struct brief_lock lock; /* order: see memory.h */
     uint16_t number;
     uint16_t classes; /* how many are in use */
     uint64_t weight_max;
@@ -55,10 +55,24 @@ void larder__lane_seal(struct lane *lane, struct arena *arena, const struct segm
 /** Seals all. Takes the lane's lock. */
 void larder__lane_seal_all(struct lane *lane, struct arena *arena);
 
+/** Counts a place that found no room, and asks for a turn now and then. Under the lane's lock. */
+void larder__lane_note_refusal(struct lane *lane);
+
 /** The place of an item that is found no more is recycled, its segment keeps counting it. Under the
  * lane's lock. @return false: it is not */
-bool larder__lane_leave(struct lane *lane, const struct arena *arena, const struct item *item,
-                        size_t bytes);
+static inline bool larder__lane_leave(struct lane *lane, const struct segment *segment,
+                                      uint32_t location, size_t bytes)
+{
+    struct recycler *recycler = &lane->guarded.recycler;
+    if (__builtin_expect(larder__recycler_is_full(recycler), 0)) {
+        larder__lane_note_refusal(lane);
+        return false;
+    }
+    larder__recycler_leave(recycler, segment, location, bytes);
+    if (__builtin_expect(larder__recycler_is_full(recycler), 0))
+        atomic_store_explicit(&lane->turns, true, memory_order_relaxed);
+    return true;
+}
 /** Lets what was left behind be taken, when readers have left it. Holding no lock and no section.
  * @param limit  how many places may wait next */
 void larder__lane_turn(struct lane *lane, struct arena *arena, uint64_t limit);
@@ -66,5 +80,7 @@ void larder__lane_turn(struct lane *lane, struct arena *arena, uint64_t limit);
 void larder__lanes_give_up(struct lane *lanes, uint32_t count, struct arena *arena);
 /** Waits until what is being written in recycled places is found. */
 void larder__lanes_await(struct lane *lanes, uint32_t count);
+/** In the child of a fork, which has their locks. */
+void larder__lanes_adopt(struct lane *lanes, uint32_t count);
 
 #endif

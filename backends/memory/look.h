@@ -77,7 +77,7 @@ ALWAYS_INLINE void larder__item_hit(const struct memory *memory, struct item *it
                                     struct larder_thread *thread)
 {
     _Atomic uint8_t *place = &thread->scratch;
-    if (!atomic_load_explicit(&memory->counts_hits, memory_order_relaxed))
+    if ((larder__duties(&memory->arena) & DUTY_HITS) == 0)
         return;
     uint8_t frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
     if (__builtin_expect_with_probability(frequency < FREQUENCY_MAX, 1, 0.5))
@@ -114,28 +114,28 @@ ALWAYS_INLINE bool larder__plain_is_live(uint32_t expiry, uint64_t now_ms)
 }
 
 /** Whether an item has no part but its space, and this key. @param head  what of it is to be as if
- * it never ended @param handy  of a key that is */
+ * it never ended @param handy  of a key that is @param value  where it begins; set in any case */
 ALWAYS_INLINE bool larder__plain_is_of(const struct item *item, uint64_t head,
-                                       struct larder_slice name, struct handy handy, uint32_t space)
+                                       struct larder_slice name, struct handy handy, uint32_t space,
+                                       const unsigned char **value)
 {
-    const unsigned char *key = larder__plain_key(item, space);
+    const unsigned char *key = larder__plain_key(item, space), *end = key + name.length;
+    __asm__("" : "+r"(end)); /* one address, that others are told from */
+    *value = end;
     if (head != larder__plain_head(name.length, space) ||
         (space != SPACE_NONE && larder__item_space(item) != space))
         return false;
     return __builtin_expect(larder__is_handy(name.length), 1)
-               ? larder__handy_equal(handy, larder__handy_load(key, name.length))
+               ? larder__handy_equal(handy, larder__handy_between(key, end))
                : larder__bytes_equal(key, name.data, name.length);
 }
 
 /** Gives a copy of a value that lies where most lie: see hit.c. In no section.
  * @return OK, NO_MEMORY; MISS: it may be anything else, and nothing was done */
-enum larder_status larder__view_hit(const struct look *look, const struct larder_scope *scope,
-                                    struct larder_slice name, struct larder_value *value);
-enum larder_status larder__view_hit_narrow(const struct look *look,
-                                           const struct larder_scope *scope,
-                                           struct larder_slice name, struct larder_value *value);
-enum larder_status larder__view_hit_wide(const struct look *look, const struct larder_scope *scope,
-                                         struct larder_slice name, struct larder_value *value);
+typedef enum larder_status larder_view_hit_fn(const struct look *look,
+                                              const struct larder_scope *scope,
+                                              struct larder_slice name, struct larder_value *value);
+larder_view_hit_fn larder__view_hit_narrow, larder__view_hit_wide, larder__view_hit_widest;
 
 /** What is known of an item that was looked at. */
 void larder__look_info(const struct look *look, const struct item *item, struct larder_info *info);

@@ -42,7 +42,7 @@ static void read_rows(const struct larder_scope *scope, enum larder_many_kind ma
     group.space = larder__scope_space(group.look.memory, scope);
     for (size_t next = 0; next < rows->count;) {
         next = gather(&group, rows, next);
-        larder__read_group(many, &group);
+        PICK_BY_WIDTH(group.look.memory->hash_key.width, larder__read_group)(many, &group);
         if (group.unanswered > 0)
             answer_rest(scope, many, &group);
     }

@@ -10,11 +10,13 @@
  *   large.c      long values, which views hold      look.h     one reader's
  *   space.c      namespaces                         hit.c      plain reads
  *   recycle.c    places that are used again         group.c    many reads at once
+ *   plain.h      what most entries are              overwrite.c  plain stores over such
  *   handy.h      keys of the usual length           read.c, many.c, write.c, lease.c, keys.c,
- *   hash.h, brief.h, budget.h, region.c             whole.c    the other operations
+ *   hash.h, budget.h, region.c                      whole.c    the other operations
  *   slide.c      TTLs that hits renew               listener.c who is told of evictions
- *
- * What is named …_wide is for processors with wide registers and AES.
+ *   clock.h      the time                           brief.h    locks that are held briefly
+ *                                                   width.h    what is compiled several times:
+ *                                                              …_wide.c, …_widest.c
  *
  * util/epoch.h protects readers; memory.h has the order of locks.
  */
@@ -157,7 +159,6 @@ static void *new_lines(size_t bytes)
 static void init_stripes(struct memory *memory)
 {
     for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
-        larder__brief_init(&memory->stripes[i].lock);
         /* a version read from one cache must not fit an entry of the one that follows it */
         memory->stripes[i].guarded.version = (uint32_t)larder_random();
     }
@@ -168,7 +169,6 @@ static void init_lanes(struct memory *memory, const struct sizes *sizes, uint64_
     uint64_t classes = sizes->segments / (sizes->lanes * 16);
     for (uint32_t i = 0; i <= memory->lane_mask; i++) {
         struct lane *lane = &memory->lanes[i];
-        larder__brief_init(&lane->lock);
         lane->number = (uint16_t)i;
         lane->classes = (uint16_t)at_most(classes > 0 ? classes : 1, LANE_CLASSES_MAX);
         lane->weight_max = max_bytes / 64;
@@ -329,14 +329,6 @@ static enum larder_status memory_open(const struct larder_host *host, const void
 
 #define SHUTDOWN_WAIT_NS UINT64_C(200000000) /* for calls that are inside */
 
-static void destroy_locks(struct memory *memory)
-{
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        pthread_mutex_destroy(&memory->stripes[i].lock);
-    for (uint32_t i = 0; i <= memory->lane_mask; i++)
-        pthread_mutex_destroy(&memory->lanes[i].lock);
-}
-
 /* With nobody inside, whatever the readers' sections say: the bulk goes. */
 static void release_bulk(struct memory *memory)
 {
@@ -346,7 +338,6 @@ static void release_bulk(struct memory *memory)
         larder__policy_close(&memory->policy);
         larder__arena_close(&memory->arena);
         larder__large_store_close(memory->large);
-        destroy_locks(memory);
         free_parts(memory);
     }
     memory->guarded.released = true;
@@ -417,19 +408,19 @@ static void lock_all(struct memory *memory)
         return;
     larder__stripes_lock(memory);
     for (uint32_t i = 0; i <= memory->lane_mask; i++)
-        pthread_mutex_lock(&memory->lanes[i].lock);
+        larder__brief_lock(&memory->lanes[i].lock);
     pthread_mutex_lock(&memory->large->lock);
-    pthread_mutex_lock(&memory->arena.lock);
+    larder__brief_lock(&memory->arena.lock);
 }
 
 /* The one of growth last: whoever has it may free the others. */
 static void unlock_all(struct memory *memory)
 {
     if (!memory->guarded.released) {
-        pthread_mutex_unlock(&memory->arena.lock);
+        larder__brief_unlock(&memory->arena.lock);
         pthread_mutex_unlock(&memory->large->lock);
         for (uint32_t i = 0; i <= memory->lane_mask; i++)
-            pthread_mutex_unlock(&memory->lanes[i].lock);
+            larder__brief_unlock(&memory->lanes[i].lock);
         larder__stripes_unlock(memory);
     }
     pthread_mutex_unlock(&memory->listener_lock);
@@ -448,9 +439,12 @@ static uint64_t own_tellings(const struct memory *memory)
 }
 
 /* What other threads had in their hands in the parent is nobody's in the child: segments that they
- * were emptying are begun anew, and what they had reserved of the bound is free. */
+ * were emptying are begun anew, nobody waits for a lock, and what they had reserved of the bound is
+ * free. */
 static void adopt(struct memory *memory)
 {
+    larder__stripes_adopt(memory);
+    larder__lanes_adopt(memory->lanes, memory->lane_mask + 1);
     larder__segments_adopt(&memory->arena);
     memory->sweep->segment = NULL;
     atomic_store_explicit(&memory->sweeping, 0, memory_order_relaxed);
@@ -478,11 +472,7 @@ static void memory_fork(void *self, enum larder_fork_step step)
 
 static larder_hit_fn *memory_hit_of(const struct larder_scope *scope)
 {
-#if defined(__x86_64__)
-    if (larder__memory_of(scope)->hash_key.wide)
-        return larder__memory_hit_of_wide(scope);
-#endif
-    return larder__memory_hit_of(scope);
+    return PICK_BY_WIDTH(larder__memory_of(scope)->hash_key.width, larder__memory_hit_of)(scope);
 }
 
 static const struct larder_ops memory_ops = {
@@ -537,7 +527,7 @@ static enum larder_status set_max_bytes(struct memory *memory, uint64_t max_byte
     if (status != LARDER_OK)
         return status;
     atomic_store_explicit(&memory->budget->max_bytes, max_bytes, memory_order_relaxed);
-    larder__evict_ahead(memory, call.thread, larder__now_ms(memory));
+    larder__housekeeping(memory, call.thread, larder__now_ms(memory));
     larder__call_end(&call);
     return LARDER_OK;
 }

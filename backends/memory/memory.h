@@ -2,9 +2,10 @@
  * A memory cache: its parts, and who may touch them.
  *
  * Lock order: growth, then a stripe, then a lane, then the innermost ones (the arena's, the large
- * store's, the index's, the ghost's), of which one is held at a time. Two stripes or two lanes are
- * never held at once, but for fork, which takes growth and all stripes: lanes and the rest are only
- * ever taken under these, or for a few instructions by a thread that then holds nothing else.
+ * store's, the index's, the names', the listener's), of which one is held at a time. Two stripes or
+ * two lanes are never held at once, but for fork, flush and shutdown, which take growth and all
+ * stripes: lanes and the rest are only ever taken under these, or for a few instructions by a
+ * thread that then holds nothing else.
  */
 #ifndef LARDER_MEMORY_MEMORY_H
 #define LARDER_MEMORY_MEMORY_H
@@ -23,20 +24,13 @@
 #include "policy.h"
 #include "space.h"
 
-/* fork takes all of them, and ThreadSanitizer follows no more than 64 locks in one thread's hands.
- */
-#if LARDER_EPOCH_SYMMETRIC
-#define STRIPES_MAX 8u
-#define LANES_MAX 4u
-#else
 #define STRIPES_MAX 256u
 #define LANES_MAX 16u
-#endif
 
 /** What holds for the keys whose hashes end in the same bits. What every write needs lies in one
  * line: with two threads it often comes from the other's cache. */
 struct stripe {
-    alignas(2 * LARDER_LINE_BYTES) pthread_mutex_t lock;
+    alignas(2 * LARDER_LINE_BYTES) struct brief_lock lock;
     /* Relaxed: changed under lock, read by whoever wants to know about how much there is. */
     _Atomic uint64_t live_bytes; /* of the items that are found */
     _Atomic uint32_t items;      /* so many lie in 16 GiB at most */
@@ -44,11 +38,11 @@ struct stripe {
         uint32_t version;        /* the last one given; 0 is never given */
         uint32_t died_bytes;     /* since arena.turnover was last raised */
         bool closed;
+        uint64_t expired; /* entries that a writer met */
     } guarded;
-    uint64_t expired; /* entries that a writer met; touched only while holding lock, seldom */
 };
 
-_Static_assert(offsetof(struct stripe, guarded.closed) < LARDER_LINE_BYTES,
+_Static_assert(offsetof(struct stripe, guarded.expired) < LARDER_LINE_BYTES,
                "what every write needs lies in one line");
 
 /** How many entries met which end in scans. */
@@ -134,10 +128,8 @@ struct memory {
     /* Swapped by a flush with every stripe's lock held: release, paired with the acquire of every
      * call. The old one is freed when its readers have left, and the calls that began before. */
     _Atomic(struct index *) index;
-    /* Relaxed, both hints. Whether it may come to evicting soon: only then hits are counted. */
-    _Atomic bool counts_hits;
-    /* A length that many values have, so that a reader need not wait for an item to know it; of
-     * those that are copied at once (look.h), or else LENGTH_UNUSUAL. */
+    /* Relaxed, a hint: a length that many values have, so that a reader need not wait for an item
+     * to know it; of those that are copied at once (look.h), or else LENGTH_UNUSUAL. */
     _Atomic uint16_t usual_length;
 
     struct arena arena;
@@ -233,6 +225,8 @@ static inline void larder__call_end(const struct call *call)
 struct index *larder__index_new(struct memory *memory, bool prepaid);
 void larder__stripes_lock(struct memory *memory);
 void larder__stripes_unlock(struct memory *memory);
+/** In the child of a fork, which has them: nobody waits for any. */
+void larder__stripes_adopt(struct memory *memory);
 /** Puts `fresh`, which may be NULL, in the place of the index, and retires everything. Under growth
  * and with all stripes locked. */
 void larder__drop_all_locked(struct memory *memory, struct index *fresh);
@@ -252,7 +246,7 @@ void larder__housekeeping(struct memory *memory, struct larder_thread *thread, u
 /** Likewise a read, which only sweeps. */
 void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread,
                                uint64_t now_ms);
-/** Whether the index is as large as a stripe wants it. Under the stripe's lock. */
+/** Whether the index is as large as a stripe wants it. Within the call in which it was read. */
 bool larder__index_fits(const struct memory *memory, const struct index *index,
                         const struct stripe *stripe);
 /** Lets the index follow the number of entries: a stripe has got more, or fewer.

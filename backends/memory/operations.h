@@ -4,9 +4,10 @@
 
 #include <larder/backend.h>
 
-/* hit.c; and hit_wide.c, where hash_key.wide */
-larder_hit_of_fn larder__memory_hit_of;
+/* hit.c, for each width */
+larder_hit_of_fn larder__memory_hit_of_narrow;
 larder_hit_of_fn larder__memory_hit_of_wide;
+larder_hit_of_fn larder__memory_hit_of_widest;
 /* read.c */
 larder_read_fn larder__memory_read;
 larder_get_fn larder__memory_get;
@@ -14,10 +15,15 @@ larder_get_fn larder__memory_get;
 larder_many_fn larder__memory_many;
 /* write.c */
 larder_store_fn larder__memory_store;
+larder_store_fn larder__store_generally;
 larder_remove_fn larder__memory_remove;
 larder_count_fn larder__memory_count;
 larder_touch_fn larder__memory_touch;
 larder_get_and_touch_fn larder__memory_get_and_touch;
+/* overwrite.c, for each width: a plain overwrite, or larder__store_generally() */
+larder_store_fn larder__memory_store_narrow;
+larder_store_fn larder__memory_store_wide;
+larder_store_fn larder__memory_store_widest;
 /* lease.c */
 larder_lease_get_fn larder__memory_lease_get;
 larder_lease_fill_fn larder__memory_lease_fill;

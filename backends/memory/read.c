@@ -101,8 +101,8 @@ void larder__await_writer(struct memory *memory, uint64_t hash)
     if (larder__call_begin(memory, &call) != LARDER_OK)
         return;
     struct stripe *stripe = larder__stripe_of(memory, hash);
-    pthread_mutex_lock(&stripe->lock);
-    pthread_mutex_unlock(&stripe->lock);
+    larder__brief_lock(&stripe->lock);
+    larder__brief_unlock(&stripe->lock);
     larder__call_end(&call);
 }
 
@@ -174,7 +174,8 @@ enum larder_status larder__memory_get(const struct larder_scope *scope, struct l
     if (!larder__look_begin(&look, scope->self))
         return LARDER_NO_MEMORY;
     if ((value->info.want & LARDER_WANT_TTL) == 0)
-        status = larder__view_hit(&look, scope, name, value);
+        status =
+            PICK_BY_WIDTH(look.memory->hash_key.width, larder__view_hit)(&look, scope, name, value);
     if (status == LARDER_MISS) {
         struct key key = larder__look_key(&look, scope, name);
         status = get_any(&look, &key, value);

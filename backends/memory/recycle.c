@@ -1,8 +1,6 @@
 /* Recycling the places of dead items. */
 #include "recycle.h"
 
-#include "lane.h"
-
 void larder__recycler_open(struct recycler *recycler, struct recycled_place *places,
                            uint32_t capacity)
 {
@@ -10,20 +8,6 @@ void larder__recycler_open(struct recycler *recycler, struct recycled_place *pla
     recycler->limit = capacity < RECYCLE_PLACES_MIN ? capacity : RECYCLE_PLACES_MIN;
     recycler->waiting = places;
     recycler->ripe = places + capacity;
-}
-
-bool larder__recycler_leave(struct recycler *recycler, const struct arena *arena,
-                            const struct item *item, size_t bytes)
-{
-    if (larder__recycler_is_full(recycler)) {
-        recycler->refused++;
-        return false;
-    }
-    recycler->waiting[recycler->count++] =
-        (struct recycled_place){.location = larder__location_of(arena, item),
-                                .life = larder__segment_life(larder__segment_of(arena, item)),
-                                .units = (uint16_t)(bytes / ITEM_UNIT)};
-    return true;
 }
 
 static struct segment *segment_of(const struct arena *arena, const struct recycled_place *place)
@@ -39,9 +23,8 @@ enum fate {
 };
 
 /* What has become of a place's segment. */
-static enum fate fate_of(const struct arena *arena, const struct recycled_place *place)
+static enum fate fate_in(const struct segment *segment, const struct recycled_place *place)
 {
-    const struct segment *segment = segment_of(arena, place);
     enum segment_state state = larder__segment_state(segment);
     if (larder__segment_life(segment) != place->life)
         return FATE_GONE;
@@ -57,13 +40,25 @@ static enum fate fate_of(const struct arena *arena, const struct recycled_place 
     }
 }
 
-/* Of what ends not before its segment is looked at. */
-static bool serves(const struct segment *segment, const struct append *append)
+/* What is asked of nearly every place, by itself. */
+static bool is_still(const struct segment *segment, const struct recycled_place *place)
 {
-    if (segment->queue != append->queue)
+    return larder__segment_state(segment) == SEGMENT_SEALED &&
+           larder__segment_life(segment) == place->life;
+}
+
+static enum fate fate_of(const struct arena *arena, const struct recycled_place *place)
+{
+    return fate_in(segment_of(arena, place), place);
+}
+
+/* Of what ends not before its segment is looked at. */
+static bool serves(const struct segment *segment, enum queue queue, uint64_t end_ms)
+{
+    if (segment->queue != queue)
         return false;
-    return append->end_ms == UINT64_MAX ? segment->first_end_ms == UINT64_MAX
-                                        : append->end_ms >= segment->first_end_ms;
+    return end_ms == UINT64_MAX ? segment->first_end_ms == UINT64_MAX
+                                : end_ms >= segment->first_end_ms;
 }
 
 /* Its segment has it no more. While that is not looked through, its life lasts: see recycle.h. */
@@ -126,20 +121,18 @@ static void ask_for_place(const struct arena *arena, const struct recycled_place
 #define LOOKS_MAX 4
 
 struct item *larder__recycler_take(struct recycler *recycler, const struct arena *arena,
-                                   const struct append *append)
+                                   size_t bytes, enum queue queue, uint64_t end_ms)
 {
-    size_t units = append->bytes / ITEM_UNIT;
-    uint16_t *link = bin_of(recycler, units, append->queue, append->end_ms != UINT64_MAX);
+    size_t units = bytes / ITEM_UNIT;
+    uint16_t *link = bin_of(recycler, units, queue, end_ms != UINT64_MAX);
     for (int i = 0; i < LOOKS_MAX && *link != 0; i++) {
         struct recycled_place *place = place_of(recycler, *link);
-        enum fate fate = fate_of(arena, place);
-        if (fate == FATE_GONE) {
-            unlink_place(recycler, link);
-            continue;
-        }
-        if (fate != FATE_STILL || place->units != units ||
-            !serves(segment_of(arena, place), append)) {
-            link = &place->next;
+        const struct segment *segment = segment_of(arena, place);
+        if (!is_still(segment, place) || place->units != units || !serves(segment, queue, end_ms)) {
+            if (fate_in(segment, place) == FATE_GONE)
+                unlink_place(recycler, link);
+            else
+                link = &place->next;
             continue;
         }
         unlink_place(recycler, link);

@@ -45,9 +45,6 @@ struct recycler {
     uint32_t hand;               /* the bin that gives one up next */
 };
 
-/** What is to be appended, see lane.h. */
-struct append;
-
 /** @param places  for all of them, larder__recycler_places() */
 static inline size_t larder__recycler_places(uint32_t capacity)
 {
@@ -59,13 +56,20 @@ static inline bool larder__recycler_is_full(const struct recycler *recycler)
 {
     return recycler->count >= recycler->limit;
 }
-/** Takes over the place of an item that is found no more. @return false: too many wait */
-bool larder__recycler_leave(struct recycler *recycler, const struct arena *arena,
-                            const struct item *item, size_t bytes);
-/** A ripe place for what is to be appended. Its segment counts it as alive already.
+/** Takes over the place of an item that is found no more. Only while it is not full. */
+static inline void larder__recycler_leave(struct recycler *recycler, const struct segment *segment,
+                                          uint32_t location, size_t bytes)
+{
+    recycler->waiting[recycler->count++] =
+        (struct recycled_place){.location = location,
+                                .life = larder__segment_life(segment),
+                                .units = (uint16_t)(bytes / ITEM_UNIT)};
+}
+/** A ripe place of so many bytes, for what ends at `end_ms`; UINT64_MAX: never. Its segment counts
+ * it as alive already.
  * @return NULL: none */
 struct item *larder__recycler_take(struct recycler *recycler, const struct arena *arena,
-                                   const struct append *append);
+                                   size_t bytes, enum queue queue, uint64_t end_ms);
 /** Lets those that wait be ripe, whose readers have left: but for those in segments that are open,
  * which are given up, or looked through, which wait on. Where too many are ripe, some are given up.
  * @param limit  how many may wait from now on, within what there is room for */

@@ -31,9 +31,9 @@ uint64_t larder__memory_items(const struct memory *memory)
 static uint64_t queue_bytes(struct memory *memory, enum queue queue)
 {
     struct arena *arena = &memory->arena;
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint64_t segments = arena->guarded.queues[queue].count + arena->guarded.open[queue];
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return (segments << arena->shift) +
            atomic_load_explicit(&arena->heavy_bytes[queue], memory_order_relaxed);
 }
@@ -189,7 +189,7 @@ static struct segment *choose_emptiest(struct memory *memory, uint64_t now_ms)
     struct arena *arena = &memory->arena;
     struct segment *emptiest = NULL;
     uint32_t least = UINT32_MAX;
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     for (int queue = 0; queue < QUEUES; queue++)
         for (uint32_t number = arena->guarded.queues[queue].first; number != NO_SEGMENT;
              number = arena->segments[number].next) {
@@ -199,7 +199,7 @@ static struct segment *choose_emptiest(struct memory *memory, uint64_t now_ms)
                 emptiest = &arena->segments[number];
             }
         }
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return emptiest;
 }
 
@@ -287,9 +287,9 @@ static bool is_on_its_way(const struct visit *visit)
 static uint32_t scans_max(struct memory *memory)
 {
     struct arena *arena = &memory->arena;
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint32_t segments = arena->guarded.fresh;
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return segments + SCANS_MAX;
 }
 
@@ -485,10 +485,10 @@ static bool has_much_dead(struct memory *memory)
     uint64_t live_bytes = 0;
     for (uint32_t i = 0; i <= memory->stripe_mask; i++)
         live_bytes += atomic_load_explicit(&memory->stripes[i].live_bytes, memory_order_relaxed);
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint64_t sealed = arena->guarded.queues[QUEUE_SMALL].count;
     sealed += arena->guarded.queues[QUEUE_MAIN].count;
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return sealed << arena->shift > live_bytes + live_bytes / DEAD_SHARE;
 }
 

@@ -93,7 +93,7 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
     if (copy == NULL)
         return false;
     larder__slot_replace(*slot, larder__location_of(&memory->arena, copy));
-    pthread_mutex_unlock(&lane->lock);
+    larder__brief_unlock(&lane->lock);
     scan->dead_bytes += larder__item_leaves(memory, larder__stripe_of(memory, hash), item);
     if (draft.large != larder__item_block(item).large)
         mark(item, ENDED_MARK);
@@ -179,9 +179,9 @@ bool larder__scan_step(struct scan *scan, uint32_t items)
         ask_for_places(scan, group, count);
         for (uint32_t i = 0; i < count && !scan->stuck; i++) {
             struct stripe *stripe = larder__stripe_of(scan->memory, group[i].hash);
-            pthread_mutex_lock(&stripe->lock);
+            larder__brief_lock(&stripe->lock);
             scan->stuck = !judge(scan, stripe, &group[i]);
-            pthread_mutex_unlock(&stripe->lock);
+            larder__brief_unlock(&stripe->lock);
         }
         tell(scan);
         items -= count;

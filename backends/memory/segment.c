@@ -95,9 +95,9 @@ bool larder__arena_open(struct arena *arena, struct budget *budget, struct larde
     list_init(&arena->guarded.retired);
     arena->guarded.swept_due_ms = UINT64_MAX;
     atomic_init(&arena->due_ms, larder__epoch_asymmetric ? UINT64_MAX : DUE_NOT_YET);
+    atomic_init(&arena->duties, larder__epoch_asymmetric ? 0 : DUTY_FENCE);
     atomic_init(&arena->ready, 0);
     atomic_init(&arena->spare, 0);
-    larder__brief_init(&arena->lock);
     return true;
 }
 
@@ -106,7 +106,6 @@ void larder__arena_close(struct arena *arena)
     UNPOISON(arena->base, arena->guarded.items.committed_bytes);
     larder__region_release(&arena->guarded.items);
     larder__region_release(&arena->guarded.headers);
-    pthread_mutex_destroy(&arena->lock);
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */
@@ -170,6 +169,7 @@ static void hint_locked(struct arena *arena)
         due_ms = DUE_NOT_YET;
     if (due_ms != atomic_load_explicit(&arena->due_ms, memory_order_relaxed))
         atomic_store_explicit(&arena->due_ms, due_ms, memory_order_relaxed);
+    larder__set_duty(arena, DUTY_TIME, due_ms != UINT64_MAX && larder__epoch_asymmetric);
     atomic_store_explicit(&arena->ready, arena->guarded.free.count, memory_order_relaxed);
     atomic_store_explicit(&arena->spare, arena->guarded.free.count + arena->guarded.retired.count,
                           memory_order_relaxed);
@@ -208,7 +208,7 @@ struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint
                                      uint64_t due_ms, uint32_t reserve)
 {
     uint32_t number = NO_SEGMENT;
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     if (arena->guarded.free.count > reserve)
         number = list_take(arena, &arena->guarded.free);
     if (number == NO_SEGMENT)
@@ -218,7 +218,7 @@ struct segment *larder__segment_open(struct arena *arena, enum queue queue, uint
         atomic_fetch_add_explicit(&arena->turnover, 1, memory_order_relaxed);
         hint_locked(arena);
     }
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return number != NO_SEGMENT ? &arena->segments[number] : NULL;
 }
 
@@ -233,13 +233,13 @@ static uint64_t header_bytes_locked(const struct arena *arena)
 
 bool larder__arena_has_room(struct arena *arena, uint32_t reserve)
 {
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     bool has_room = arena->guarded.free.count > reserve;
     if (!has_room && (arena->guarded.vacant.count > 0 || arena->guarded.fresh < arena->capacity))
         has_room = larder__budget_has(arena->budget, larder__segment_bytes(arena) +
                                                          header_bytes_locked(arena) +
                                                          reserve_bytes_locked(arena, reserve));
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return has_room;
 }
 
@@ -253,22 +253,22 @@ static void relink_locked(struct arena *arena, uint32_t number, uint64_t due_ms)
 
 void larder__segment_hurry(struct arena *arena, struct segment *segment, uint64_t end_ms)
 {
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     relink_locked(arena, larder__segment_number(arena, segment), end_ms);
     hint_locked(arena);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
 }
 
 void larder__segment_seal(struct arena *arena, struct segment *segment)
 {
     uint32_t number = larder__segment_number(arena, segment);
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     arena->guarded.open[segment->queue]--;
     set_state(segment, SEGMENT_SEALED);
     list_append(arena, &arena->guarded.queues[segment->queue], number);
     relink_locked(arena, number, segment->first_end_ms);
     hint_locked(arena);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
 }
 
 static void scan_locked(struct arena *arena, uint32_t number)
@@ -283,21 +283,21 @@ static void scan_locked(struct arena *arena, uint32_t number)
 
 struct segment *larder__segment_scan(struct arena *arena, enum queue queue)
 {
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint32_t number = arena->guarded.queues[queue].first;
     if (number != NO_SEGMENT)
         scan_locked(arena, number);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return number != NO_SEGMENT ? &arena->segments[number] : NULL;
 }
 
 bool larder__segment_scan_this(struct arena *arena, struct segment *segment)
 {
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     bool sealed = larder__segment_state(segment) == SEGMENT_SEALED;
     if (sealed)
         scan_locked(arena, larder__segment_number(arena, segment));
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return sealed;
 }
 
@@ -312,28 +312,29 @@ static void unsweep_locked(struct arena *arena, struct segment *segment)
 void larder__segment_unscan(struct arena *arena, struct segment *segment, uint64_t due_ms)
 {
     uint32_t number = larder__segment_number(arena, segment);
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     set_state(segment, SEGMENT_SEALED);
     unsweep_locked(arena, segment);
     list_prepend(arena, &arena->guarded.queues[segment->queue], number);
     larder__wheel_link(&arena->guarded.wheel, number, due_ms);
     hint_locked(arena);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
 }
 
 void larder__segment_retire(struct arena *arena, struct segment *segment)
 {
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     set_state(segment, SEGMENT_RETIRED);
     segment->retired_epoch = larder_epoch_advance(arena->epoch);
     unsweep_locked(arena, segment);
     list_append(arena, &arena->guarded.retired, larder__segment_number(arena, segment));
     hint_locked(arena);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
 }
 
 void larder__segments_adopt(struct arena *arena)
 {
+    larder__brief_adopt(&arena->lock);
     for (uint32_t number = 0; number < arena->guarded.fresh; number++) {
         struct segment *segment = &arena->segments[number];
         if (larder__segment_state(segment) != SEGMENT_SCANNED)
@@ -343,11 +344,12 @@ void larder__segments_adopt(struct arena *arena)
         list_prepend(arena, &arena->guarded.queues[segment->queue], number);
         larder__wheel_link(&arena->guarded.wheel, number, segment->first_end_ms);
     }
+    hint_locked(arena);
 }
 
 void larder__segments_retire_all(struct arena *arena)
 {
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint32_t epoch = larder_epoch_advance(arena->epoch);
     for (int queue = 0; queue < QUEUES; queue++) {
         uint32_t number;
@@ -359,25 +361,25 @@ void larder__segments_retire_all(struct arena *arena)
         }
     }
     hint_locked(arena);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
 }
 
 uint64_t larder__segments_retired_bytes(struct arena *arena)
 {
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint64_t bytes = (uint64_t)arena->guarded.retired.count << arena->shift;
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return bytes;
 }
 
 /* @return false: nothing is retired */
 static bool latest_retired(struct arena *arena, uint32_t *epoch)
 {
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint32_t number = arena->guarded.retired.last;
     if (number != NO_SEGMENT)
         *epoch = arena->segments[number].retired_epoch;
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return number != NO_SEGMENT;
 }
 
@@ -390,7 +392,7 @@ uint32_t larder__segments_reclaim(struct arena *arena)
     /* not under the lock: it takes long */
     larder_epoch_order(arena->epoch, latest);
     uint32_t oldest = larder_epoch_oldest(arena->epoch);
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     while (retired->count > 0 &&
            larder_epoch_passed(arena->segments[retired->first].retired_epoch, oldest)) {
         uint32_t number = list_take(arena, retired);
@@ -400,14 +402,14 @@ uint32_t larder__segments_reclaim(struct arena *arena)
         reclaimed++;
     }
     hint_locked(arena);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return reclaimed;
 }
 
 uint64_t larder__segments_vacate(struct arena *arena, uint32_t count)
 {
     uint64_t bytes = 0;
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     for (; count > 0 && arena->guarded.free.count > 0; count--) {
         uint32_t number = list_take(arena, &arena->guarded.free);
         larder__region_forget(&arena->guarded.items, (size_t)number << arena->shift,
@@ -418,7 +420,7 @@ uint64_t larder__segments_vacate(struct arena *arena, uint32_t count)
     }
     larder__budget_give(arena->budget, bytes);
     hint_locked(arena);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return bytes;
 }
 
@@ -428,7 +430,7 @@ struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, uint32
 {
     uint32_t number = NO_SEGMENT;
     enum wheel_turn turn = WHEEL_MOVED;
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     for (uint32_t i = 0; i < TURNS_MAX && turn == WHEEL_MOVED; i++)
         turn = larder__wheel_turn(&arena->guarded.wheel, now_ms, &number);
     *open_in = turn == WHEEL_DUE ? arena->segments[number].lane : LANE_NONE;
@@ -439,6 +441,6 @@ struct segment *larder__segment_due(struct arena *arena, uint64_t now_ms, uint32
         scan_locked(arena, number);
     }
     hint_locked(arena);
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     return turn == WHEEL_DUE ? &arena->segments[number] : NULL;
 }

@@ -13,8 +13,6 @@
 #ifndef LARDER_MEMORY_SEGMENT_H
 #define LARDER_MEMORY_SEGMENT_H
 
-#include <pthread.h>
-
 #include <larder/util/epoch.h>
 
 #include "brief.h"
@@ -75,8 +73,9 @@ struct arena {
     struct budget *budget;
     struct larder_epoch *epoch;
 
-    alignas(LARDER_LINE_BYTES) pthread_mutex_t lock; /* the innermost: nothing is taken under it */
-    struct {                                         /* touched only while holding lock */
+    alignas(
+        LARDER_LINE_BYTES) struct brief_lock lock; /* the innermost: nothing is taken under it */
+    struct {                                       /* touched only while holding lock */
         struct region items, headers;
         struct segment_list queues[QUEUES];
         struct segment_list free, vacant, retired;
@@ -86,10 +85,13 @@ struct arena {
         uint32_t scanned;
         uint64_t swept_due_ms; /* of the one that is being swept; UINT64_MAX: none is */
     } guarded;
-    /* relaxed: when the wheel wants a visit, in ms; UINT64_MAX: nothing waits. A hint that every
-     * call reads; stored under the lock. UINT64_MAX also says that
-     * readers need no fence: where they do, it is DUE_NOT_YET in its place. */
+    /* relaxed: when the wheel wants a visit, in ms; UINT64_MAX: nothing waits, and readers need no
+     * fence; where they do, it is DUE_NOT_YET in its place. A hint but for that; stored under the
+     * lock. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t due_ms;
+    /* relaxed: what a read has to look after beside what it reads, of those below; 0: nothing. A
+     * hint but for DUTY_FENCE. */
+    _Atomic uint32_t duties;
     _Atomic uint32_t flushes; /* relaxed: of namespaces; older segments may hold what they left */
     /* relaxed: goes up with segments opened and bytes died, now and then: whoever cleans looks when
      * it has */
@@ -101,6 +103,25 @@ struct arena {
         heavy_bytes[QUEUES]; /* relaxed: of the large values that a queue's items have */
     uint64_t header_bytes;   /* what the headers are charged; guarded by lock */
 };
+
+#define DUTY_TIME 1u  /* due_ms is not UINT64_MAX */
+#define DUTY_HITS 2u  /* it may come to evicting soon: hits are counted */
+#define DUTY_FENCE 4u /* readers need a fence. For good, and then DUTY_TIME is not set */
+
+static inline uint32_t larder__duties(const struct arena *arena)
+{
+    return atomic_load_explicit(&arena->duties, memory_order_relaxed);
+}
+
+static inline void larder__set_duty(struct arena *arena, uint32_t what, bool wanted)
+{
+    if (((larder__duties(arena) & what) != 0) == wanted)
+        return;
+    if (wanted)
+        atomic_fetch_or_explicit(&arena->duties, what, memory_order_relaxed);
+    else
+        atomic_fetch_and_explicit(&arena->duties, ~what, memory_order_relaxed);
+}
 
 static inline size_t larder__segment_bytes(const struct arena *arena)
 {

@@ -29,7 +29,7 @@ static void slide_locked(struct memory *memory, struct stripe *stripe, struct it
     if (copy == NULL)
         return;
     larder__slot_replace(slot, larder__location_of(&memory->arena, copy));
-    pthread_mutex_unlock(&lane->lock);
+    larder__brief_unlock(&lane->lock);
     larder__item_dies(memory, item, hash);
 }
 
@@ -37,10 +37,10 @@ static void slide_over_the_edge(struct memory *memory, struct item *item, uint64
                                 uint64_t expiry_ms)
 {
     struct stripe *stripe = larder__stripe_of(memory, larder__item_hash(&memory->hash_key, item));
-    if (pthread_mutex_trylock(&stripe->lock) != 0) /* within a section nobody waits */
+    if (!larder__brief_try(&stripe->lock)) /* within a section nobody waits */
         return;
     slide_locked(memory, stripe, item, now_ms, expiry_ms);
-    pthread_mutex_unlock(&stripe->lock);
+    larder__brief_unlock(&stripe->lock);
 }
 
 uint64_t larder__item_slide(struct memory *memory, struct item *item, uint64_t now_ms)

@@ -59,10 +59,10 @@ bool larder__give_back(struct memory *memory, uint32_t most)
     reclaim_indexes(memory);
     larder__large_reclaim(memory->large);
     larder__segments_reclaim(arena);
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint32_t free_count = arena->guarded.free.count;
     uint32_t used = arena->guarded.fresh - arena->guarded.vacant.count - free_count;
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     uint32_t kept = used > 0 ? used / FREE_KEPT + SPARE_SEGMENTS : 0;
     if (free_count > kept)
         larder__segments_vacate(arena, free_count - kept < most ? free_count - kept : most);
@@ -124,9 +124,9 @@ static bool split_locked(struct memory *memory, struct index *index)
 {
     struct item_hashes hashes = {&memory->arena, &memory->hash_key};
     struct stripe *stripe = larder__stripe_of(memory, larder__index_next_split(index));
-    pthread_mutex_lock(&stripe->lock);
+    larder__brief_lock(&stripe->lock);
     bool split = larder__index(memory) == index && larder__index_split(index, &hashes);
-    pthread_mutex_unlock(&stripe->lock);
+    larder__brief_unlock(&stripe->lock);
     return split;
 }
 
@@ -136,9 +136,9 @@ static bool merge_locked(struct memory *memory, struct index *index)
     if (!larder__index_next_merge(index, memory->first_level, &bucket))
         return false;
     struct stripe *stripe = larder__stripe_of(memory, bucket);
-    pthread_mutex_lock(&stripe->lock);
+    larder__brief_lock(&stripe->lock);
     bool merged = larder__index(memory) == index && larder__index_merge(index);
-    pthread_mutex_unlock(&stripe->lock);
+    larder__brief_unlock(&stripe->lock);
     if (merged) {
         memory->guarded.trim_epoch = larder_epoch_advance(&memory->epoch);
         memory->guarded.trims = true;
@@ -220,11 +220,10 @@ static void reclaim_large(struct memory *memory)
  * half full. */
 static void watch_room(struct memory *memory)
 {
-    bool counts = atomic_load_explicit(&memory->counts_hits, memory_order_relaxed);
+    bool counts = (larder__duties(&memory->arena) & DUTY_HITS) != 0;
     uint64_t used = larder__budget_used(memory->budget), max = larder__budget_max(memory->budget);
-    bool wanted = memory->evicts && used >= (counts ? max / 8 * 3 : max / 2);
-    if (__builtin_expect(wanted != counts, 0))
-        atomic_store_explicit(&memory->counts_hits, wanted, memory_order_relaxed);
+    larder__set_duty(&memory->arena, DUTY_HITS,
+                     memory->evicts && used >= (counts ? max / 8 * 3 : max / 2));
 }
 
 void larder__housekeeping(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)

@@ -99,7 +99,7 @@ static void look(struct visit *visit)
     if (visit->now_ms < larder__item_expiry_ms(visit->item)) {
         visit->presence = (visit->item->marks & ITEM_ABSENT) != 0 ? NEGATIVE : PRESENT;
     } else if (!larder__lease_is_valid(visit->item, 0, visit->now_ms)) {
-        visit->stripe->expired++;
+        visit->stripe->guarded.expired++;
         forget(visit);
     }
 }
@@ -107,9 +107,9 @@ static void look(struct visit *visit)
 /* @return false, and nothing is locked, when the cache is closed */
 static bool lock_and_look(struct visit *visit)
 {
-    pthread_mutex_lock(&visit->stripe->lock);
+    larder__brief_lock(&visit->stripe->lock);
     if (visit->stripe->guarded.closed) {
-        pthread_mutex_unlock(&visit->stripe->lock);
+        larder__brief_unlock(&visit->stripe->lock);
         return false;
     }
     visit->now_ms = larder__now_ms(visit->memory);
@@ -129,10 +129,7 @@ static void ask_for_all(const struct visit *visit)
         return;
     larder__ask_for_place(memory, index, hash);
     const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
-    unsigned found = larder__bucket_match_atomic(bucket, larder__tag_pattern(hash));
-    if (found != 0)
-        larder__ask_for_key(
-            larder__item_at(&memory->arena, larder__bucket_location(bucket, found)));
+    (void)larder__ask_for_first(&memory->arena, bucket, larder__tag_pattern(hash));
 }
 
 /* A new name takes room like anything else. */
@@ -208,7 +205,7 @@ void larder__visit_end(struct visit *visit)
 {
     /* under the lock, while it is the index */
     bool index_fits = larder__index_fits(visit->memory, visit->index, visit->stripe);
-    pthread_mutex_unlock(&visit->stripe->lock);
+    larder__brief_unlock(&visit->stripe->lock);
     visit_unlocked(visit, index_fits);
 }
 
@@ -245,14 +242,14 @@ __attribute__((noinline)) static enum larder_status try_again(struct visit *visi
 {
     status = try_in_time(visit, attempt, arguments, status);
     for (int i = 1; i < ATTEMPTS_MAX && status == LARDER_NO_MEMORY && lacks(visit); i++) {
-        pthread_mutex_unlock(&visit->stripe->lock);
+        larder__brief_unlock(&visit->stripe->lock);
         bool room = larder__make_room(visit);
         visit->lacks_segment = visit->lacks_index = false;
         visit->lacking_bytes = 0;
         bool closed = !lock_and_look(visit);
         if (closed || !room) {
             if (!closed)
-                pthread_mutex_unlock(&visit->stripe->lock);
+                larder__brief_unlock(&visit->stripe->lock);
             visit_unlocked(visit, true);
             return closed ? LARDER_CLOSED : LARDER_NO_MEMORY;
         }
@@ -281,7 +278,8 @@ static struct item *place_for(struct lane *lane, struct arena *arena, const stru
 {
     struct item *item = NULL;
     if (append->recycles)
-        item = larder__recycler_take(&lane->guarded.recycler, arena, append);
+        item = larder__recycler_take(&lane->guarded.recycler, arena, append->bytes, append->queue,
+                                     append->end_ms);
     if (item != NULL)
         return item;
     return larder__lane_append(lane, arena, append);
@@ -291,10 +289,10 @@ struct item *larder__append_locked(struct memory *memory, struct lane *lane,
                                    const struct append *append, const struct draft *draft,
                                    const struct key *key)
 {
-    pthread_mutex_lock(&lane->lock);
+    larder__brief_lock(&lane->lock);
     struct item *item = place_for(lane, &memory->arena, append);
     if (item == NULL) {
-        pthread_mutex_unlock(&lane->lock);
+        larder__brief_unlock(&lane->lock);
         return NULL;
     }
     larder__draft_write(draft, key, item);
@@ -359,13 +357,6 @@ static enum queue queue_for(const struct visit *visit, struct draft *draft)
     return larder__policy_admit(&visit->memory->policy, visit->key.hash, &draft->history);
 }
 
-static uint32_t next_version(struct stripe *stripe)
-{
-    if (++stripe->guarded.version == 0)
-        ++stripe->guarded.version;
-    return stripe->guarded.version;
-}
-
 /* What is there is claimed, so that no reader judges it by a later time than the one that counts
  * here. It stays claimed when it is replaced: who still finds it looks again.
  * @return false: it, or the lease that is needed, ended meanwhile */
@@ -402,7 +393,8 @@ static void leave_behind(const struct visit *visit, struct lane *lane, bool recy
     struct memory *memory = visit->memory;
     size_t bytes = larder__item_size(visit->item);
     if (recycles && (visit->item->marks & ITEM_LARGE) == 0 &&
-        larder__lane_leave(lane, &memory->arena, visit->item, bytes))
+        larder__lane_leave(lane, larder__segment_of(&memory->arena, visit->item),
+                           larder__location_of(&memory->arena, visit->item), bytes))
         larder__stripe_live(visit->stripe, -(int64_t)bytes);
     else
         larder__item_dies(memory, visit->item, visit->key.hash);
@@ -440,27 +432,10 @@ static bool insert(struct visit *visit, const struct draft *draft, struct item *
     return true;
 }
 
-/* Not a long value, whose place says nothing of what it takes; nor where entries are about to be
- * evicted: what is stored goes to the end of its queue then, and outlives the call. */
+/* Not a long value, whose place says nothing of what it takes. */
 static bool recycles(const struct visit *visit, const struct draft *draft)
 {
-    const struct budget *budget = visit->memory->budget;
-    if (visit->item == NULL || draft->large != NULL)
-        return false;
-    uint64_t max_bytes = larder__budget_max(budget);
-    return !visit->memory->evicts || larder__budget_used(budget) < max_bytes - max_bytes / 16;
-}
-
-#define TOLD_EVERY 64u
-
-/* Now and then, what lengths values have, see look.h. */
-static void tell_length(struct memory *memory, const struct draft *draft)
-{
-    size_t length = draft->head_length + draft->tail_length;
-    uint16_t told = length - 64 <= 64 ? (uint16_t)length : LENGTH_UNUSUAL;
-    if (draft->version % TOLD_EVERY == 0 &&
-        atomic_load_explicit(&memory->usual_length, memory_order_relaxed) != told)
-        atomic_store_explicit(&memory->usual_length, told, memory_order_relaxed);
+    return visit->item != NULL && draft->large == NULL && larder__recycles(visit->memory);
 }
 
 static enum larder_status lacks_room(struct visit *visit, const struct append *append)
@@ -488,13 +463,14 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
                                      : insert(visit, draft, item);
     if (!found)
         larder__item_dies(memory, item, visit->key.hash);
-    pthread_mutex_unlock(&lane->lock);
+    larder__brief_unlock(&lane->lock);
     if (!found)
         return lacks_room(visit, &append);
     if (old_large != NULL && old_large != draft->large)
         larder__large_retire(old_large);
     visit->item = item;
-    tell_length(memory, draft);
+    if (larder__is_told(draft->version))
+        larder__tell_length(memory, draft->head_length + draft->tail_length);
     return LARDER_OK;
 }
 
@@ -510,7 +486,7 @@ enum larder_status larder__visit_put(struct visit *visit, struct draft *draft)
     if (status != LARDER_OK)
         return status;
     if (draft->version == 0)
-        draft->version = next_version(visit->stripe);
+        draft->version = larder__next_version(visit->stripe);
     status = put_item(visit, draft);
     if (status != LARDER_OK && draft->large != shared) {
         visit->block = draft->large;
@@ -578,7 +554,8 @@ uint64_t larder__visit_token(struct visit *visit)
 {
     uint64_t token;
     do
-        token = ((uint64_t)next_version(visit->stripe) << 32 | next_version(visit->stripe)) ^
+        token = ((uint64_t)larder__next_version(visit->stripe) << 32 |
+                 larder__next_version(visit->stripe)) ^
                 visit->memory->token_mask;
     while (token == 0);
     return token;

@@ -93,6 +93,35 @@ static inline int64_t larder__call_touch(const struct larder_scope *scope)
     return scope->call != NULL ? scope->call->touch_ttl_ms : LARDER_TTL_UNKNOWN;
 }
 
+/** Whether what is stored again may lie where something else did: not where entries are about to be
+ * evicted. What is stored goes to the end of its queue then, and outlives the call. */
+static inline bool larder__recycles(const struct memory *memory)
+{
+    uint64_t max_bytes = larder__budget_max(memory->budget);
+    return !memory->evicts || larder__budget_used(memory->budget) < max_bytes - max_bytes / 16;
+}
+
+static inline uint32_t larder__next_version(struct stripe *stripe)
+{
+    if (++stripe->guarded.version == 0)
+        ++stripe->guarded.version;
+    return stripe->guarded.version;
+}
+
+/** Tells what lengths values have: see look.h. */
+static inline void larder__tell_length(struct memory *memory, size_t length)
+{
+    uint16_t told = larder__copies_at_once(length) ? (uint16_t)length : LENGTH_UNUSUAL;
+    if (atomic_load_explicit(&memory->usual_length, memory_order_relaxed) != told)
+        atomic_store_explicit(&memory->usual_length, told, memory_order_relaxed);
+}
+
+/** Whether a store of that version is one of those that do what is done now and then. */
+static inline bool larder__is_told(uint32_t version)
+{
+    return version % 64 == 0;
+}
+
 /** An item of a stripe is found no more; its segment is told by the caller. Under the stripe's
  * lock.
  * @return the bytes that it took there */
@@ -173,6 +202,16 @@ static inline bool larder__has_turned_over(const struct memory *memory)
     uint32_t cleaned_at = atomic_load_explicit(&memory->cleaned_at, memory_order_relaxed);
     return turnover - cleaned_at >
            atomic_load_explicit(&memory->arena.in_use, memory_order_relaxed) / SEGMENTS_PER_LOOK;
+}
+
+/** Whether larder__housekeeping() has anything to do after a store that took no room, where places
+ * are recycled: so the cache is not full, unless its bound was lowered. */
+static inline bool larder__has_chores(const struct memory *memory, const struct lane *lane)
+{
+    return larder__budget_is_over(memory->budget) ||
+           atomic_load_explicit(&lane->turns, memory_order_relaxed) ||
+           atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX ||
+           larder__has_turned_over(memory) || larder__large_retired_bytes(memory->large) > 0;
 }
 
 /** To be called where enough has turned over: empties a segment that has much dead in it, if there

@@ -81,13 +81,19 @@ void larder__indexes_reclaim_locked(struct memory *memory, bool all)
 void larder__stripes_lock(struct memory *memory)
 {
     for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        pthread_mutex_lock(&memory->stripes[i].lock);
+        larder__brief_lock(&memory->stripes[i].lock);
 }
 
 void larder__stripes_unlock(struct memory *memory)
 {
     for (uint32_t i = 0; i <= memory->stripe_mask; i++)
-        pthread_mutex_unlock(&memory->stripes[i].lock);
+        larder__brief_unlock(&memory->stripes[i].lock);
+}
+
+void larder__stripes_adopt(struct memory *memory)
+{
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
+        larder__brief_adopt(&memory->stripes[i].lock);
 }
 
 /* Puts an empty index in the place of the one that is there: nothing is found any more. With all
@@ -206,9 +212,9 @@ static uint64_t expired_by_writers(struct memory *memory)
 {
     uint64_t expired = 0;
     for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
-        pthread_mutex_lock(&memory->stripes[i].lock);
-        expired += memory->stripes[i].expired;
-        pthread_mutex_unlock(&memory->stripes[i].lock);
+        larder__brief_lock(&memory->stripes[i].lock);
+        expired += memory->stripes[i].guarded.expired;
+        larder__brief_unlock(&memory->stripes[i].lock);
     }
     return expired;
 }
@@ -228,10 +234,10 @@ static void add_ends(struct memory *memory, struct larder_stats_out *out)
 static void add_arena(struct memory *memory, struct larder_stats_out *out)
 {
     struct arena *arena = &memory->arena;
-    pthread_mutex_lock(&arena->lock);
+    larder__brief_lock(&arena->lock);
     uint64_t committed = arena->guarded.fresh - arena->guarded.vacant.count;
     uint64_t free_count = arena->guarded.free.count, retired = arena->guarded.retired.count;
-    pthread_mutex_unlock(&arena->lock);
+    larder__brief_unlock(&arena->lock);
     larder_stat_add(out, "segment_bytes", larder__segment_bytes(arena));
     larder_stat_add(out, "segments", committed);
     larder_stat_add(out, "segments_free", free_count);

@@ -87,6 +87,14 @@ enum larder_status larder__memory_store(const struct larder_scope *scope, enum l
                                         struct larder_slice key, const struct larder_write *write,
                                         uint64_t *version)
 {
+    enum width width = larder__memory_of(scope)->hash_key.width;
+    return PICK_BY_WIDTH(width, larder__memory_store)(scope, mode, key, write, version);
+}
+
+enum larder_status larder__store_generally(const struct larder_scope *scope, enum larder_mode mode,
+                                           struct larder_slice key,
+                                           const struct larder_write *write, uint64_t *version)
+{
     struct store_arguments store = {scope, mode, write, version};
     return larder__visit_storing(scope, key, store_attempt, &store);
 }

@@ -116,12 +116,14 @@ typedef enum larder_status larder_read_fn(const struct larder_scope *scope, stru
 struct larder_reader;
 /** A plain read: nothing is asked for but the value, which is what most calls are. The core has
  * seen that the pointers are not NULL and that the scope is a handle's own, and does nothing
- * afterwards, so that the way to a hit is as short as it can be made (larder/util/hit.h).
+ * afterwards, so that the way to a hit is as short as it can be made (larder/util/hit.h). The
+ * arguments come as larder_read() has them, the scope last: each stays in its register.
  * @param key  of any length, also one that no key has
  * @return of a hit, larder_hit_count(); of a key that is not there, where that is known, what
  *         reader->missed() answers; of anything else, whatever the reason, reader->otherwise() */
-typedef enum larder_status larder_hit_fn(const struct larder_scope *scope, struct larder_slice key,
-                                         void *buffer, size_t size, struct larder_reader *reader);
+typedef enum larder_status larder_hit_fn(struct larder_reader *reader, struct larder_slice key,
+                                         void *buffer, size_t size,
+                                         const struct larder_scope *scope);
 /** Which function makes the plain reads of a scope; never NULL. Asked when something is led to the
  * scope, by any thread, and does not wait; the answer holds as long as that lasts. */
 typedef larder_hit_fn *larder_hit_of_fn(const struct larder_scope *scope);

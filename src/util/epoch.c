@@ -10,7 +10,7 @@ bool larder__epoch_asymmetric;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Atomic uint32_t domains; /* relaxed: only has to give each number once */
-static _Atomic uint32_t turns;   /* where there is no membarrier: see order_readers() */
+static _Atomic uint32_t turns;   /* where there is no membarrier: see larder_fence_threads() */
 
 static long membarrier(int command)
 {
@@ -43,14 +43,14 @@ uint32_t larder_epoch_advance(struct larder_epoch *epoch)
     return (uint32_t)word;
 }
 
-/* After this every reader has either shown its section or will find nothing that was unlinked
- * before. A child of fork() is registered as its parent was. */
-static void order_readers(void)
+/* For epochs: after this every reader has either shown its section or will find nothing that was
+ * unlinked before. For locks: see brief.h. A child of fork() is registered as its parent was. */
+void larder_fence_threads(void)
 {
     if (larder__epoch_asymmetric)
         (void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
     else /* seq_cst: a full barrier between what was unlinked and the look at the sections; pairs
-            with the seq_cst store of enter */
+            with the seq_cst stores of enter and of larder__brief_unlock() */
         atomic_fetch_add_explicit(&turns, 1, memory_order_seq_cst);
 }
 
@@ -63,7 +63,7 @@ void larder_epoch_order(struct larder_epoch *epoch, uint32_t number)
     /* acquire: pairs with the release of advance; what was unlinked in epochs that are over comes
      * before the readers' fence */
     uint32_t current = (uint32_t)atomic_load_explicit(&epoch->word, memory_order_acquire);
-    order_readers();
+    larder_fence_threads();
     while (larder_epoch_passed(ordered, current) &&
            !atomic_compare_exchange_weak_explicit(&epoch->ordered, &ordered, current,
                                                   memory_order_release, memory_order_relaxed))
@@ -89,7 +89,7 @@ uint32_t larder_epoch_oldest(const struct larder_epoch *epoch)
 uint32_t larder_visits_oldest(const struct larder_epoch *epoch)
 {
     uint32_t oldest = (uint32_t)atomic_load_explicit(&epoch->word, memory_order_relaxed);
-    order_readers();
+    larder_fence_threads();
     for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next) {
         /* seq_cst: as in larder_epoch_oldest() */
         uint64_t visit = atomic_load_explicit(&thread->visit, memory_order_seq_cst);
@@ -102,7 +102,7 @@ uint32_t larder_visits_oldest(const struct larder_epoch *epoch)
 bool larder_calls_are_over(const struct larder_epoch *epoch)
 {
     uint64_t domain = atomic_load_explicit(&epoch->word, memory_order_relaxed) >> 32;
-    order_readers();
+    larder_fence_threads();
     for (struct larder_thread *thread = larder_threads(); thread != NULL; thread = thread->next)
         if (thread != larder__own_thread &&
             atomic_load_explicit(&thread->call, memory_order_seq_cst) >> 32 == domain)

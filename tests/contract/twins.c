@@ -87,17 +87,19 @@ static void fill_pool(void)
     }
 }
 
-/* The first ones are awkward, where there are enough. */
+/* The first ones are awkward, where there are enough; of the others one in two is of the length
+ * that most keys have. */
 static void name_keys(struct twins *twins)
 {
-    static char names[TWINS_KEYS_MAX][16];
+    static char names[TWINS_KEYS_MAX][40];
     static char long_key[LONG_KEY_BYTES];
     memset(long_key, 'k', sizeof(long_key));
     const struct larder_slice awkward[] = {larder_text("spaces and \r\n"), larder_bytes("n\0l", 3),
                                            larder_text("~bYQ"), larder_bytes("\0", 1),
                                            larder_bytes(long_key, sizeof(long_key))};
     for (unsigned i = 0; i < twins->shape->keys; i++) {
-        int length = snprintf(names[i], sizeof(names[i]), "key%u", i);
+        int length = snprintf(names[i], sizeof(names[i]),
+                              i % 2 == 0 ? "key%u" : "a key of some length, %u", i);
         twins->key[i] = larder_bytes(names[i], (size_t)length);
     }
     if (twins->shape->keys > 2 * sizeof(awkward) / sizeof(awkward[0]))

@@ -331,7 +331,8 @@ void stage_play(struct stage *stage, struct history *history)
 {
     uint64_t round = atomic_load_explicit(&stage->round, memory_order_relaxed) + 1;
     for (unsigned i = 0; i < HISTORY_KEYS; i++) {
-        int length = snprintf(stage->names[i], sizeof(stage->names[i]), "%llu.%u",
+        int length = snprintf(stage->names[i], sizeof(stage->names[i]),
+                              i % 2 == 0 ? "%llu.%u" : "of round %llu the entry %u",
                               (unsigned long long)round, i);
         stage->key[i] = larder_bytes(stage->names[i], (size_t)length);
     }

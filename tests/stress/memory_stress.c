@@ -102,7 +102,8 @@ static void verify(struct worker *worker, struct larder_slice value, uint32_t ke
 
 static struct larder_slice name_key(char text[32], char kind, uint32_t number)
 {
-    return larder_bytes(text, (size_t)snprintf(text, 32, "%c%u", kind, number));
+    const char *format = number % 2 == 0 ? "%c%u" : "%c%u, of the usual length";
+    return larder_bytes(text, (size_t)snprintf(text, 32, format, kind, number));
 }
 
 static int is_closed(struct worker *worker, enum larder_status status)

@@ -62,7 +62,8 @@ static int is_over(struct worker *worker)
 
 static struct larder_slice name_key(char text[32], char kind, uint32_t number)
 {
-    return larder_bytes(text, (size_t)snprintf(text, 32, "%c%u", kind, number));
+    const char *format = number % 2 == 0 ? "%c%u" : "%c%u, of the usual length";
+    return larder_bytes(text, (size_t)snprintf(text, 32, format, kind, number));
 }
 
 /* STAYING of one kind, and the others. */

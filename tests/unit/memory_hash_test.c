@@ -12,14 +12,14 @@ static void fill(unsigned char bytes[MOST], unsigned seed)
         bytes[i] = (unsigned char)(larder_random() >> 8 ^ seed);
 }
 
-/* As hit.c and, where it is compiled for such processors, hit_wide.c make it. */
+/* As hit.c makes it for each width. */
 static void expect_same_hash(const struct hash_key *key, const unsigned char *bytes, size_t length,
                              uint32_t space)
 {
     struct handy handy = larder__handy_load(bytes, length);
     uint64_t hash = larder__hash(key, bytes, length, space);
     assert_true(larder__is_handy(length));
-    if (!key->wide)
+    if (key->width == NARROW)
         assert_int_equal(larder__handy_hash(key, handy, length, space), hash);
     else
         assert_int_equal(larder__hash_wide(key, bytes, length, space), hash);
@@ -31,10 +31,10 @@ static void a_handy_key_has_the_hash_that_it_has_as_any_key(void **state)
     struct hash_key key;
     unsigned char bytes[MOST];
     larder__hash_key_init(&key);
-    for (int wide = 0; wide <= larder__is_wide(); wide++)
+    for (enum width width = NARROW; width <= larder__width(); width++)
         for (unsigned round = 0; round < 1000; round++)
             for (size_t length = LEAST; length <= MOST; length++) {
-                key.wide = wide != 0;
+                key.width = width;
                 fill(bytes, round);
                 expect_same_hash(&key, bytes, length, round % 3);
             }
@@ -47,11 +47,11 @@ static void lengths_and_namespaces_are_not_to_be_undone(void **state)
     struct hash_key key;
     unsigned char plain[MOST] = {0}, undone[MOST];
     larder__hash_key_init(&key);
-    for (int wide = 0; wide <= larder__is_wide(); wide++)
+    for (enum width width = NARROW; width <= larder__width(); width++)
         for (uint32_t space = 0; space < 100; space++)
             for (size_t length = LEAST; length < MOST; length++) {
                 uint64_t difference = (uint64_t)space << 32 | (length ^ MOST);
-                key.wide = wide != 0;
+                key.width = width;
                 memcpy(undone, plain, MOST);
                 memcpy(undone, &difference, sizeof(difference));
                 assert_int_not_equal(larder__hash(&key, undone, length, space),
@@ -132,10 +132,10 @@ static void keys_that_are_alike_spread_as_random_ones(void **state)
         count_up_in_text, count_up_in_words, one_bit_in_every_other_byte, a_byte_of_each_half};
     struct hash_key key;
     larder__hash_key_init(&key);
-    for (int wide = 0; wide <= larder__is_wide(); wide++)
+    for (enum width width = NARROW; width <= larder__width(); width++)
         for (size_t i = 0; i < sizeof(makers) / sizeof(makers[0]); i++)
             for (unsigned shift = 0; shift <= 48; shift += 8) {
-                key.wide = wide != 0;
+                key.width = width;
                 double share = empty_share(&key, makers[i], shift);
                 assert_true(share > 0.36 && share < 0.376); /* 0.3679, a deviation is 0.001 */
             }

@@ -65,6 +65,27 @@ static void overwriting_moves_nothing_and_takes_no_memory(void **state)
     }
 }
 
+/* What is stored again looks at nothing but its entry; the rest is done now and then. */
+static void overwriting_lets_the_index_shrink(void **state)
+{
+    struct cache cache;
+    unsigned kept = 200, overwrites = 0;
+    (void)state;
+    cache_open_bytes(&cache, UINT64_C(64) << 20);
+    fill(&cache, kept, 0);
+    for (unsigned i = kept; i < LARGE_ENTRIES; i++)
+        set(&cache, i, 100, 1000);
+    for (unsigned i = 0; i < 100000; i++) /* until there are places for all */
+        set(&cache, i % kept, 100, 0);
+    uint64_t grown = cache_stat(&cache, "index_bytes");
+    manual_clock_advance(&cache.clock, 62000); /* an interval and a second */
+    while (cache_stat(&cache, "index_bytes") > grown / 4 && overwrites++ < 2000000)
+        set(&cache, overwrites % kept, 100, 0);
+    print_message("after %u overwrites\n", overwrites);
+    assert_true(cache_stat(&cache, "index_bytes") <= grown / 4);
+    cache_close(&cache);
+}
+
 #define WRITERS 4u
 
 struct writer {
@@ -220,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(overwriting_moves_nothing_and_takes_no_memory),
+        cmocka_unit_test(overwriting_lets_the_index_shrink),
         cmocka_unit_test(in_large_segments_of_several_writers_as_well),
         cmocka_unit_test(values_of_many_lengths_find_places_too),
         cmocka_unit_test(an_entry_in_anothers_place_ends_at_its_own_time),

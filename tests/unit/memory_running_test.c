@@ -116,6 +116,41 @@ static void with_eviction_off_a_lower_bound_takes_nothing_away(void **state)
     larder_close(cache);
 }
 
+static enum larder_status set_of_usual_length(struct larder_cache *cache, int number)
+{
+    char key[32], value[100] = "";
+    snprintf(key, sizeof(key), "of the usual length %d", number);
+    return larder_set(cache, larder_text(key), larder_bytes(value, sizeof(value)),
+                      LARDER_TTL_FOREVER);
+}
+
+static void delete_of_usual_length(struct larder_cache *cache, int number)
+{
+    char key[32];
+    snprintf(key, sizeof(key), "of the usual length %d", number);
+    assert_int_equal(larder_delete(cache, larder_text(key), 0), LARDER_OK);
+}
+
+/* What is free goes, also where all that comes are stores that take no room. */
+static void with_eviction_off_overwrites_give_back_what_is_free(void **state)
+{
+    enum { ALL = 40000, KEPT = 10000 };
+    struct larder_cache *cache = open_memory("memory:?max_bytes=8M&evict=off");
+    (void)state;
+    for (int i = 0; i < ALL; i++)
+        assert_int_equal(set_of_usual_length(cache, i), LARDER_OK);
+    for (int i = KEPT; i < ALL; i++)
+        delete_of_usual_length(cache, i);
+    for (int i = 0; i < 20 * KEPT; i++) /* until there are places for all */
+        assert_int_equal(set_of_usual_length(cache, i % KEPT), LARDER_OK);
+    uint64_t bound = stat_of(cache, "bytes") - stat_of(cache, "segment_bytes");
+    assert_int_equal(larder_memory_set_max_bytes(cache, bound), LARDER_OK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(set_of_usual_length(cache, i), LARDER_OK);
+    assert_true(stat_of(cache, "bytes") <= bound);
+    larder_close(cache);
+}
+
 static void a_bound_has_its_limits(void **state)
 {
     struct larder_cache *cache = open_memory("memory:?max_bytes=8M");
@@ -398,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_raised_bound_counts_at_once),
         cmocka_unit_test(after_a_bound_was_lowered_calls_shrink_the_cache),
         cmocka_unit_test(purge_shrinks_too),
+        cmocka_unit_test(with_eviction_off_overwrites_give_back_what_is_free),
         cmocka_unit_test(with_eviction_off_a_lower_bound_takes_nothing_away),
         cmocka_unit_test(a_bound_has_its_limits),
         cmocka_unit_test(only_a_memory_leaf_has_a_bound_and_a_listener),

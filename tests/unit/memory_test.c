@@ -622,6 +622,8 @@ static void after_shutdown_everything_answers_closed(void **state)
     assert_int_equal(cache_peek(&cache, "k", NULL), LARDER_CLOSED);
     assert_int_equal(cache_get(&cache, "k", &value), LARDER_CLOSED);
     assert_int_equal(cache_set(&cache, "k", "v", 0), LARDER_CLOSED);
+    assert_int_equal(cache_set(&cache, "of the usual length", "v", 0), LARDER_CLOSED);
+    assert_int_equal(cache_peek(&cache, "of the usual length", NULL), LARDER_CLOSED);
     assert_int_equal(cache_delete(&cache, "k", 0), LARDER_CLOSED);
     assert_int_equal(cache_touch(&cache, "k", 0), LARDER_CLOSED);
     assert_int_equal(cache_count(&cache, "k", LARDER_UP, 1, NULL, &number), LARDER_CLOSED);

@@ -15,8 +15,9 @@
  * sees it. On x86 that takes a full fence a read; here the writer pays instead, with membarrier(2),
  * which makes every running thread of the process execute one. That interrupts them: some 10 us of
  * a processor each, so it is done once for many things unlinked. All of it is in this file and
- * src/util/epoch.c. Where ThreadSanitizer watches, or the kernel has no membarrier, the reader's
- * store is sequentially consistent instead.
+ * src/util/epoch.c; the memory backend's locks (brief.h) pair with it as well. Where
+ * ThreadSanitizer watches, or the kernel has no membarrier, the reader's store is sequentially
+ * consistent instead.
  */
 #ifndef LARDER_UTIL_EPOCH_H
 #define LARDER_UTIL_EPOCH_H
@@ -40,13 +41,25 @@ struct larder_epoch {
     /* The domain's number in the upper half, the epoch's in the lower. Stored with release by
      * advance (what was unlinked comes before), loaded with acquire by enter. */
     _Atomic uint64_t word;
-    /* What carries an older number was unlinked before some order_readers(): the sections tell all
+    /* What carries an older number was unlinked before readers were ordered: the sections tell all
      * about it. Raised with release after that, loaded with acquire before they are looked at. */
     _Atomic uint32_t ordered;
 };
 
-/** 1 when readers need no fence. Set before the first domain is there, then only read. */
+/** True when readers need no fence. Set before the first domain is there, then only read. */
 extern bool larder__epoch_asymmetric;
+
+/** Whether readers need no fence, since who needs one of them makes them execute it. */
+static inline bool larder_fences_are_asymmetric(void)
+{
+    return !LARDER_EPOCH_SYMMETRIC && __builtin_expect(larder__epoch_asymmetric, 1);
+}
+
+/** Before this returns every other thread has executed a full fence between two of its
+ * instructions; one that is not running did so when it stopped. Pairs with a signal fence between a
+ * store and a load of another thread; where fences are not asymmetric, with a store and a load that
+ * are seq_cst. */
+void larder_fence_threads(void);
 
 void larder_epoch_init(struct larder_epoch *epoch);
 
@@ -57,7 +70,7 @@ static inline void larder_epoch_enter(const struct larder_epoch *epoch,
 {
     /* acquire: pairs with the release of advance */
     uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire);
-    if (LARDER_EPOCH_SYMMETRIC || __builtin_expect(!larder__epoch_asymmetric, 0)) {
+    if (!larder_fences_are_asymmetric()) {
         /* seq_cst: pairs with larder_epoch_order(), and the seq_cst loads of oldest */
         atomic_store_explicit(&thread->section, word, memory_order_seq_cst);
         return;
@@ -96,7 +109,7 @@ static inline uint64_t larder_call_begin(const struct larder_epoch *epoch,
     /* relaxed below: only the thread itself stores its call */
     uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire); /* as in enter */
     uint64_t outer = atomic_load_explicit(&thread->call, memory_order_relaxed);
-    if (LARDER_EPOCH_SYMMETRIC || __builtin_expect(!larder__epoch_asymmetric, 0))
+    if (!larder_fences_are_asymmetric())
         atomic_store_explicit(&thread->call, word, memory_order_seq_cst); /* as in enter */
     else
         atomic_store_explicit(&thread->call, word, memory_order_release);
@@ -108,7 +121,7 @@ static inline void larder_call_end(struct larder_thread *thread, uint64_t outer)
 {
     /* seq_cst: as in begin, since a call that this one had hidden goes on. Else release: what the
      * call did comes before; pairs with larder_calls_are_over() and larder_calls_oldest(). */
-    if (outer != 0 && (LARDER_EPOCH_SYMMETRIC || !larder__epoch_asymmetric))
+    if (outer != 0 && !larder_fences_are_asymmetric())
         atomic_store_explicit(&thread->call, outer, memory_order_seq_cst);
     else
         atomic_store_explicit(&thread->call, outer, memory_order_release);
@@ -135,7 +148,7 @@ static inline bool larder_visit_begin(const struct larder_epoch *epoch,
     if (atomic_load_explicit(&thread->visit, memory_order_relaxed) != 0)
         return false;
     uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire); /* as in enter */
-    if (LARDER_EPOCH_SYMMETRIC || __builtin_expect(!larder__epoch_asymmetric, 0))
+    if (!larder_fences_are_asymmetric())
         atomic_store_explicit(&thread->visit, word, memory_order_seq_cst); /* as in enter */
     else
         atomic_store_explicit(&thread->visit, word, memory_order_release);
