@@ -8,13 +8,11 @@
  * instruction more than half of that, or than all of it, costs a third of all reads. Hence: what a
  * hit is is written out for each kind of scope, what the compiler knows of it makes it shorter; of
  * the entries of a bucket one is looked at, which nearly always is the one; and what only the ways
- * out need lies in memory. Compiled for each width, see
- * width.h.
+ * out need lies in memory. Compiled for each width, see variant.h.
  */
 #include "operations.h"
 
 #include <larder/util/hit.h>
-
 #include <larder/util/value.h>
 
 #include "plain.h"
@@ -223,7 +221,7 @@ NO_CANARY __attribute__((noinline)) static enum larder_status hit_timed_in_space
     return hit_in_time(reader, name, buffer, size, scope, true);
 }
 
-/* Which of these; nearly always none has to be asked. */
+/* Which of these, where a read has something to look after. */
 ALWAYS_INLINE enum larder_status hit_with_duties(HIT_ARGUMENTS, bool in_space, uint32_t duties)
 {
     if ((duties & DUTY_TIME) != 0)

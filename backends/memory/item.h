@@ -92,7 +92,7 @@ static inline uint64_t larder__item_head(const struct item *item)
 /** Writes a head, of an item that nobody knows yet. */
 static inline void larder__item_set_head(struct item *item, uint64_t head)
 {
-#if LARDER_EPOCH_SYMMETRIC || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#if LARDER_EPOCH_SYMMETRIC || !defined(__x86_64__)
     item->key_length = (uint16_t)head;
     item->marks = (uint8_t)(head >> 16);
     item->zero = 0;

@@ -158,10 +158,9 @@ static void *new_lines(size_t bytes)
 
 static void init_stripes(struct memory *memory)
 {
-    for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
-        /* a version read from one cache must not fit an entry of the one that follows it */
+    /* a version read from one cache must not fit an entry of the one that follows it */
+    for (uint32_t i = 0; i <= memory->stripe_mask; i++)
         memory->stripes[i].guarded.version = (uint32_t)larder_random();
-    }
 }
 
 static void init_lanes(struct memory *memory, const struct sizes *sizes, uint64_t max_bytes)

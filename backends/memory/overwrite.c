@@ -106,7 +106,7 @@ ALWAYS_INLINE bool ask_for_all(const struct memory *memory, const struct wanted 
     return larder__ask_for_first(&memory->arena, forecast->bucket, wanted->tag);
 }
 
-/* What other stores do each time. */
+/* What need not be done each time. */
 __attribute__((noinline)) static void do_now_and_then(struct memory *memory, struct stripe *stripe,
                                                       const struct index *index, size_t length)
 {
@@ -132,7 +132,7 @@ ALWAYS_INLINE bool overwrite(struct memory *memory, struct larder_thread *thread
     if (given == 0)
         return false;
     *version = given;
-    if (__builtin_expect(larder__is_told(given), 0))
+    if (__builtin_expect(larder__is_occasion(given), 0))
         do_now_and_then(memory, stripe, index, value.length);
     if (__builtin_expect(larder__has_chores(memory, lane), 0))
         larder__housekeeping(memory, thread, larder__now_ms(memory));

@@ -73,9 +73,9 @@ struct arena {
     struct budget *budget;
     struct larder_epoch *epoch;
 
-    alignas(
-        LARDER_LINE_BYTES) struct brief_lock lock; /* the innermost: nothing is taken under it */
-    struct {                                       /* touched only while holding lock */
+    /* the innermost: nothing is taken under it */
+    alignas(LARDER_LINE_BYTES) struct brief_lock lock;
+    struct { /* touched only while holding lock */
         struct region items, headers;
         struct segment_list queues[QUEUES];
         struct segment_list free, vacant, retired;

@@ -469,7 +469,7 @@ static enum larder_status put_item(struct visit *visit, struct draft *draft)
     if (old_large != NULL && old_large != draft->large)
         larder__large_retire(old_large);
     visit->item = item;
-    if (larder__is_told(draft->version))
+    if (larder__is_occasion(draft->version))
         larder__tell_length(memory, draft->head_length + draft->tail_length);
     return LARDER_OK;
 }

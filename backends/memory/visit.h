@@ -116,8 +116,8 @@ static inline void larder__tell_length(struct memory *memory, size_t length)
         atomic_store_explicit(&memory->usual_length, told, memory_order_relaxed);
 }
 
-/** Whether a store of that version is one of those that do what is done now and then. */
-static inline bool larder__is_told(uint32_t version)
+/** Whether a store of that version does what need not be done each time. */
+static inline bool larder__is_occasion(uint32_t version)
 {
     return version % 64 == 0;
 }
