@@ -73,6 +73,8 @@ uint64_t larder__hash_rest(const struct hash_key *key, const unsigned char *byte
 
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
+#define HANDY_BYTES_MAX 32u
+
 /** Whether a key is of the length that most have: see handy.h. */
 ALWAYS_INLINE bool larder__is_handy(size_t length)
 {

@@ -267,6 +267,12 @@ static bool free_in_chain(struct index *index, struct bucket *bucket, struct slo
     return true;
 }
 
+bool larder__slot_spare(struct index *index, uint64_t hash, struct slot *slot)
+{
+    struct bucket *last;
+    return find_free(index, first_bucket(index, hash), slot, &last);
+}
+
 bool larder__slot_free(struct index *index, uint64_t hash, struct slot *slot)
 {
     return free_in_chain(index, first_bucket(index, hash), slot);

@@ -130,6 +130,28 @@ ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, 
 }
 #endif
 
+static inline uint32_t larder__bucket_overflow(uint64_t tags1)
+{
+    return (uint32_t)(tags1 >> 40);
+}
+
+/* Under the stripe's lock: a bit for each slot that is free, and whether there is an overflow
+ * bucket behind. */
+ALWAYS_INLINE unsigned larder__bucket_free(const struct bucket *bucket)
+{
+#if LARDER_MATCHES_AT_ONCE
+    return larder__bucket_match_atomic(bucket, _mm_setzero_si128());
+#else
+    return larder__bucket_match_atomic(bucket, 0);
+#endif
+}
+
+ALWAYS_INLINE bool larder__bucket_has_more(const struct bucket *bucket)
+{
+    return larder__bucket_overflow(atomic_load_explicit(&bucket->tags[1], memory_order_relaxed)) !=
+           0;
+}
+
 /* The location in the first of the slots that were found. (Told in bytes, the compiler adds it to
  * the address in the same instruction.) */
 ALWAYS_INLINE uint32_t larder__bucket_location(const struct bucket *bucket, unsigned found)
@@ -148,11 +170,6 @@ ALWAYS_INLINE bool larder__ask_for_first(const struct arena *arena, const struct
     if (found != 0)
         larder__ask_for_key(larder__item_at(arena, larder__bucket_location(bucket, found)));
     return found != 0;
-}
-
-static inline uint32_t larder__bucket_overflow(uint64_t tags1)
-{
-    return (uint32_t)(tags1 >> 40);
 }
 
 /* A bit for each slot with that tag. */
@@ -248,6 +265,8 @@ struct item *larder__slot_find(struct index *index, const struct arena *arena,
                                const struct key *key, struct slot *slot);
 /** Finds the slot that holds this very location. @return false: it is found no more */
 bool larder__slot_holds(struct index *index, uint64_t hash, uint32_t location, struct slot *slot);
+/** Finds a free slot in the buckets that there are. @return false: there is none */
+bool larder__slot_spare(struct index *index, uint64_t hash, struct slot *slot);
 /** Finds a free slot, with an overflow bucket more if need be. @return false: no memory for that */
 bool larder__slot_free(struct index *index, uint64_t hash, struct slot *slot);
 void larder__slot_fill(struct slot slot, uint64_t hash, uint32_t location);

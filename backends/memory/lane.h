@@ -47,6 +47,23 @@ struct append {
  * @return NULL: there is no free segment */
 struct item *larder__lane_append(struct lane *lane, struct arena *arena,
                                  const struct append *append);
+/** Likewise, of what never ends and lies there wholly. @return NULL: the segment that is open has
+ * no room for it; larder__lane_append() opens another */
+static inline struct item *larder__lane_append_endless(struct lane *lane, const struct arena *arena,
+                                                       enum queue queue, size_t bytes)
+{
+    struct open_segment *open = &lane->guarded.open[queue][0];
+    if (open->segment == NULL)
+        return NULL;
+    uint32_t used_bytes = larder__segment_used(open->segment);
+    if (used_bytes + bytes > larder__segment_bytes(arena) ||
+        open->weight + bytes > lane->weight_max)
+        return NULL;
+    atomic_store_explicit(&open->segment->used_bytes, used_bytes + (uint32_t)bytes,
+                          memory_order_relaxed);
+    open->weight += bytes;
+    return (struct item *)(void *)(open->begin + used_bytes);
+}
 /** Whether there is room for it in a segment that is open. Takes the lane's lock. */
 bool larder__lane_has_room(struct lane *lane, const struct arena *arena,
                            const struct append *append);

@@ -7,7 +7,7 @@ struct listener larder__listener_of(struct memory *memory)
 {
     struct listener listener = {NULL, NULL};
     /* relaxed: a hint; whoever set a listener before the entries were stored has its lock first */
-    if (!atomic_load_explicit(&memory->listens, memory_order_relaxed))
+    if (!larder__is_listening(memory))
         return listener;
     pthread_mutex_lock(&memory->listener_lock);
     listener = memory->listener;

@@ -8,6 +8,12 @@
 
 #include "memory.h"
 
+/** A hint: whoever set a listener before sees that. */
+static inline bool larder__is_listening(const struct memory *memory)
+{
+    return atomic_load_explicit(&memory->listens, memory_order_relaxed);
+}
+
 /** Both as they were set together; evicted NULL: none. */
 struct listener larder__listener_of(struct memory *memory);
 void larder__listener_set(struct memory *memory, larder_memory_evicted_fn *evicted, void *context);

@@ -10,7 +10,7 @@
  *   large.c      long values, which views hold      look.h     one reader's
  *   space.c      namespaces                         hit.c      plain reads
  *   recycle.c    places that are used again         group.c    many reads at once
- *   plain.h      what most entries are              overwrite.c  plain stores over such
+ *   plain.h      what most entries are              store.c    plain stores
  *   handy.h      keys of the usual length           read.c, many.c, write.c, lease.c, keys.c,
  *   hash.h, budget.h, region.c                      whole.c    the other operations
  *   slide.c      TTLs that hits renew               listener.c who is told of evictions
@@ -256,6 +256,9 @@ static void init_rest(struct memory *memory, const struct sizes *sizes,
     memory->capacity_bytes -= memory->capacity_bytes % larder__page_bytes();
     memory->inline_bytes = larder__segment_bytes(&memory->arena) / 4;
     memory->inline_bytes = (size_t)at_most(memory->inline_bytes, 2 * VALUE_INLINE_MAX);
+    memory->plain_value_max = (size_t)at_most(
+        memory->inline_bytes - larder__item_bytes(sizeof(uint32_t), HANDY_BYTES_MAX, 0),
+        VALUE_INLINE_MAX);
     memory->bound_least = options->max_bytes / GROWTH_FACTOR;
     if (memory->bound_least < LARDER_MEMORY_BYTES_MIN)
         memory->bound_least = LARDER_MEMORY_BYTES_MIN;

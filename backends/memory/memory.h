@@ -110,6 +110,7 @@ struct memory {
     struct hash_key hash_key;
     struct larder_traits traits;
     size_t inline_bytes;              /* the most that an item takes in a segment */
+    size_t plain_value_max;           /* so that any plain entry lies there: see store.c */
     uint64_t bound_least, bound_most; /* what max_bytes may become */
     uint64_t capacity_bytes;          /* the most that one entry may be charged */
     uint64_t token_mask;              /* makes lease tokens out of versions */
@@ -246,11 +247,25 @@ void larder__housekeeping(struct memory *memory, struct larder_thread *thread, u
 /** Likewise a read, which only sweeps. */
 void larder__read_housekeeping(struct memory *memory, struct larder_thread *thread,
                                uint64_t now_ms);
+/** Lets the index follow the number of entries: a stripe has got more, or fewer. Holding no lock
+ * and no section; within a call. */
+void larder__index_follow(struct memory *memory, struct larder_thread *thread,
+                          const struct stripe *stripe, uint64_t now_ms);
+
+/** Entries a stripe has where the index is as full as it should be. */
+static inline uint64_t larder__full_stripe(const struct memory *memory, uint64_t shape)
+{
+    return (uint64_t)larder__shape_buckets(shape) * BUCKETS_PER_LOAD >> memory->stripe_bits;
+}
+
 /** Whether the index is as large as a stripe wants it. Within the call in which it was read. */
-bool larder__index_fits(const struct memory *memory, const struct index *index,
-                        const struct stripe *stripe);
-/** Lets the index follow the number of entries: a stripe has got more, or fewer.
- * @return false: it should grow, and there is no room */
-bool larder__index_adapt(struct memory *memory, struct stripe *stripe);
+static inline bool larder__index_fits(const struct memory *memory, const struct index *index,
+                                      const struct stripe *stripe)
+{
+    uint64_t shape = larder__index_shape(index);
+    uint64_t full = larder__full_stripe(memory, shape), items = larder__stripe_items(stripe);
+    bool small = larder__shape_buckets(shape) <= UINT32_C(1) << memory->first_level;
+    return items <= full && (items >= full / 4 || small);
+}
 
 #endif

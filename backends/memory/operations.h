@@ -20,7 +20,7 @@ larder_remove_fn larder__memory_remove;
 larder_count_fn larder__memory_count;
 larder_touch_fn larder__memory_touch;
 larder_get_and_touch_fn larder__memory_get_and_touch;
-/* overwrite.c, for each width: a plain overwrite, or larder__store_generally() */
+/* store.c, for each width: a plain store, or larder__store_generally() */
 larder_store_fn larder__memory_store_narrow;
 larder_store_fn larder__memory_store_wide;
 larder_store_fn larder__memory_store_widest;

@@ -385,29 +385,6 @@ bool larder__make_room_for(struct memory *memory, struct larder_thread *thread, 
 
 /* ---- ahead of need --------------------------------------------------------------------------- */
 
-/* Some segments are kept free, so that a thread that needs one finds it while another evicts: for
- * each that is taken one is evicted. Whether readers have left those is asked for a batch of them,
- * since that interrupts every other processor (epoch.h). Two threads that set what missed measured
- * 4 to 10 % faster with 1/96 of the cache in a batch than with 1/192, and some 4 % faster still
- * with 1/48; what stays empty for that costs 0.03 and 0.08 points of the hit ratio. */
-#define SEGMENTS_PER_BATCH 96u
-#define BATCH_MAX 32u
-
-/* How many segments a full cache keeps free, those included that readers may still be in. Fewer
- * than larder__give_back() leaves. */
-static uint32_t spare_wanted(const struct memory *memory)
-{
-    uint32_t batch =
-        atomic_load_explicit(&memory->arena.in_use, memory_order_relaxed) / SEGMENTS_PER_BATCH;
-    return SPARE_SEGMENTS - 1 + (batch < 1 ? 1 : batch < BATCH_MAX ? batch : BATCH_MAX);
-}
-
-static bool is_short(const struct memory *memory)
-{
-    return larder__is_full(memory) &&
-           atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) < spare_wanted(memory);
-}
-
 /* After the bound was lowered: what is free goes first, then what the policy gives up, unless that
  * is on its way already. */
 static bool is_over(struct memory *memory)
@@ -449,7 +426,7 @@ void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, ui
 {
     uint32_t idle = 0;
     bool over = larder__budget_is_over(memory->budget);
-    if (!over && (!memory->evicts || !is_short(memory)))
+    if (!larder__is_short(memory))
         return;
     /* relaxed: only keeps two threads from doing the same; looked at first, so that who comes while
      * another evicts does not take the line from it */

@@ -69,12 +69,16 @@ static struct draft draft_of_what_is_left(const struct scan *scan, const struct 
     return ended && lease.bytes <= scan->memory->inline_bytes ? lease : draft;
 }
 
-/* What an item that is found no more leaves behind is seen to at the end of the scan. */
-static void mark(struct item *item, uint8_t as)
+/* What an item that is found no more leaves behind is seen to at the end of the scan; most leave
+ * nothing. */
+static void mark(struct scan *scan, struct item *item, uint8_t as)
 {
     struct large *large = larder__item_block(item).large;
     if (large != NULL)
         larder__large_unlist(large);
+    else if (as == ENDED_MARK || !larder__is_listening(scan->memory))
+        return;
+    scan->segment->marked = true;
     atomic_store_explicit(&item->history, as, memory_order_relaxed); /* see there */
 }
 
@@ -96,7 +100,7 @@ static bool relocate(struct scan *scan, const struct slot *slot, struct item *it
     larder__brief_unlock(&lane->lock);
     scan->dead_bytes += larder__item_leaves(memory, larder__stripe_of(memory, hash), item);
     if (draft.large != larder__item_block(item).large)
-        mark(item, ENDED_MARK);
+        mark(scan, item, ENDED_MARK);
     scan->survived_bytes += (uint32_t)larder__item_size(item);
     scan->ends.moved++;
     return true;
@@ -115,7 +119,7 @@ static void drop(struct scan *scan, struct stripe *stripe, const struct slot *sl
         scan->ends.expired++;
     bool told = evicted && (item->marks & ITEM_ABSENT) == 0 &&
                 scan->now_ms < larder__item_expiry_ms(item); /* no lease without a value */
-    mark(item, told ? EVICTED_MARK : ENDED_MARK);
+    mark(scan, item, told ? EVICTED_MARK : ENDED_MARK);
 }
 
 static bool survives(struct scan *scan, uint8_t *frequency, uint8_t *history)
@@ -229,7 +233,8 @@ void larder__scan_end(struct scan *scan)
 {
     struct arena *arena = &scan->memory->arena;
     struct segment *segment = scan->segment;
-    tell_of_dropped(scan);
+    if (segment->marked)
+        tell_of_dropped(scan);
     scan->segment = NULL; /* first: from the next line on it is no longer this thread's */
     if (scan->stuck)
         larder__segment_unscan(arena, segment, segment->first_end_ms);

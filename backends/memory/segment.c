@@ -196,7 +196,7 @@ static void start_locked(struct arena *arena, uint32_t number, enum queue queue,
     atomic_store_explicit(&segment->life, larder__segment_life(segment) + 1, memory_order_relaxed);
     segment->queue = (uint8_t)queue;
     segment->lane = lane;
-    segment->swept = false;
+    segment->swept = segment->marked = false;
     segment->flushes = atomic_load_explicit(&arena->flushes, memory_order_relaxed);
     set_state(segment, SEGMENT_OPEN);
     arena->guarded.open[queue]++;

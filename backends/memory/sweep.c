@@ -114,12 +114,6 @@ uint64_t larder__sweep_due_ms(struct memory *memory)
 
 #define STEPS_MAX 2 /* a call */
 
-/* Entries a stripe has where the index is as full as it should be. */
-static uint64_t full_stripe(const struct memory *memory, uint64_t shape)
-{
-    return (uint64_t)larder__shape_buckets(shape) * BUCKETS_PER_LOAD >> memory->stripe_bits;
-}
-
 static bool split_locked(struct memory *memory, struct index *index)
 {
     struct item_hashes hashes = {&memory->arena, &memory->hash_key};
@@ -165,7 +159,7 @@ static bool adapt_locked(struct memory *memory, const struct stripe *stripe)
     struct index *index = larder__index(memory);
     bool grown = true;
     for (int i = 0; i < STEPS_MAX && index != NULL; i++) {
-        uint64_t full = full_stripe(memory, larder__index_shape(index));
+        uint64_t full = larder__full_stripe(memory, larder__index_shape(index));
         uint64_t items = larder__stripe_items(stripe);
         if (items > full)
             grown = split_locked(memory, index);
@@ -177,22 +171,15 @@ static bool adapt_locked(struct memory *memory, const struct stripe *stripe)
     return grown;
 }
 
-bool larder__index_fits(const struct memory *memory, const struct index *index,
-                        const struct stripe *stripe)
-{
-    uint64_t shape = larder__index_shape(index);
-    uint64_t full = full_stripe(memory, shape), items = larder__stripe_items(stripe);
-    bool small = larder__shape_buckets(shape) <= UINT32_C(1) << memory->first_level;
-    return items <= full && (items >= full / 4 || small);
-}
-
-bool larder__index_adapt(struct memory *memory, struct stripe *stripe)
+void larder__index_follow(struct memory *memory, struct larder_thread *thread,
+                          const struct stripe *stripe, uint64_t now_ms)
 {
     if (pthread_mutex_trylock(&memory->growth) != 0)
-        return true; /* somebody else is at it */
+        return; /* somebody else is at it */
     bool grown = adapt_locked(memory, stripe);
     pthread_mutex_unlock(&memory->growth);
-    return grown;
+    if (!grown)
+        (void)larder__make_room_for_index(memory, thread, now_ms);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -234,7 +221,7 @@ void larder__housekeeping(struct memory *memory, struct larder_thread *thread, u
                           larder__memory_items(memory) / ITEMS_PER_PLACE / (memory->lane_mask + 1));
     sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
     watch_room(memory);
-    if (larder__is_full(memory))
+    if (larder__is_short(memory))
         larder__evict_ahead(memory, thread, now_ms);
     if (__builtin_expect(larder__has_turned_over(memory), 0))
         larder__clean(memory, thread, now_ms);

@@ -195,8 +195,8 @@ static void visit_unlocked(struct visit *visit, bool index_fits)
     if (visit->reserved_bytes > 0)
         larder__budget_give(visit->memory->budget, visit->reserved_bytes);
     visit->reserved_bytes = 0;
-    if (!index_fits && !larder__index_adapt(visit->memory, visit->stripe))
-        (void)larder__make_room_for_index(visit->memory, visit->thread, visit->now_ms);
+    if (!index_fits)
+        larder__index_follow(visit->memory, visit->thread, visit->stripe, visit->now_ms);
     larder__housekeeping(visit->memory, visit->thread, visit->now_ms);
     larder_call_end(visit->thread, visit->outer_call);
 }

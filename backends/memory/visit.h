@@ -187,8 +187,34 @@ static inline bool larder__is_full(const struct memory *memory)
     return larder__budget_used(memory->budget) + room_bytes > larder__budget_max(memory->budget);
 }
 
-/** To be called where it is full: evicts a segment's worth, when the next ones to store would find
- * none, or the bound was lowered. */
+/* Some segments are kept free, so that a thread that needs one finds it while another evicts: for
+ * each that is taken one is evicted. Whether readers have left those is asked for a batch of them,
+ * since that interrupts every other processor (epoch.h). Two threads that set what missed measured
+ * 4 to 10 % faster with 1/96 of the cache in a batch than with 1/192, and some 4 % faster still
+ * with 1/48; what stays empty for that costs 0.03 and 0.08 points of the hit ratio. */
+#define SEGMENTS_PER_BATCH 96u
+#define BATCH_MAX 32u
+
+/** How many segments a full cache keeps free, those included that readers may still be in. Fewer
+ * than larder__give_back() leaves. */
+static inline uint32_t larder__spare_wanted(const struct memory *memory)
+{
+    uint32_t batch =
+        atomic_load_explicit(&memory->arena.in_use, memory_order_relaxed) / SEGMENTS_PER_BATCH;
+    return SPARE_SEGMENTS - 1 + (batch < 1 ? 1 : batch < BATCH_MAX ? batch : BATCH_MAX);
+}
+
+/** Whether the next ones to store would find no free segment, or the bound was lowered. */
+static inline bool larder__is_short(const struct memory *memory)
+{
+    if (!larder__is_full(memory))
+        return false;
+    return larder__budget_is_over(memory->budget) ||
+           (memory->evicts && atomic_load_explicit(&memory->arena.spare, memory_order_relaxed) <
+                                  larder__spare_wanted(memory));
+}
+
+/** Evicts a segment's worth, where it is short. */
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 /** A step towards a bound that was lowered. @return true: there is more */
 bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
@@ -204,12 +230,10 @@ static inline bool larder__has_turned_over(const struct memory *memory)
            atomic_load_explicit(&memory->arena.in_use, memory_order_relaxed) / SEGMENTS_PER_LOOK;
 }
 
-/** Whether larder__housekeeping() has anything to do after a store that took no room, where places
- * are recycled: so the cache is not full, unless its bound was lowered. */
+/** Whether larder__housekeeping() has anything to do that can't wait for an occasion. */
 static inline bool larder__has_chores(const struct memory *memory, const struct lane *lane)
 {
-    return larder__budget_is_over(memory->budget) ||
-           atomic_load_explicit(&lane->turns, memory_order_relaxed) ||
+    return larder__is_short(memory) || atomic_load_explicit(&lane->turns, memory_order_relaxed) ||
            atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX ||
            larder__has_turned_over(memory) || larder__large_retired_bytes(memory->large) > 0;
 }

@@ -1,3 +1,0 @@
-/* overwrite.c once more, for processors with registers of 32 bytes and AES: see width.h. */
-#define LARDER_WIDTH LARDER_WIDE
-#include "overwrite.c"

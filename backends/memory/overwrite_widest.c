@@ -1,3 +1,0 @@
-/* overwrite.c once more, for processors with 32 registers of 64 bytes: see width.h. */
-#define LARDER_WIDTH LARDER_WIDEST
-#include "overwrite.c"
