@@ -13,6 +13,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,8 +138,6 @@ static void read_one(struct job *job, size_t i)
     enum larder_status status =
         larder_read(cache, larder_bytes(key, KEY_BYTES), value, sizeof(value), NULL);
     count(job, status, value, job->draws[i]);
-    if (status == LARDER_MISS && job->manner == FILL)
-        store(key, job->draws[i]);
 }
 
 static void sample_one(struct job *job, size_t i)
@@ -148,14 +147,16 @@ static void sample_one(struct job *job, size_t i)
     histogram_add(&job->histogram, moment_ns() - before);
 }
 
-/* Reads of keys that are there, and sets of those that are marked, in a loop as short as the other
- * peers have it: what a loop does beside reading takes its place in the processor, too. */
+/* Reads, and sets of keys that are marked or, where it fills, of those that missed, in a loop as
+ * short as the other peers have it: what a loop does beside reading takes its place in the
+ * processor, too. */
 static void run_reads(struct job *job)
 {
     struct larder_cache *const read = cache;
     const uint32_t *draws = job->draws, *end = draws + job->operations;
     const char *key = job->stream;
-    uint64_t wrong = 0, sets = 0;
+    const bool fills = job->manner == FILL;
+    uint64_t wrong = 0, sets = 0, filled = 0;
     for (; draws < end; draws++, key += KEY_BYTES) {
         char value[VALUE_BYTES];
         uint64_t word = UINT64_MAX;
@@ -164,13 +165,18 @@ static void run_reads(struct job *job)
             sets++;
             continue;
         }
-        if (larder_read(read, larder_bytes(key, KEY_BYTES), value, sizeof(value), NULL) ==
-            LARDER_OK)
+        enum larder_status status =
+            larder_read(read, larder_bytes(key, KEY_BYTES), value, sizeof(value), NULL);
+        if (status == LARDER_OK)
             memcpy(&word, value, sizeof(word));
+        else if (fills && status == LARDER_MISS) {
+            store(key, word = *draws);
+            filled++;
+        }
         wrong += word != *draws;
     }
     job->reads = job->operations - sets;
-    job->hits = job->reads - wrong;
+    job->hits = job->reads - wrong - filled;
     job->wrong = wrong;
 }
 
@@ -209,7 +215,7 @@ static void *job_main(void *context)
     job->begin_ns = moment_ns();
     if (job->manner == MULTI)
         run_multi(job);
-    else if (job->manner == READ)
+    else if (job->manner == READ || job->manner == FILL)
         run_reads(job);
     else
         run_single(job);
