@@ -75,7 +75,7 @@ uint64_t larder__hash_rest(const struct hash_key *key, const unsigned char *byte
 
 #define HANDY_BYTES_MAX 32u
 
-/** Whether a key is of the length that most have: see handy.h. */
+/** Whether a key is of the length that most have, 17 to HANDY_BYTES_MAX: see handy.h. */
 ALWAYS_INLINE bool larder__is_handy(size_t length)
 {
     return (length - 1) / 16 == 1;

@@ -203,11 +203,6 @@ static unsigned match(const struct bucket *bucket, uint64_t hash)
     return larder__bucket_match_atomic(bucket, larder__tag_pattern(hash));
 }
 
-static unsigned match_free(const struct bucket *bucket)
-{
-    return larder__bucket_match(load_tags(bucket, 0), load_tags(bucket, 1), 0);
-}
-
 static uint32_t location_of(const struct bucket *bucket, unsigned number)
 {
     /* relaxed: under the stripe's lock */
@@ -244,7 +239,7 @@ static bool find_free(struct index *index, struct bucket *bucket, struct slot *s
                       struct bucket **last)
 {
     for (; bucket != NULL; bucket = next_bucket(index, bucket)) {
-        unsigned found = match_free(bucket);
+        unsigned found = larder__bucket_free(bucket);
         *last = bucket;
         if (found != 0) {
             *slot = (struct slot){bucket, (unsigned)__builtin_ctz(found)};
@@ -314,7 +309,7 @@ static uint8_t tag_at(const struct bucket *bucket, unsigned number)
 static unsigned who_goes(const struct bucket *bucket, const struct item_hashes *hashes,
                          uint64_t bit)
 {
-    unsigned used = ~match_free(bucket) & BUCKET_SLOTS_MASK, going = 0;
+    unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK, going = 0;
     for (unsigned left = used; left != 0; left &= left - 1)
         __builtin_prefetch(
             larder__item_at(hashes->arena, location_of(bucket, (unsigned)__builtin_ctz(left))));
@@ -357,7 +352,8 @@ static void pull_up(struct index *index, struct bucket *first)
     struct slot slot;
     struct bucket *bucket = next_bucket(index, first), *last;
     for (; bucket != NULL; bucket = next_bucket(index, bucket))
-        for (unsigned used = ~match_free(bucket) & BUCKET_SLOTS_MASK; used != 0; used &= used - 1) {
+        for (unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK; used != 0;
+             used &= used - 1) {
             unsigned number = (unsigned)__builtin_ctz(used);
             if (!find_free(index, first, &slot, &last) || slot.bucket == bucket)
                 return;
@@ -376,7 +372,7 @@ static void drop_empty(struct index *index, struct bucket *bucket)
     if (next == NULL)
         return;
     drop_empty(index, next);
-    if (next_bucket(index, next) != NULL || match_free(next) != BUCKET_SLOTS_MASK)
+    if (next_bucket(index, next) != NULL || larder__bucket_free(next) != BUCKET_SLOTS_MASK)
         return;
     store_tags(bucket, 1, load_tags(bucket, 1) & ~CHAIN_MASK);
     overflow_give(index, (uint32_t)(next - index->overflow) + 1);
@@ -451,7 +447,7 @@ static unsigned count_chain(struct index *index, struct bucket *bucket)
 {
     unsigned count = 0;
     for (; bucket != NULL; bucket = next_bucket(index, bucket))
-        count += (unsigned)__builtin_popcount(~match_free(bucket) & BUCKET_SLOTS_MASK);
+        count += (unsigned)__builtin_popcount(~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK);
     return count;
 }
 
@@ -460,7 +456,7 @@ static bool make_free(struct index *index, struct bucket *bucket, unsigned count
 {
     unsigned free_slots = 0;
     for (;; bucket = next_bucket(index, bucket)) {
-        free_slots += (unsigned)__builtin_popcount(match_free(bucket));
+        free_slots += (unsigned)__builtin_popcount(larder__bucket_free(bucket));
         if (free_slots >= count)
             return true;
         if (next_bucket(index, bucket) != NULL)
@@ -481,7 +477,8 @@ bool larder__index_merge(struct index *index)
     if (!make_free(index, target, count_chain(index, source)))
         return false;
     for (struct bucket *bucket = source; bucket != NULL; bucket = next_bucket(index, bucket))
-        for (unsigned used = ~match_free(bucket) & BUCKET_SLOTS_MASK; used != 0; used &= used - 1)
+        for (unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK; used != 0;
+             used &= used - 1)
             (void)copy_slot(index, target, bucket, (unsigned)__builtin_ctz(used));
     publish(index, SHAPE_LEVEL(before), split);
     clear_chain(index, source);

@@ -135,8 +135,7 @@ static inline uint32_t larder__bucket_overflow(uint64_t tags1)
     return (uint32_t)(tags1 >> 40);
 }
 
-/* Under the stripe's lock: a bit for each slot that is free, and whether there is an overflow
- * bucket behind. */
+/* A bit for each slot that is free. Under the stripe's lock. */
 ALWAYS_INLINE unsigned larder__bucket_free(const struct bucket *bucket)
 {
 #if LARDER_MATCHES_AT_ONCE
@@ -146,6 +145,7 @@ ALWAYS_INLINE unsigned larder__bucket_free(const struct bucket *bucket)
 #endif
 }
 
+/* Whether there is an overflow bucket behind. Under the stripe's lock. */
 ALWAYS_INLINE bool larder__bucket_has_more(const struct bucket *bucket)
 {
     return larder__bucket_overflow(atomic_load_explicit(&bucket->tags[1], memory_order_relaxed)) !=

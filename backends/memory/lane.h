@@ -47,8 +47,8 @@ struct append {
  * @return NULL: there is no free segment */
 struct item *larder__lane_append(struct lane *lane, struct arena *arena,
                                  const struct append *append);
-/** Likewise, of what never ends and lies there wholly. @return NULL: the segment that is open has
- * no room for it; larder__lane_append() opens another */
+/** Likewise, of what never ends and lies there wholly. @return NULL: no segment is open that has
+ * room for it; larder__lane_append() opens another */
 static inline struct item *larder__lane_append_endless(struct lane *lane, const struct arena *arena,
                                                        enum queue queue, size_t bytes)
 {

@@ -8,7 +8,7 @@
 
 #include "memory.h"
 
-/** A hint: whoever set a listener before sees that. */
+/** A hint: true where one was set before, in an order that this thread has seen. */
 static inline bool larder__is_listening(const struct memory *memory)
 {
     return atomic_load_explicit(&memory->listens, memory_order_relaxed);

@@ -425,7 +425,6 @@ bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
 {
     uint32_t idle = 0;
-    bool over = larder__budget_is_over(memory->budget);
     if (!larder__is_short(memory))
         return;
     /* relaxed: only keeps two threads from doing the same; looked at first, so that who comes while
@@ -437,9 +436,10 @@ void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, ui
     const struct need need = {0, NULL, false};
     if (memory->evicts)
         make_ghost(memory, thread, now_ms, &need);
-    if (over)
+    /* it may have been raised or lowered meanwhile: what is not to be evicted stays */
+    if (larder__budget_is_over(memory->budget))
         shrink_a_step(memory, thread, now_ms);
-    else
+    else if (memory->evicts)
         evict_a_step(memory, thread, now_ms);
     atomic_store_explicit(&memory->evicting, 0, memory_order_relaxed);
 }

@@ -54,7 +54,7 @@ struct segment {
     uint16_t lane;    /* guarded by the arena's lock: which lane opened it */
     bool swept;       /* guarded by the arena's lock: taken because it was due */
     bool marked;      /* of who looks through it, or does so again after a fork: something is to be
-                         done for what was dropped */
+                         done for what was dropped. Until it is opened again */
     uint32_t flushes; /* set when it is opened: of namespaces, until then */
 };
 

@@ -22,8 +22,8 @@ struct forecast {
 /* ---- under both locks ----------------------------------------------------------------------- */
 
 /* By all of its chain. @return false: something is there; or there is no slot */
-__attribute__((noinline)) static bool find_free(const struct memory *memory, struct index *index,
-                                                const struct wanted *wanted, struct slot *slot)
+__attribute__((noinline)) static bool find_spare(const struct memory *memory, struct index *index,
+                                                 const struct wanted *wanted, struct slot *slot)
 {
     const struct key key = {wanted->name.data, wanted->name.length, wanted->hash, wanted->space};
     return larder__slot_find(index, &memory->arena, &key, slot) == NULL &&
@@ -50,7 +50,7 @@ ALWAYS_INLINE bool find_again(const struct memory *memory, const struct forecast
     *old = NULL;
     unsigned free_slots = larder__bucket_free(bucket);
     if (found != 0 || free_slots == 0 || larder__bucket_has_more(bucket))
-        return find_free(memory, forecast->index, wanted, slot);
+        return find_spare(memory, forecast->index, wanted, slot);
     *slot = (struct slot){bucket, (unsigned)__builtin_ctz(free_slots)};
     return true;
 }
@@ -78,8 +78,8 @@ struct past {
     uint8_t history, frequency;
 };
 
-ALWAYS_INLINE void write(struct item *place, const struct wanted *wanted, struct larder_slice value,
-                         uint32_t version, struct past past)
+ALWAYS_INLINE void write_item(struct item *place, const struct wanted *wanted,
+                              struct larder_slice value, uint32_t version, struct past past)
 {
     size_t length = wanted->name.length;
     larder__item_set_head(place, larder__plain_head(length, wanted->space));
@@ -127,7 +127,7 @@ ALWAYS_INLINE uint32_t overwrite(struct memory *memory, struct stripe *stripe, s
     struct past past = {atomic_load_explicit(&old->history, memory_order_relaxed),
                         atomic_load_explicit(&old->frequency, memory_order_relaxed)};
     uint32_t version = larder__next_version(stripe);
-    write(place, wanted, value, version, past);
+    write_item(place, wanted, value, version, past);
     larder__slot_replace(slot, larder__location_of(arena, place));
     leave_old(memory, stripe, lane, segment, old, bytes, recycles);
     return version;
@@ -145,7 +145,7 @@ ALWAYS_INLINE uint32_t insert(struct memory *memory, struct stripe *stripe, stru
     if (place == NULL)
         return 0;
     uint32_t version = larder__next_version(stripe);
-    write(place, wanted, value, version, past);
+    write_item(place, wanted, value, version, past);
     larder__slot_fill(slot, wanted->hash, larder__location_of(arena, place));
     larder__stripe_count(stripe, 1);
     larder__stripe_live(stripe, (int64_t)bytes);
@@ -193,14 +193,15 @@ ALWAYS_INLINE void ask_for_all(const struct memory *memory, const struct wanted 
 }
 
 /* What need not be done each time, and what is due. */
-__attribute__((noinline)) static void do_now_and_then(struct memory *memory,
-                                                      struct larder_thread *thread,
-                                                      struct stripe *stripe,
-                                                      const struct index *index, size_t length)
+__attribute__((noinline)) static void
+do_now_and_then(struct memory *memory, struct larder_thread *thread, struct stripe *stripe,
+                const struct index *index, struct done done, size_t length)
 {
     uint64_t now_ms = larder__now_ms(memory);
-    larder__tell_length(memory, length);
-    if (!larder__index_fits(memory, index, stripe))
+    bool occasion = larder__is_occasion(done.version);
+    if (occasion)
+        larder__tell_length(memory, length);
+    if ((occasion || done.inserted) && !larder__index_fits(memory, index, stripe))
         larder__index_follow(memory, thread, stripe, now_ms);
     larder__housekeeping(memory, thread, now_ms);
 }
@@ -224,7 +225,7 @@ ALWAYS_INLINE bool store(struct memory *memory, struct larder_thread *thread,
     if (__builtin_expect(larder__is_occasion(done.version) || larder__has_chores(memory, lane) ||
                              (done.inserted && !larder__index_fits(memory, index, stripe)),
                          0))
-        do_now_and_then(memory, thread, stripe, index, value.length);
+        do_now_and_then(memory, thread, stripe, index, done, value.length);
     return true;
 }
 

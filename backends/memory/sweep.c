@@ -221,8 +221,7 @@ void larder__housekeeping(struct memory *memory, struct larder_thread *thread, u
                           larder__memory_items(memory) / ITEMS_PER_PLACE / (memory->lane_mask + 1));
     sweep_due(memory, thread, now_ms, ITEMS_PER_WRITE);
     watch_room(memory);
-    if (larder__is_short(memory))
-        larder__evict_ahead(memory, thread, now_ms);
+    larder__evict_ahead(memory, thread, now_ms);
     if (__builtin_expect(larder__has_turned_over(memory), 0))
         larder__clean(memory, thread, now_ms);
     if (__builtin_expect(larder__large_retired_bytes(memory->large) > 0, 0))

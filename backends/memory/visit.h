@@ -204,7 +204,8 @@ static inline uint32_t larder__spare_wanted(const struct memory *memory)
     return SPARE_SEGMENTS - 1 + (batch < 1 ? 1 : batch < BATCH_MAX ? batch : BATCH_MAX);
 }
 
-/** Whether the next ones to store would find no free segment, or the bound was lowered. */
+/** Whether a full cache has fewer free segments, and retired ones, than it should keep, or the
+ * bound was lowered. */
 static inline bool larder__is_short(const struct memory *memory)
 {
     if (!larder__is_full(memory))
@@ -214,7 +215,8 @@ static inline bool larder__is_short(const struct memory *memory)
                                   larder__spare_wanted(memory));
 }
 
-/** Evicts a segment's worth, where it is short. */
+/** Where it is short: evicts a segment's worth, or takes a step towards a bound that was lowered.
+ */
 void larder__evict_ahead(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 /** A step towards a bound that was lowered. @return true: there is more */
 bool larder__shrink(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
