@@ -39,6 +39,8 @@ void larder__scan_end(struct scan *scan);
  * @return false: nothing is due, or it is not for us to do */
 bool larder__sweep(struct memory *memory, struct larder_thread *thread, uint64_t now_ms,
                    uint32_t items);
+/** Ends with the segment that is being swept, if there is one, unless another thread is at it. */
+void larder__sweep_finish(struct memory *memory, struct larder_thread *thread, uint64_t now_ms);
 /** When there is something to sweep; UINT64_MAX: nothing waits. */
 uint64_t larder__sweep_due_ms(struct memory *memory);
 /** Memory that nothing needs goes back: of `most` segments. @return true: there is more */

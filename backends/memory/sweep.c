@@ -100,6 +100,15 @@ bool larder__sweep(struct memory *memory, struct larder_thread *thread, uint64_t
     return more;
 }
 
+void larder__sweep_finish(struct memory *memory, struct larder_thread *thread, uint64_t now_ms)
+{
+    if (!sweep_begin(memory))
+        return;
+    if (memory->sweep->segment != NULL)
+        (void)sweep_some(memory, thread, now_ms, UINT32_MAX);
+    sweep_end(memory);
+}
+
 uint64_t larder__sweep_due_ms(struct memory *memory)
 {
     uint64_t due_ms = atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);

@@ -161,6 +161,8 @@ static enum larder_status flush_all(struct memory *memory, struct larder_thread 
         index_free_locked(memory, fresh);
     larder__indexes_reclaim_locked(memory, false);
     pthread_mutex_unlock(&memory->growth);
+    if (!closed) /* in no queue, so it was not retired with the others */
+        larder__sweep_finish(memory, thread, larder__now_ms(memory));
     (void)larder__give_back(memory, UINT32_MAX);
     return closed ? LARDER_CLOSED : LARDER_OK;
 }

@@ -211,6 +211,22 @@ static void purge_sweeps_and_tells_when_to_come_again(void **state)
 
 /* ---- sliding ------------------------------------------------------------------------------- */
 
+/* What a sweep has looked through in part goes as well. */
+static void a_flush_amid_a_sweep_gives_everything_back(void **state)
+{
+    struct cache cache;
+    (void)state;
+    open_with_buckets(&cache, 60, INTERVAL_MS);
+    for (int i = 0; i < 20000; i++)
+        set_numbered(&cache, i, INTERVAL_MS);
+    for (int i = 0; i < 5000 && cache_stat(&cache, "expirations") == 0; i++)
+        trickle(&cache, 1, 1);
+    assert_in_range(cache_stat(&cache, "items"), 1, 19999);
+    assert_int_equal(cache.scope.ops->flush(&cache.scope), LARDER_OK);
+    assert_int_equal(cache_stat(&cache, "segments"), 0);
+    cache_close(&cache);
+}
+
 static void open_sliding(struct cache *cache)
 {
     struct larder_memory_options options = LARDER_MEMORY_OPTIONS_INIT;
@@ -415,6 +431,7 @@ int main(void)
         cmocka_unit_test(a_key_is_never_harmed_by_its_older_self),
         cmocka_unit_test(storing_one_key_again_and_again_takes_no_memory),
         cmocka_unit_test(purge_sweeps_and_tells_when_to_come_again),
+        cmocka_unit_test(a_flush_amid_a_sweep_gives_everything_back),
         cmocka_unit_test(a_hit_gives_a_sliding_entry_its_ttl_anew),
         cmocka_unit_test(what_slides_is_written_four_times_an_interval),
         cmocka_unit_test(what_slides_passes_the_edge_of_49_days),
