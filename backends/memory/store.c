@@ -193,15 +193,12 @@ ALWAYS_INLINE void ask_for_all(const struct memory *memory, const struct wanted 
 }
 
 /* What need not be done each time, and what is due. */
-__attribute__((noinline)) static void
-do_now_and_then(struct memory *memory, struct larder_thread *thread, struct stripe *stripe,
-                const struct index *index, struct done done, size_t length)
+__attribute__((noinline)) static void do_now_and_then(struct memory *memory,
+                                                      struct larder_thread *thread,
+                                                      const struct stripe *stripe, bool index_fits)
 {
     uint64_t now_ms = larder__now_ms(memory);
-    bool occasion = larder__is_occasion(done.version);
-    if (occasion)
-        larder__tell_length(memory, length);
-    if ((occasion || done.inserted) && !larder__index_fits(memory, index, stripe))
+    if (!index_fits)
         larder__index_follow(memory, thread, stripe, now_ms);
     larder__housekeeping(memory, thread, now_ms);
 }
@@ -222,10 +219,12 @@ ALWAYS_INLINE bool store(struct memory *memory, struct larder_thread *thread,
     if (done.version == 0)
         return false;
     *version = done.version;
-    if (__builtin_expect(larder__is_occasion(done.version) || larder__has_chores(memory, lane) ||
-                             (done.inserted && !larder__index_fits(memory, index, stripe)),
-                         0))
-        do_now_and_then(memory, thread, stripe, index, done, value.length);
+    bool occasion = larder__is_occasion(done.version);
+    bool index_fits = !(occasion || done.inserted) || larder__index_fits(memory, index, stripe);
+    if (__builtin_expect(occasion, 0))
+        larder__tell_length(memory, value.length);
+    if (__builtin_expect(occasion || !index_fits || larder__has_chores(memory, lane), 0))
+        do_now_and_then(memory, thread, stripe, index_fits);
     return true;
 }
 
