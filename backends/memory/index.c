@@ -1,10 +1,8 @@
 /* The writers' side of the index. */
 #include "index.h"
 
-#define OVERFLOW_MAX ((UINT32_C(1) << 24) - 2)
-#define SEQUENCE_ONE (UINT64_C(1) << 32)
-#define SEQUENCE_MASK (UINT64_C(0xff) << 32)
-#define CHAIN_MASK (UINT64_C(0xffffff) << 40)
+#define OVERFLOW_MAX (UINT32_MAX - 1)
+#define TAGS_MASK UINT64_C(0xffffffff) /* of the second word; the rest is the chain */
 
 static uint64_t make_shape(unsigned level, uint32_t split)
 {
@@ -29,27 +27,27 @@ static struct item *find_in_chain(const struct index *index, const struct arena 
     return NULL;
 }
 
-/* Nothing can have moved past a reader whose first bucket and shape are what they were. */
+/* Nothing can have moved past a reader while nothing moved at all. */
 struct item *larder__index_find_further(const struct index *index, const struct arena *arena,
-                                        const struct key *key, uint64_t shape,
-                                        const struct bucket *bucket, uint64_t tags1)
+                                        const struct key *key, uint64_t moves, uint64_t tags1)
 {
     for (;;) {
         struct item *item = find_in_chain(index, arena, key, tags1);
-        if (item != NULL)
+        uint64_t now = larder__index_moves(index);
+        if (item != NULL || now == moves)
             return item;
-        uint64_t after = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
-        uint64_t now = larder__index_shape(index);
-        if (tags1 >> 32 == after >> 32 && now == shape)
-            return NULL;
-        shape = now;
-        bucket = larder__index_bucket(index, shape, key->hash);
-        tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
-        uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
-        item = larder__bucket_find(arena, bucket, tags0, tags1, key);
+        moves = now;
+        item = larder__index_find_first(index, arena, key, &tags1);
         if (item != NULL)
             return item;
     }
+}
+
+/* Between the new places and the clearing of the old. */
+static void count_move(struct index *index)
+{
+    /* release: pairs with the acquire of larder__index_moves() */
+    atomic_fetch_add_explicit(&index->moves, 1, memory_order_release);
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */
@@ -133,7 +131,7 @@ uint64_t larder__index_bytes(struct index *index)
 /* A free one keeps the number of the next where a used one keeps its chain. */
 static uint64_t chain_bits(uint32_t overflow)
 {
-    return (uint64_t)overflow << 40;
+    return (uint64_t)overflow << 32;
 }
 
 static uint64_t load_tags(const struct bucket *bucket, unsigned word)
@@ -291,18 +289,65 @@ void larder__slot_fill(struct slot slot, uint64_t hash, uint32_t location)
     fill(slot, larder__tag_of(hash), location);
 }
 
-void larder__slot_clear(struct slot slot)
+static void clear(struct slot slot)
 {
     set_tag(slot, 0);
     larder__slot_replace(slot, 0);
 }
 
-/* ---- growing and shrinking ------------------------------------------------------------------ */
+/* ---- chains that become shorter ---------------------------------------------------------------
+ */
 
 static uint8_t tag_at(const struct bucket *bucket, unsigned number)
 {
     return (uint8_t)(load_tags(bucket, number / 8) >> number % 8 * 8);
 }
+
+/* Moves what lies in overflow buckets into the first one's free slots. */
+static void pull_up(struct index *index, struct bucket *first)
+{
+    struct slot slot;
+    struct bucket *bucket = next_bucket(index, first), *last;
+    for (; bucket != NULL; bucket = next_bucket(index, bucket))
+        for (unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK; used != 0;
+             used &= used - 1) {
+            unsigned number = (unsigned)__builtin_ctz(used);
+            if (!find_free(index, first, &slot, &last) || slot.bucket == bucket)
+                return;
+            fill(slot, tag_at(bucket, number), location_of(bucket, number));
+            count_move(index);
+            clear((struct slot){bucket, number});
+        }
+}
+
+/* Unlinks the overflow buckets at the end that hold nothing. */
+static void drop_empty(struct index *index, struct bucket *bucket)
+{
+    struct bucket *next = next_bucket(index, bucket);
+    if (next == NULL)
+        return;
+    drop_empty(index, next);
+    if (next_bucket(index, next) != NULL || larder__bucket_free(next) != BUCKET_SLOTS_MASK)
+        return;
+    store_tags(bucket, 1, load_tags(bucket, 1) & TAGS_MASK);
+    overflow_give(index, (uint32_t)(next - index->overflow) + 1);
+}
+
+__attribute__((noinline)) static void shorten(struct index *index, struct bucket *first)
+{
+    pull_up(index, first);
+    drop_empty(index, first);
+}
+
+void larder__slot_clear(struct index *index, uint64_t hash, struct slot slot)
+{
+    struct bucket *first = first_bucket(index, hash);
+    clear(slot);
+    if (__builtin_expect(larder__bucket_has_more(first), 0))
+        shorten(index, first);
+}
+
+/* ---- growing and shrinking ------------------------------------------------------------------ */
 
 /* Which of a bucket's entries have this bit in their hashes. Their items are asked for together,
  * since each is far away. */
@@ -336,45 +381,12 @@ static void clear_chain(struct index *index, struct bucket *bucket)
 {
     struct bucket *next = next_bucket(index, bucket);
     store_tags(bucket, 0, 0);
-    store_tags(bucket, 1, (load_tags(bucket, 1) + SEQUENCE_ONE) & SEQUENCE_MASK);
+    store_tags(bucket, 1, 0);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
         larder__slot_replace((struct slot){bucket, i}, 0);
     if (next == NULL)
         return;
     clear_chain(index, next);
-    overflow_give(index, (uint32_t)(next - index->overflow) + 1);
-}
-
-/* Moves what lies in overflow buckets into the first one's free slots. The sequence changes between
- * the store of the new place and the clearing of the old: see the reader's side. */
-static void pull_up(struct index *index, struct bucket *first)
-{
-    struct slot slot;
-    struct bucket *bucket = next_bucket(index, first), *last;
-    for (; bucket != NULL; bucket = next_bucket(index, bucket))
-        for (unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK; used != 0;
-             used &= used - 1) {
-            unsigned number = (unsigned)__builtin_ctz(used);
-            if (!find_free(index, first, &slot, &last) || slot.bucket == bucket)
-                return;
-            fill(slot, tag_at(bucket, number), location_of(bucket, number));
-            uint64_t tags1 = load_tags(first, 1);
-            store_tags(first, 1,
-                       (tags1 & ~SEQUENCE_MASK) | ((tags1 + SEQUENCE_ONE) & SEQUENCE_MASK));
-            larder__slot_clear((struct slot){bucket, number});
-        }
-}
-
-/* Unlinks the overflow buckets at the end that hold nothing. */
-static void drop_empty(struct index *index, struct bucket *bucket)
-{
-    struct bucket *next = next_bucket(index, bucket);
-    if (next == NULL)
-        return;
-    drop_empty(index, next);
-    if (next_bucket(index, next) != NULL || larder__bucket_free(next) != BUCKET_SLOTS_MASK)
-        return;
-    store_tags(bucket, 1, load_tags(bucket, 1) & ~CHAIN_MASK);
     overflow_give(index, (uint32_t)(next - index->overflow) + 1);
 }
 
@@ -416,11 +428,11 @@ bool larder__index_split(struct index *index, const struct item_hashes *hashes)
         return false;
     }
     publish(index, SHAPE_LEVEL(shape), split + 1);
+    count_move(index);
     for (struct bucket *bucket = old; bucket != NULL; bucket = next_bucket(index, bucket))
         for (unsigned going = who_goes(bucket, hashes, bit); going != 0; going &= going - 1)
-            larder__slot_clear((struct slot){bucket, (unsigned)__builtin_ctz(going)});
-    pull_up(index, old);
-    drop_empty(index, old);
+            clear((struct slot){bucket, (unsigned)__builtin_ctz(going)});
+    shorten(index, old);
     return true;
 }
 
@@ -481,6 +493,7 @@ bool larder__index_merge(struct index *index)
              used &= used - 1)
             (void)copy_slot(index, target, bucket, (unsigned)__builtin_ctz(used));
     publish(index, SHAPE_LEVEL(before), split);
+    count_move(index);
     clear_chain(index, source);
     return true;
 }

@@ -14,9 +14,11 @@
  * What makes a reader right:
  * - A slot's item is replaced by one store, so a key that is there is never missing meanwhile.
  * - A reader that found nothing looks whether an entry could have moved past it: entries move only
- *   in a split or merge, from their old bucket to a new one (then the shape has changed before the
- *   old one is cleared), or within a chain (then the first bucket's sequence has, which is loaded
- *   before any tag). It looks again.
+ *   in a split or merge, from their old bucket to a new one, or within a chain, into its first
+ *   bucket. Such moves are counted, after the new place is there and before the old one is cleared;
+ *   the reader looked at the count before all else. It looks again.
+ * - Of a bucket the word with the chain is loaded first: what it leads to then is either in the
+ *   chain or, by the time the other word is loaded, in the bucket.
  */
 #ifndef LARDER_MEMORY_INDEX_H
 #define LARDER_MEMORY_INDEX_H
@@ -37,9 +39,9 @@
 #define BUCKETS_PER_LOAD 7u
 
 struct bucket {
-    /* Bytes 0 to 7 and 8 to 11 are tags; then a byte that counts moves within the chain, and 24
-     * bits of the number of the overflow bucket behind, plus 1. Tag 0: a free slot. Stored with
-     * release, loaded with acquire: who sees a tag sees what was done before. */
+    /* Bytes 0 to 7 and 8 to 11 are tags; then the number of the overflow bucket behind, plus 1. Tag
+     * 0: a free slot. Stored with release, loaded with acquire: who sees a tag sees what was done
+     * before. */
     alignas(64) _Atomic uint64_t tags[2];
     /* 0: none. Stored with release, loaded with acquire: who sees a location sees the item. */
     _Atomic uint32_t locations[BUCKET_SLOTS];
@@ -62,6 +64,9 @@ struct index {
     /* Stored with release under the lock of growth, when what it says is true; loaded with
      * acquire. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t shape;
+    /* How often entries moved. Added to with release, between the new place and the clearing of the
+     * old; loaded with acquire, before all else and after it. */
+    alignas(LARDER_LINE_BYTES) _Atomic uint64_t moves;
     /* The rest is touched only by writers. */
     alignas(LARDER_LINE_BYTES) struct brief_lock lock; /* of the overflow pool; under a stripe's */
     struct {                                           /* touched only while holding lock */
@@ -132,7 +137,7 @@ ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, 
 
 static inline uint32_t larder__bucket_overflow(uint64_t tags1)
 {
-    return (uint32_t)(tags1 >> 40);
+    return (uint32_t)(tags1 >> 32);
 }
 
 /* A bit for each slot that is free. Under the stripe's lock. */
@@ -217,25 +222,38 @@ ALWAYS_INLINE struct item *larder__bucket_find(const struct arena *arena,
     return NULL;
 }
 
-/** What larder__index_find() does when the key's own bucket does not have it. */
+static inline uint64_t larder__index_moves(const struct index *index)
+{
+    return atomic_load_explicit(&index->moves, memory_order_acquire);
+}
+
+/** What larder__index_find() does when the key's own bucket does not have it.
+ * @param tags1  of that, loaded after `moves` */
 struct item *larder__index_find_further(const struct index *index, const struct arena *arena,
-                                        const struct key *key, uint64_t shape,
-                                        const struct bucket *bucket, uint64_t tags1);
+                                        const struct key *key, uint64_t moves, uint64_t tags1);
+
+/* In the bucket that is the key's own by the index's shape. @param tags1  what led further */
+ALWAYS_INLINE struct item *larder__index_find_first(const struct index *index,
+                                                    const struct arena *arena,
+                                                    const struct key *key, uint64_t *tags1)
+{
+    const struct bucket *bucket =
+        larder__index_bucket(index, larder__index_shape(index), key->hash);
+    *tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire); /* first: see above */
+    uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
+    return larder__bucket_find(arena, bucket, tags0, *tags1, key);
+}
 
 /** Finds the item of a key. Within a section of the arena's epoch, or under the stripe's lock.
  * @return NULL: there is none */
 ALWAYS_INLINE struct item *larder__index_find(const struct index *index, const struct arena *arena,
                                               const struct key *key)
 {
-    uint64_t shape = larder__index_shape(index);
-    const struct bucket *bucket = larder__index_bucket(index, shape, key->hash);
-    /* the sequence, which is in the second, first */
-    uint64_t tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
-    uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
-    struct item *item = larder__bucket_find(arena, bucket, tags0, tags1, key);
+    uint64_t tags1, moves = larder__index_moves(index);
+    struct item *item = larder__index_find_first(index, arena, key, &tags1);
     if (__builtin_expect(item != NULL, 1))
         return item;
-    return larder__index_find_further(index, arena, key, shape, bucket, tags1);
+    return larder__index_find_further(index, arena, key, moves, tags1);
 }
 
 /** A place in the index. */
@@ -275,7 +293,10 @@ static inline void larder__slot_replace(struct slot slot, uint32_t location)
 {
     atomic_store_explicit(&slot.bucket->locations[slot.number], location, memory_order_release);
 }
-void larder__slot_clear(struct slot slot);
+/** Something of its chain moves into it, and an overflow bucket that has become empty is given
+ * back: else, where entries come and go, every bucket has one in the end. Other slots that were
+ * found by this key's bucket hold no more. */
+void larder__slot_clear(struct index *index, uint64_t hash, struct slot slot);
 
 /** What a location's hash is computed from. */
 struct item_hashes {

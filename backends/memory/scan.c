@@ -30,11 +30,16 @@ void larder__scan_begin(struct scan *scan, struct memory *memory, struct larder_
     larder__lanes_await(memory->lanes, memory->lane_mask + 1);
 }
 
+static unsigned char *begin_of(const struct scan *scan)
+{
+    const struct arena *arena = &scan->memory->arena;
+    return larder__segment_begin(arena, larder__segment_number(arena, scan->segment));
+}
+
 static uint32_t gather(struct scan *scan, struct scanned group[GROUP], uint32_t most)
 {
-    struct memory *memory = scan->memory;
-    unsigned char *begin = larder__segment_begin(
-        &memory->arena, larder__segment_number(&memory->arena, scan->segment));
+    const struct memory *memory = scan->memory;
+    unsigned char *begin = begin_of(scan);
     uint32_t count = 0;
     for (; count < most && scan->offset < larder__segment_used(scan->segment); count++) {
         struct item *item = (struct item *)(void *)(begin + scan->offset);
@@ -51,6 +56,19 @@ static void ask_for_places(const struct scan *scan, const struct scanned group[G
     const struct index *index = larder__index(memory);
     for (uint32_t i = 0; index != NULL && i < count; i++)
         larder__ask_for_place(memory, index, group[i].hash);
+}
+
+/* The heads of the next group, where items are of some 150 bytes, as many are. */
+#define AHEAD_BYTES 2560u
+
+static void ask_for_next(const struct scan *scan)
+{
+    const unsigned char *begin = begin_of(scan);
+    uint32_t end = larder__segment_used(scan->segment);
+    if (end - scan->offset > AHEAD_BYTES)
+        end = scan->offset + AHEAD_BYTES;
+    for (uint32_t offset = scan->offset; offset < end; offset += LARDER_LINE_BYTES)
+        __builtin_prefetch(begin + offset);
 }
 
 /* ---- one entry, under its stripe's lock ------------------------------------------------------ */
@@ -110,7 +128,7 @@ static void drop(struct scan *scan, struct stripe *stripe, const struct slot *sl
                  const struct scanned *scanned, bool evicted)
 {
     struct item *item = scanned->item;
-    larder__slot_clear(*slot);
+    larder__slot_clear(larder__index(scan->memory), scanned->hash, *slot);
     scan->dead_bytes += larder__item_leaves(scan->memory, stripe, item);
     larder__stripe_count(stripe, -1);
     if (evicted)
@@ -181,6 +199,7 @@ bool larder__scan_step(struct scan *scan, uint32_t items)
         if (count == 0)
             return true;
         ask_for_places(scan, group, count);
+        ask_for_next(scan);
         for (uint32_t i = 0; i < count && !scan->stuck; i++) {
             struct stripe *stripe = larder__stripe_of(scan->memory, group[i].hash);
             larder__brief_lock(&stripe->lock);
@@ -200,8 +219,7 @@ bool larder__scan_step(struct scan *scan, uint32_t items)
 static void end_dropped(struct scan *scan, const struct listener *listener)
 {
     struct memory *memory = scan->memory;
-    unsigned char *begin = larder__segment_begin(
-        &memory->arena, larder__segment_number(&memory->arena, scan->segment));
+    unsigned char *begin = begin_of(scan);
     for (uint32_t offset = 0; offset < scan->offset;) {
         struct item *item = (struct item *)(void *)(begin + offset);
         uint8_t mark = atomic_load_explicit(&item->history, memory_order_relaxed);

@@ -74,7 +74,7 @@ void larder__item_dies(struct memory *memory, struct item *item, uint64_t hash)
 static void forget(struct visit *visit)
 {
     struct large *large = larder__item_block(visit->item).large;
-    larder__slot_clear(visit->slot);
+    larder__slot_clear(visit->index, visit->key.hash, visit->slot);
     larder__item_dies(visit->memory, visit->item, visit->key.hash);
     if (large != NULL)
         larder__large_retire(large);

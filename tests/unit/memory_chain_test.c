@@ -1,0 +1,245 @@
+/* memory: buckets of the index that are full, and the overflow buckets behind them. */
+#include <larder/larder.h>
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "dice.h"
+#include "handle.h"
+#include "memory.h"
+#include "sanitizer.h"
+#include "stats.h"
+
+static struct larder_cache *open_memory(const char *uri)
+{
+    struct larder_cache *cache = NULL;
+    char message[256] = "";
+    assert_int_equal(larder_open(uri, NULL, &cache, message, sizeof(message)), LARDER_OK);
+    return cache;
+}
+
+struct name {
+    char bytes[32];
+};
+
+static struct larder_slice name_of(struct name *name, unsigned number)
+{
+    snprintf(name->bytes, sizeof(name->bytes), "an entry's key, %u", number);
+    return larder_text(name->bytes);
+}
+
+static enum larder_status set(struct larder_cache *cache, unsigned number)
+{
+    struct name name;
+    return larder_set(cache, name_of(&name, number), larder_bytes(&number, sizeof(number)), 0);
+}
+
+/* ---- how many there are ---------------------------------------------------------------------- */
+
+static void fill(struct larder_cache *cache, unsigned first, unsigned count)
+{
+    for (unsigned i = first; i < first + count; i++)
+        assert_int_equal(set(cache, i), LARDER_OK);
+}
+
+/* By chance every bucket is full at some time. */
+static void a_full_cache_holds_as_much_however_long_it_is_written_to(void **state)
+{
+    enum { AT_FIRST = 150000, LATER = 1500000 };
+    struct larder_cache *cache = open_memory("memory:?max_bytes=4M&huge_pages=off");
+    (void)state;
+    fill(cache, 0, AT_FIRST);
+    uint64_t items = stat_of(cache, "items"), index_bytes = stat_of(cache, "index_bytes");
+    assert_true(items > 30000 && items < AT_FIRST / 2);
+    fill(cache, AT_FIRST, LATER);
+    assert_true(stat_of(cache, "items") >= items - items / 50);
+    assert_true(stat_of(cache, "index_bytes") <= index_bytes + index_bytes / 20);
+    larder_close(cache);
+}
+
+static void what_is_deleted_leaves_no_chain_behind(void **state)
+{
+    enum { ALL = 60000, ROUNDS = 30 };
+    struct larder_cache *cache = open_memory("memory:?max_bytes=64M&huge_pages=off");
+    struct name name;
+    (void)state;
+    fill(cache, 0, ALL);
+    uint64_t index_bytes = stat_of(cache, "index_bytes");
+    for (unsigned i = 0; i < ROUNDS * ALL; i++) { /* the oldest goes, a new one comes */
+        assert_int_equal(larder_delete(cache, name_of(&name, i), 0), LARDER_OK);
+        assert_int_equal(set(cache, i + ALL), LARDER_OK);
+    }
+    assert_true(stat_of(cache, "index_bytes") <= index_bytes + index_bytes / 5);
+    for (unsigned i = ROUNDS * ALL; i < (ROUNDS + 1) * ALL; i++) {
+        unsigned value = 0;
+        assert_int_equal(larder_read(cache, name_of(&name, i), &value, sizeof(value), NULL),
+                         LARDER_OK);
+        assert_int_equal(value, i);
+    }
+    larder_close(cache);
+}
+
+/* ---- a reader beside it, step by step ---------------------------------------------------------
+ */
+
+#define PLACES 20000u
+
+/* Of a cache whose index nobody else changes. */
+struct place {
+    struct name name;
+    struct key key;
+    struct slot slot;
+    const struct bucket *first; /* where it is looked for first */
+};
+
+static bool find_place(struct memory *memory, struct place *place, unsigned number)
+{
+    struct index *index = larder__index(memory);
+    struct larder_slice name = name_of(&place->name, number);
+    uint64_t hash = larder__hash(&memory->hash_key, name.data, name.length, 0);
+    place->key = (struct key){name.data, name.length, hash, 0};
+    place->first = larder__index_bucket(index, larder__index_shape(index), hash);
+    return larder__slot_find(index, &memory->arena, &place->key, &place->slot) != NULL;
+}
+
+/* An entry in the slot of an overflow bucket that is looked at first, from `*from` on. */
+static bool find_behind(struct memory *memory, struct place *behind, unsigned *from)
+{
+    while (*from < PLACES)
+        if (find_place(memory, behind, (*from)++) && behind->slot.bucket != behind->first &&
+            behind->slot.number == 0)
+            return true;
+    return false;
+}
+
+/* One in the bucket that is full. */
+static void find_within(struct memory *memory, struct place *within, const struct bucket *bucket)
+{
+    unsigned i = 0;
+    while (i < PLACES && (!find_place(memory, within, i) || within->slot.bucket != bucket))
+        i++;
+    assert_true(i < PLACES);
+}
+
+/* It looks into the bucket, and at the chain; then the entry moves; then it goes on. */
+static void read_beside_a_move(struct larder_cache *cache, struct memory *memory,
+                               const struct place *behind)
+{
+    uint64_t tags1, no_matter;
+    struct place within;
+    const struct index *index = larder__index(memory);
+    find_within(memory, &within, behind->first);
+    uint64_t moves = larder__index_moves(index);
+    assert_null(larder__index_find_first(index, &memory->arena, &behind->key, &tags1));
+    assert_int_equal(larder_delete(cache, larder_text(within.name.bytes), 0), LARDER_OK);
+    assert_non_null(larder__index_find_first(index, &memory->arena, &behind->key, &no_matter));
+    assert_non_null(larder__index_find_further(index, &memory->arena, &behind->key, moves, tags1));
+}
+
+static void a_reader_past_whom_an_entry_moved_looks_again(void **state)
+{
+    enum { TIMES = 30 };
+    struct larder_cache *cache = open_memory("memory:?max_bytes=16M&huge_pages=off");
+    struct memory *memory = larder__target(cache)->scope.self;
+    struct place behind;
+    unsigned from = 0;
+    (void)state;
+    fill(cache, 0, PLACES);
+    for (int i = 0; i < TIMES; i++) {
+        assert_true(find_behind(memory, &behind, &from));
+        read_beside_a_move(cache, memory, &behind);
+    }
+    larder_close(cache);
+}
+
+/* ---- readers beside it ----------------------------------------------------------------------- */
+
+#define NAMES 4000u
+#define WRITERS 2u
+#define READERS 2u
+#define READS (3000000u / SLOWDOWN)
+
+static struct larder_cache *shared;
+/* How often an entry came or went; odd: it is there. Stored by its writer: after it came, before it
+ * goes. */
+static _Atomic unsigned turns[NAMES];
+static _Atomic unsigned readers_left;
+
+/* Each comes and goes, and so others of its bucket move. Of a writer those that are its own. */
+static void *come_and_go(void *context)
+{
+    unsigned own = *(unsigned *)context;
+    struct dice dice = {own + 1};
+    size_t wrong = 0;
+    while (atomic_load(&readers_left) > 0) {
+        struct name name;
+        unsigned number = (unsigned)roll(&dice, NAMES / WRITERS) * WRITERS + own;
+        unsigned turn = atomic_load(&turns[number]);
+        if (turn % 2 == 0) {
+            wrong += set(shared, number) != LARDER_OK;
+            atomic_store(&turns[number], turn + 1);
+        } else {
+            atomic_store(&turns[number], turn + 1);
+            wrong += larder_delete(shared, name_of(&name, number), 0) != LARDER_OK;
+        }
+    }
+    return (void *)wrong;
+}
+
+static void *look_for_what_is_there(void *context)
+{
+    struct dice dice = {*(unsigned *)context + 101};
+    size_t missed = 0;
+    for (unsigned i = 0; i < READS; i++) {
+        struct name name;
+        unsigned value = NAMES, number = (unsigned)roll(&dice, NAMES);
+        struct larder_slice key = name_of(&name, number);
+        unsigned turn = atomic_load(&turns[number]);
+        enum larder_status status = larder_read(shared, key, &value, sizeof(value), NULL);
+        bool stayed = turn % 2 == 1 && atomic_load(&turns[number]) == turn;
+        missed += (stayed && status != LARDER_OK) || (status == LARDER_OK && value != number);
+    }
+    atomic_fetch_sub(&readers_left, 1);
+    return (void *)missed;
+}
+
+static void an_entry_that_stays_is_found_while_others_of_its_bucket_come_and_go(void **state)
+{
+    pthread_t threads[WRITERS + READERS];
+    unsigned numbers[WRITERS + READERS];
+    (void)state;
+    shared = open_memory("memory:?max_bytes=1M&huge_pages=off&evict=off");
+    atomic_store(&readers_left, READERS);
+    for (unsigned i = 0; i < WRITERS + READERS; i++) {
+        numbers[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL,
+                                        i < WRITERS ? come_and_go : look_for_what_is_there,
+                                        &numbers[i]),
+                         0);
+    }
+    size_t wrong = 0;
+    for (unsigned i = 0; i < WRITERS + READERS; i++) {
+        void *seen;
+        pthread_join(threads[i], &seen);
+        wrong += (size_t)seen;
+    }
+    larder_close(shared);
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_cache_holds_as_much_however_long_it_is_written_to),
+        cmocka_unit_test(what_is_deleted_leaves_no_chain_behind),
+        cmocka_unit_test(a_reader_past_whom_an_entry_moved_looks_again),
+        cmocka_unit_test(an_entry_that_stays_is_found_while_others_of_its_bucket_come_and_go),
+    };
+    return cmocka_run_group_tests_name("memory_chain", tests, NULL, NULL);
+}
