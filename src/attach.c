@@ -121,7 +121,7 @@ static enum larder_status leaf_attach(struct leaf *leaf, const struct larder_ops
     enum larder_status status = leaf_complete(leaf, given, message);
     if (status != LARDER_OK)
         return status;
-    struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0, 0};
+    struct larder_scope scope = {&leaf->ops, leaf->self, NULL, NULL, NULL, 0, 0, 0, NULL};
     larder__target_init(&leaf->target, &scope, &leaf->traits, open_options);
     status = larder__root_init(&leaf->handle, HANDLE_LEAF, &leaf->target);
     if (status != LARDER_OK)

@@ -16,7 +16,7 @@ static void fork_derived(void *self, enum larder_fork_step step)
     larder__fork_mutex(&root->derived.mutex, step);
 }
 
-/* A plain read of a leaf looks at no refusal: it goes where every call is refused. */
+/* A plain read looks at no refusal: it goes where every call is refused. */
 const struct target larder__closed_target = {.refusal = LARDER_CLOSED, .hit = larder__hit_refused};
 const struct target larder__unmapped_target = {.refusal = LARDER_BAD_ARGUMENT,
                                                .hit = larder__hit_refused};

@@ -58,7 +58,7 @@ static enum larder_status hit_by_read(struct larder_reader *reader, struct larde
     return LARDER_OK;
 }
 
-larder_hit_fn *larder__hit_of_read(const struct larder_scope *scope)
+larder_hit_fn *larder__hit_of_read(struct larder_scope *scope)
 {
     (void)scope;
     return hit_by_read;
@@ -81,10 +81,8 @@ enum larder_status larder__hit_on_visit(struct larder_reader *reader, struct lar
     struct larder_thread *thread = larder__own_thread;
     if (__builtin_expect(thread == NULL || !larder_visit_begin(&larder__visits, thread), 0))
         return read_generally(cache, key, buffer, size, NULL);
-    const struct target *target = larder__target(cache);
-    enum larder_status status = target->refusal == LARDER_OK
-                                    ? target->hit(reader, key, buffer, size, &target->scope)
-                                    : read_generally(cache, key, buffer, size, NULL);
+    const struct target *target = larder__target(cache); /* also one that refuses has a hit */
+    enum larder_status status = target->hit(reader, key, buffer, size, &target->scope);
     larder_visit_end(thread);
     return status;
 }

@@ -157,7 +157,7 @@ static enum larder_status part_wrap(struct parts *parts, size_t index, uint64_t 
                                     int generation)
 {
     struct larder_part *part = &parts->list[index];
-    const struct larder_scope plain = {part->ops, part->self, NULL, NULL, NULL, 0, 0, 0};
+    const struct larder_scope plain = {part->ops, part->self, NULL, NULL, NULL, 0, 0, 0, NULL};
     struct namespaced *named = larder__namespaced_new(
         &plain, part->traits, larder__leaf_clock(parts->caches[index]), poll_ms, generation);
     if (named == NULL)
@@ -206,7 +206,7 @@ static enum larder_status flush_part(const struct parts *parts, size_t index,
     if ((part->traits->promises & LARDER_SHARED) != 0 || parts->caches[index] == kept)
         return LARDER_OK;
     const struct larder_scope scope = {
-        part->space_ops, part->space_self, space, NULL, NULL, 0, 0, 0};
+        part->space_ops, part->space_self, space, NULL, NULL, 0, 0, 0, NULL};
     enum larder_status status = scope.ops->flush(&scope);
     return status != LARDER_UNSUPPORTED ? status : LARDER_OK;
 }

@@ -121,6 +121,7 @@ __attribute__((noinline)) static enum larder_status look_further(HIT_ARGUMENTS)
             name.length - 1 >= LARDER_KEY_BYTES_MAX || !larder__look_begin(&look, scope->self), 0))
         return reader->otherwise(reader, name, buffer, size);
     struct key key = larder__look_key(&look, scope, name);
+    larder__policy_ask(&look.memory->policy, key.hash); /* what missed is often stored next */
     larder_epoch_enter(&look.memory->epoch, look.thread);
     enum sought sought = seek(&look, &key, buffer, size);
     larder_epoch_leave(look.thread);
@@ -133,14 +134,9 @@ __attribute__((noinline)) static enum larder_status look_further(HIT_ARGUMENTS)
 
 /* ---- of a scope ---------------------------------------------------------------------------- */
 
-/* The time, which the clock has just told, by which something may be due. */
-ALWAYS_INLINE uint64_t time_in(struct memory *memory, uint64_t clock_ms)
+ALWAYS_INLINE bool is_due(const struct memory *memory, uint64_t now_ms)
 {
-    uint64_t now_ms = clock_ms - memory->clock.birth_ms;
-    if (__builtin_expect(
-            now_ms >= atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed), 0))
-        larder__read_housekeeping(memory, larder__own_thread, now_ms);
-    return now_ms;
+    return now_ms >= atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
 }
 
 /* A key of any length, and threads of any kind. */
@@ -153,43 +149,47 @@ NO_CANARY __attribute__((noinline)) static enum larder_status hit_any(HIT_ARGUME
     volatile struct kept kept;
     kept.data = name.data, kept.size = size, kept.scope = scope;
     uint64_t now_ms = TIMELESS;
-    if (atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX)
-        now_ms = time_in(memory, larder__clock_read_ms(&memory->clock));
+    if (atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX) {
+        now_ms = larder__now_ms(memory);
+        if (__builtin_expect(is_due(memory, now_ms), 0))
+            larder__read_housekeeping(memory, thread, now_ms);
+    }
     return hit(memory, &kept, reader, name, buffer, larder__scope_space(memory, scope), now_ms,
                thread, true, true);
 }
 
-ALWAYS_INLINE uint32_t space_in(struct memory *memory, const struct larder_scope *scope,
-                                bool in_space)
+ALWAYS_INLINE uint32_t space_in(const struct larder_scope *scope, bool in_space)
 {
-    uint32_t space = in_space ? larder__space_number(&memory->spaces, scope->space->name) : 0;
+    const _Atomic uint32_t *number = scope->hit_context;
+    /* acquire: pairs with the release of a flush */
+    uint32_t space = in_space ? atomic_load_explicit(number, memory_order_acquire) : SPACE_NONE;
     if (in_space != (space != SPACE_NONE))
         __builtin_unreachable();
     return space;
 }
 
 /* A key of the length that most have, where nothing ends. */
-ALWAYS_INLINE enum larder_status hit_handy(struct larder_thread *thread, HIT_ARGUMENTS,
-                                           bool in_space, bool counts)
+ALWAYS_INLINE enum larder_status hit_handy(HIT_ARGUMENTS, bool in_space, bool counts)
 {
-    struct memory *memory = scope->self;
+    const struct memory *memory = scope->self;
+    struct larder_thread *thread = larder__own_thread;
     volatile struct kept kept;
+    if (__builtin_expect(thread == NULL || !larder__is_handy(name.length), 0))
+        return hit_any(reader, name, buffer, size, scope);
     kept.data = name.data, kept.size = size, kept.scope = scope;
-    if (!larder__is_handy(name.length))
-        __builtin_unreachable();
-    return hit(memory, &kept, reader, name, buffer, space_in(memory, scope, in_space), TIMELESS,
-               thread, false, counts);
+    return hit(memory, &kept, reader, name, buffer, space_in(scope, in_space), TIMELESS, thread,
+               false, counts);
 }
 
 /* Where hits are counted. */
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_counted(HIT_ARGUMENTS)
 {
-    return hit_handy(larder__own_thread, reader, name, buffer, size, scope, false, true);
+    return hit_handy(reader, name, buffer, size, scope, false, true);
 }
 
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_counted_in_space(HIT_ARGUMENTS)
 {
-    return hit_handy(larder__own_thread, reader, name, buffer, size, scope, true, true);
+    return hit_handy(reader, name, buffer, size, scope, true, true);
 }
 
 /* Where something ends. What it came with lies on the stack while it looks at the clock: a store
@@ -198,17 +198,22 @@ ALWAYS_INLINE enum larder_status hit_in_time(HIT_ARGUMENTS, bool in_space)
 {
     const struct memory *before = scope->self;
     volatile struct kept kept;
+    if (__builtin_expect(!larder__is_handy(name.length), 0))
+        return hit_any(reader, name, buffer, size, scope);
     kept.reader = reader, kept.data = name.data, kept.length = name.length;
     kept.size = size, kept.buffer = buffer, kept.scope = scope;
     uint64_t clock_ms = larder__clock_read_ms(&before->clock);
     const struct larder_scope *same = kept.scope;
     struct memory *memory = same->self;
-    uint64_t now_ms = time_in(memory, clock_ms);
+    struct larder_thread *thread = larder__own_thread;
     name = (struct larder_slice){kept.data, kept.length};
+    uint64_t now_ms = clock_ms - memory->clock.birth_ms;
+    if (__builtin_expect(thread == NULL || is_due(memory, now_ms), 0))
+        return hit_any(kept.reader, name, kept.buffer, kept.size, same);
     if (!larder__is_handy(name.length) || now_ms == TIMELESS)
         __builtin_unreachable();
-    return hit(memory, &kept, kept.reader, name, kept.buffer, space_in(memory, same, in_space),
-               now_ms, larder__own_thread, false, true);
+    return hit(memory, &kept, kept.reader, name, kept.buffer, space_in(same, in_space), now_ms,
+               thread, false, true);
 }
 
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_timed(HIT_ARGUMENTS)
@@ -234,13 +239,10 @@ ALWAYS_INLINE enum larder_status hit_with_duties(HIT_ARGUMENTS, bool in_space, u
 ALWAYS_INLINE enum larder_status hit_of_kind(HIT_ARGUMENTS, bool in_space)
 {
     const struct memory *memory = scope->self;
-    struct larder_thread *thread = larder__own_thread;
     uint32_t duties = larder__duties(&memory->arena);
-    if (__builtin_expect(thread == NULL || !larder__is_handy(name.length), 0))
-        return hit_any(reader, name, buffer, size, scope);
     if (duties != 0)
         return hit_with_duties(reader, name, buffer, size, scope, in_space, duties);
-    return hit_handy(thread, reader, name, buffer, size, scope, in_space, false);
+    return hit_handy(reader, name, buffer, size, scope, in_space, false);
 }
 
 NO_CANARY static enum larder_status hit_plain(HIT_ARGUMENTS)
@@ -292,7 +294,11 @@ enum larder_status NAME_OF_WIDTH(larder__view_hit)(const struct look *look,
     return status;
 }
 
-larder_hit_fn *NAME_OF_WIDTH(larder__memory_hit_of)(const struct larder_scope *scope)
+larder_hit_fn *NAME_OF_WIDTH(larder__memory_hit_of)(struct larder_scope *scope)
 {
-    return scope->space != NULL ? hit_in_space : hit_plain;
+    struct memory *memory = scope->self;
+    if (scope->space == NULL)
+        return hit_plain;
+    scope->hit_context = (void *)larder__space_place_of_number(&memory->spaces, scope->space->name);
+    return scope->hit_context != NULL ? hit_in_space : hit_any;
 }

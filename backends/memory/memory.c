@@ -472,7 +472,7 @@ static void memory_fork(void *self, enum larder_fork_step step)
 
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
-static larder_hit_fn *memory_hit_of(const struct larder_scope *scope)
+static larder_hit_fn *memory_hit_of(struct larder_scope *scope)
 {
     return PICK_BY_WIDTH(larder__memory_of(scope)->hash_key.width, larder__memory_hit_of)(scope);
 }

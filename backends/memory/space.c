@@ -179,6 +179,15 @@ uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name,
     return number;
 }
 
+const _Atomic uint32_t *larder__space_place_of_number(struct spaces *spaces,
+                                                      struct larder_slice name)
+{
+    uint64_t lacking_bytes;
+    if (larder__space_enter(spaces, name, &lacking_bytes) == SPACE_UNKNOWN)
+        return NULL;
+    return &find(spaces, name, hash_of(spaces, name))->number;
+}
+
 bool larder__space_flush(struct spaces *spaces, struct larder_slice name)
 {
     uint32_t number = 0;

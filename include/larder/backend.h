@@ -63,6 +63,7 @@ struct larder_scope {
     uint32_t flags;                   /* LARDER_SCOPE_* */
     uint32_t server;                  /* 0: placed by the key; n: on server n - 1 (ops->servers) */
     uint64_t deadline_ns; /* of a call in several steps, on CLOCK_MONOTONIC; 0: each has its own */
+    void *hit_context;    /* what hit_of left there, for hits alone: others may have a copy */
 };
 
 /** Rows of a multi call. */
@@ -125,8 +126,10 @@ typedef enum larder_status larder_hit_fn(struct larder_reader *reader, struct la
                                          void *buffer, size_t size,
                                          const struct larder_scope *scope);
 /** Which function makes the plain reads of a scope; never NULL. Asked when something is led to the
- * scope, by any thread, and does not wait; the answer holds as long as that lasts. */
-typedef larder_hit_fn *larder_hit_of_fn(const struct larder_scope *scope);
+ * scope, by any thread, and does not wait; the answer holds as long as that lasts.
+ * @param scope  its hit_context, NULL before, is the backend's: what is found out once need not be
+ *               by each read. It is freed, if need be, by close */
+typedef larder_hit_fn *larder_hit_of_fn(struct larder_scope *scope);
 /** @param value  comes in emptied but for info.want; on OK with an owner */
 typedef enum larder_status larder_get_fn(const struct larder_scope *scope, struct larder_slice key,
                                          struct larder_value *value);
