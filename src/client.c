@@ -49,7 +49,7 @@ void larder__target_of(const struct graph *graph, const struct route *route,
     memset(target, 0, sizeof(*target));
     target->scope = backing->scope;
     target->scope.space = space;
-    target->hit = target->scope.ops->hit_of(&target->scope);
+    target->scope.hit_context = NULL; /* that was of the leaf */
     int64_t common_default =
         options->default_ttl_ms != 0 ? options->default_ttl_ms : LARDER_TTL_DEFAULT;
     target->ttl = larder__ttl_narrow(leaf->ttl, common_default, options->max_ttl_ms);
@@ -80,6 +80,7 @@ struct lead *larder__lead_new_locked(struct larder_client *client, const struct 
     lead->client = client;
     lead->backing = route->part->backing;
     larder__hold(&lead->backing->retiree);
+    lead->target.hit = lead->target.scope.ops->hit_of(&lead->target.scope);
     return lead;
 }
 

@@ -44,7 +44,7 @@ struct larder_client {
     struct fork_hook fork;
 };
 
-/** What a namespace's handle would lead to in a graph, but for its traits.
+/** What a namespace's handle would lead to in a graph, but for its traits and where its hits go.
  * @param traits  those */
 void larder__target_of(const struct graph *graph, const struct route *route,
                        const struct larder_space *space, struct target *target,

@@ -121,15 +121,16 @@ __attribute__((noinline)) static enum larder_status look_further(HIT_ARGUMENTS)
             name.length - 1 >= LARDER_KEY_BYTES_MAX || !larder__look_begin(&look, scope->self), 0))
         return reader->otherwise(reader, name, buffer, size);
     struct key key = larder__look_key(&look, scope, name);
-    larder__policy_ask(&look.memory->policy, key.hash); /* what missed is often stored next */
     larder_epoch_enter(&look.memory->epoch, look.thread);
     enum sought sought = seek(&look, &key, buffer, size);
     larder_epoch_leave(look.thread);
     larder__look_end(&look);
     if (sought == SOUGHT_HIT)
         return larder_hit_count(reader, look.thread);
-    return sought == SOUGHT_MISSING ? reader->missed(reader, name)
-                                    : reader->otherwise(reader, name, buffer, size);
+    if (sought == SOUGHT_OTHERWISE)
+        return reader->otherwise(reader, name, buffer, size);
+    larder__policy_ask(&look.memory->policy, key.hash); /* what missed is often stored next */
+    return reader->missed(reader, name);
 }
 
 /* ---- of a scope ---------------------------------------------------------------------------- */
@@ -296,9 +297,7 @@ enum larder_status NAME_OF_WIDTH(larder__view_hit)(const struct look *look,
 
 larder_hit_fn *NAME_OF_WIDTH(larder__memory_hit_of)(struct larder_scope *scope)
 {
-    struct memory *memory = scope->self;
     if (scope->space == NULL)
         return hit_plain;
-    scope->hit_context = (void *)larder__space_place_of_number(&memory->spaces, scope->space->name);
     return scope->hit_context != NULL ? hit_in_space : hit_any;
 }

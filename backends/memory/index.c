@@ -1,8 +1,11 @@
 /* The writers' side of the index. */
 #include "index.h"
 
-#define OVERFLOW_MAX (UINT32_MAX - 1)
-#define TAGS_MASK UINT64_C(0xffffffff) /* of the second word; the rest is the chain */
+#define OVERFLOW_MAX ((UINT32_C(1) << 24) - 2)
+#define SEQUENCE_ONE (UINT64_C(1) << 32)
+#define SEQUENCE_MASK (UINT64_C(0xff) << 32)
+#define CHAIN_MASK (UINT64_C(0xffffff) << 40)
+#define SEQUENCE_HALF (UINT64_C(128) * SEQUENCE_ONE)
 
 static uint64_t make_shape(unsigned level, uint32_t split)
 {
@@ -27,27 +30,25 @@ static struct item *find_in_chain(const struct index *index, const struct arena 
     return NULL;
 }
 
-/* Nothing can have moved past a reader while nothing moved at all. */
 struct item *larder__index_find_further(const struct index *index, const struct arena *arena,
-                                        const struct key *key, uint64_t moves, uint64_t tags1)
+                                        const struct key *key, const struct outlook *before)
 {
+    struct outlook outlook = *before;
     for (;;) {
-        struct item *item = find_in_chain(index, arena, key, tags1);
-        uint64_t now = larder__index_moves(index);
-        if (item != NULL || now == moves)
+        struct item *item = find_in_chain(index, arena, key, outlook.tags1);
+        if (item != NULL || larder__outlook_holds(index, &outlook))
             return item;
-        moves = now;
-        item = larder__index_find_first(index, arena, key, &tags1);
+        outlook = larder__index_outlook(index, key->hash);
+        item = larder__index_find_first(arena, key, &outlook);
         if (item != NULL)
             return item;
     }
 }
 
-/* Between the new places and the clearing of the old. */
-static void count_move(struct index *index)
+static void begin_era(struct index *index)
 {
-    /* release: pairs with the acquire of larder__index_moves() */
-    atomic_fetch_add_explicit(&index->moves, 1, memory_order_release);
+    /* release: pairs with the acquire of readers */
+    atomic_fetch_add_explicit(&index->era, 1, memory_order_release);
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */
@@ -128,10 +129,9 @@ uint64_t larder__index_bytes(struct index *index)
 
 /* ---- overflow buckets ---------------------------------------------------------------------- */
 
-/* A free one keeps the number of the next where a used one keeps its chain. */
 static uint64_t chain_bits(uint32_t overflow)
 {
-    return (uint64_t)overflow << 32;
+    return (uint64_t)overflow << 40;
 }
 
 static uint64_t load_tags(const struct bucket *bucket, unsigned word)
@@ -145,14 +145,25 @@ static void store_tags(struct bucket *bucket, unsigned word, uint64_t tags)
     atomic_store_explicit(&bucket->tags[word], tags, memory_order_release);
 }
 
+static uint32_t location_of(const struct bucket *bucket, unsigned number)
+{
+    /* relaxed: under the stripe's lock, or, of a free one, that of the pool */
+    return atomic_load_explicit(&bucket->locations[number], memory_order_relaxed);
+}
+
+static void replace(struct bucket *bucket, unsigned number, uint32_t location)
+{
+    larder__slot_replace((struct slot){bucket, number}, location);
+}
+
 /* @return its number plus 1; 0: no memory */
 static uint32_t overflow_take_locked(struct index *index)
 {
     uint32_t overflow = index->guarded.overflow_free;
     if (overflow != 0) {
         struct bucket *bucket = &index->overflow[overflow - 1];
-        index->guarded.overflow_free = larder__bucket_overflow(load_tags(bucket, 1));
-        store_tags(bucket, 1, 0);
+        index->guarded.overflow_free = location_of(bucket, 0);
+        replace(bucket, 0, 0);
         return overflow;
     }
     overflow = index->guarded.overflow_fresh + 1;
@@ -171,12 +182,13 @@ static uint32_t overflow_take(struct index *index)
     return overflow;
 }
 
-/* It may be in use again at once: a reader that is still in it ends somewhere, finds nothing, and
- * sees that its first bucket has changed. */
+/* One that is empty. It keeps the number of the next that is free in a slot that has no tag, so
+ * that a reader who is still in it comes to its end. And it may be in use again at once: that
+ * reader finds nothing there, and what it looks for has moved, which it will see, or is gone. */
 static void overflow_give(struct index *index, uint32_t overflow)
 {
     larder__brief_lock(&index->lock);
-    store_tags(&index->overflow[overflow - 1], 1, chain_bits(index->guarded.overflow_free));
+    replace(&index->overflow[overflow - 1], 0, index->guarded.overflow_free);
     index->guarded.overflow_free = overflow;
     index->guarded.overflow_used--;
     larder__brief_unlock(&index->lock);
@@ -199,12 +211,6 @@ static struct bucket *next_bucket(struct index *index, const struct bucket *buck
 static unsigned match(const struct bucket *bucket, uint64_t hash)
 {
     return larder__bucket_match_atomic(bucket, larder__tag_pattern(hash));
-}
-
-static uint32_t location_of(const struct bucket *bucket, unsigned number)
-{
-    /* relaxed: under the stripe's lock */
-    return atomic_load_explicit(&bucket->locations[number], memory_order_relaxed);
 }
 
 struct item *larder__slot_find(struct index *index, const struct arena *arena,
@@ -295,48 +301,51 @@ static void clear(struct slot slot)
     larder__slot_replace(slot, 0);
 }
 
-/* ---- chains that become shorter ---------------------------------------------------------------
- */
+/* ---- chains that become shorter ------------------------------------------------------------- */
 
 static uint8_t tag_at(const struct bucket *bucket, unsigned number)
 {
     return (uint8_t)(load_tags(bucket, number / 8) >> number % 8 * 8);
 }
 
-/* Moves what lies in overflow buckets into the first one's free slots. */
-static void pull_up(struct index *index, struct bucket *first)
+/* Between the new place of what moves and the clearing of the old: see the reader's side. */
+static void count_move(struct index *index, struct bucket *first)
 {
-    struct slot slot;
-    struct bucket *bucket = next_bucket(index, first), *last;
-    for (; bucket != NULL; bucket = next_bucket(index, bucket))
-        for (unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK; used != 0;
-             used &= used - 1) {
-            unsigned number = (unsigned)__builtin_ctz(used);
-            if (!find_free(index, first, &slot, &last) || slot.bucket == bucket)
-                return;
-            fill(slot, tag_at(bucket, number), location_of(bucket, number));
-            count_move(index);
-            clear((struct slot){bucket, number});
-        }
+    uint64_t tags1 = load_tags(first, 1), sequence = (tags1 + SEQUENCE_ONE) & SEQUENCE_MASK;
+    if (sequence % SEQUENCE_HALF == 0)
+        begin_era(index);
+    store_tags(first, 1, (tags1 & ~SEQUENCE_MASK) | sequence);
 }
 
-/* Unlinks the overflow buckets at the end that hold nothing. */
-static void drop_empty(struct index *index, struct bucket *bucket)
+/* Moves what lies in the last bucket of a chain into those before it. @return false: not all of it
+ * has room there */
+static bool empty_into(struct index *index, struct bucket *first, struct bucket *last)
 {
-    struct bucket *next = next_bucket(index, bucket);
-    if (next == NULL)
-        return;
-    drop_empty(index, next);
-    if (next_bucket(index, next) != NULL || larder__bucket_free(next) != BUCKET_SLOTS_MASK)
-        return;
-    store_tags(bucket, 1, load_tags(bucket, 1) & TAGS_MASK);
-    overflow_give(index, (uint32_t)(next - index->overflow) + 1);
+    struct slot slot;
+    struct bucket *end;
+    for (unsigned used = ~larder__bucket_free(last) & BUCKET_SLOTS_MASK; used != 0;
+         used &= used - 1) {
+        unsigned number = (unsigned)__builtin_ctz(used);
+        if (!find_free(index, first, &slot, &end) || slot.bucket == last)
+            return false;
+        fill(slot, tag_at(last, number), location_of(last, number));
+        count_move(index, first);
+        clear((struct slot){last, number});
+    }
+    return true;
 }
 
 __attribute__((noinline)) static void shorten(struct index *index, struct bucket *first)
 {
-    pull_up(index, first);
-    drop_empty(index, first);
+    for (;;) {
+        struct bucket *before = NULL, *last = first, *next;
+        for (; (next = next_bucket(index, last)) != NULL; last = next)
+            before = last;
+        if (before == NULL || !empty_into(index, first, last))
+            return;
+        store_tags(before, 1, load_tags(before, 1) & ~CHAIN_MASK);
+        overflow_give(index, (uint32_t)(last - index->overflow) + 1);
+    }
 }
 
 void larder__slot_clear(struct index *index, uint64_t hash, struct slot slot)
@@ -381,9 +390,9 @@ static void clear_chain(struct index *index, struct bucket *bucket)
 {
     struct bucket *next = next_bucket(index, bucket);
     store_tags(bucket, 0, 0);
-    store_tags(bucket, 1, 0);
+    store_tags(bucket, 1, load_tags(bucket, 1) & SEQUENCE_MASK);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        larder__slot_replace((struct slot){bucket, i}, 0);
+        replace(bucket, i, 0);
     if (next == NULL)
         return;
     clear_chain(index, next);
@@ -428,7 +437,6 @@ bool larder__index_split(struct index *index, const struct item_hashes *hashes)
         return false;
     }
     publish(index, SHAPE_LEVEL(shape), split + 1);
-    count_move(index);
     for (struct bucket *bucket = old; bucket != NULL; bucket = next_bucket(index, bucket))
         for (unsigned going = who_goes(bucket, hashes, bit); going != 0; going &= going - 1)
             clear((struct slot){bucket, (unsigned)__builtin_ctz(going)});
@@ -492,8 +500,8 @@ bool larder__index_merge(struct index *index)
         for (unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK; used != 0;
              used &= used - 1)
             (void)copy_slot(index, target, bucket, (unsigned)__builtin_ctz(used));
+    begin_era(index);
     publish(index, SHAPE_LEVEL(before), split);
-    count_move(index);
     clear_chain(index, source);
     return true;
 }

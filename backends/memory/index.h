@@ -14,11 +14,11 @@
  * What makes a reader right:
  * - A slot's item is replaced by one store, so a key that is there is never missing meanwhile.
  * - A reader that found nothing looks whether an entry could have moved past it: entries move only
- *   in a split or merge, from their old bucket to a new one, or within a chain, into its first
- *   bucket. Such moves are counted, after the new place is there and before the old one is cleared;
- *   the reader looked at the count before all else. It looks again.
- * - Of a bucket the word with the chain is loaded first: what it leads to then is either in the
- *   chain or, by the time the other word is loaded, in the bucket.
+ *   in a split or merge, from their old bucket to a new one (then the shape has changed before the
+ *   old one is cleared), or within a chain, into a bucket further in front (then the first bucket's
+ *   sequence has, which is loaded before any tag). It looks again.
+ * - One that stood still meanwhile must not take a shape or a sequence that has come round for what
+ *   it was: then the era is another one.
  */
 #ifndef LARDER_MEMORY_INDEX_H
 #define LARDER_MEMORY_INDEX_H
@@ -39,9 +39,9 @@
 #define BUCKETS_PER_LOAD 7u
 
 struct bucket {
-    /* Bytes 0 to 7 and 8 to 11 are tags; then the number of the overflow bucket behind, plus 1. Tag
-     * 0: a free slot. Stored with release, loaded with acquire: who sees a tag sees what was done
-     * before. */
+    /* Bytes 0 to 7 and 8 to 11 are tags; then a byte that counts moves within the chain, and 24
+     * bits of the number of the overflow bucket behind, plus 1. Tag 0: a free slot. Stored with
+     * release, loaded with acquire: who sees a tag sees what was done before. */
     alignas(64) _Atomic uint64_t tags[2];
     /* 0: none. Stored with release, loaded with acquire: who sees a location sees the item. */
     _Atomic uint32_t locations[BUCKET_SLOTS];
@@ -64,9 +64,9 @@ struct index {
     /* Stored with release under the lock of growth, when what it says is true; loaded with
      * acquire. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t shape;
-    /* How often entries moved. Added to with release, between the new place and the clearing of the
-     * old; loaded with acquire, before all else and after it. */
-    alignas(LARDER_LINE_BYTES) _Atomic uint64_t moves;
+    /* Another one by each merge, before the shape is what it was, and twice before any bucket's
+     * sequence is. Added to with release; loaded with acquire, before all else and after it. */
+    _Atomic uint64_t era;
     /* The rest is touched only by writers. */
     alignas(LARDER_LINE_BYTES) struct brief_lock lock; /* of the overflow pool; under a stripe's */
     struct {                                           /* touched only while holding lock */
@@ -137,7 +137,7 @@ ALWAYS_INLINE unsigned larder__bucket_match_atomic(const struct bucket *bucket, 
 
 static inline uint32_t larder__bucket_overflow(uint64_t tags1)
 {
-    return (uint32_t)(tags1 >> 32);
+    return (uint32_t)(tags1 >> 40);
 }
 
 /* A bit for each slot that is free. Under the stripe's lock. */
@@ -222,38 +222,56 @@ ALWAYS_INLINE struct item *larder__bucket_find(const struct arena *arena,
     return NULL;
 }
 
-static inline uint64_t larder__index_moves(const struct index *index)
+/** What a reader saw of the index before it looked at any entry. */
+struct outlook {
+    uint64_t era, shape;
+    const struct bucket *bucket; /* the key's own */
+    uint64_t tags1;              /* of that: the sequence and the chain */
+};
+
+ALWAYS_INLINE struct outlook larder__index_outlook(const struct index *index, uint64_t hash)
 {
-    return atomic_load_explicit(&index->moves, memory_order_acquire);
+    struct outlook outlook;
+    outlook.era = atomic_load_explicit(&index->era, memory_order_acquire);
+    outlook.shape = larder__index_shape(index);
+    outlook.bucket = larder__index_bucket(index, outlook.shape, hash);
+    outlook.tags1 = atomic_load_explicit(&outlook.bucket->tags[1], memory_order_acquire);
+    return outlook;
 }
 
-/** What larder__index_find() does when the key's own bucket does not have it.
- * @param tags1  of that, loaded after `moves` */
+/** Whether nothing can have moved past who saw that. */
+ALWAYS_INLINE bool larder__outlook_holds(const struct index *index, const struct outlook *before)
+{
+    uint64_t tags1 = atomic_load_explicit(&before->bucket->tags[1], memory_order_acquire);
+    return before->tags1 >> 32 == tags1 >> 32 && before->shape == larder__index_shape(index) &&
+           before->era == atomic_load_explicit(&index->era, memory_order_acquire);
+}
+
+/** In the key's own bucket. */
+ALWAYS_INLINE struct item *larder__index_find_first(const struct arena *arena,
+                                                    const struct key *key,
+                                                    const struct outlook *outlook)
+{
+    uint64_t tags0 = atomic_load_explicit(&outlook->bucket->tags[0], memory_order_acquire);
+    return larder__bucket_find(arena, outlook->bucket, tags0, outlook->tags1, key);
+}
+
+/** What larder__index_find() does when that does not have it. */
 struct item *larder__index_find_further(const struct index *index, const struct arena *arena,
-                                        const struct key *key, uint64_t moves, uint64_t tags1);
-
-/* In the bucket that is the key's own by the index's shape. @param tags1  what led further */
-ALWAYS_INLINE struct item *larder__index_find_first(const struct index *index,
-                                                    const struct arena *arena,
-                                                    const struct key *key, uint64_t *tags1)
-{
-    const struct bucket *bucket =
-        larder__index_bucket(index, larder__index_shape(index), key->hash);
-    *tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire); /* first: see above */
-    uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
-    return larder__bucket_find(arena, bucket, tags0, *tags1, key);
-}
+                                        const struct key *key, const struct outlook *before);
 
 /** Finds the item of a key. Within a section of the arena's epoch, or under the stripe's lock.
  * @return NULL: there is none */
 ALWAYS_INLINE struct item *larder__index_find(const struct index *index, const struct arena *arena,
                                               const struct key *key)
 {
-    uint64_t tags1, moves = larder__index_moves(index);
-    struct item *item = larder__index_find_first(index, arena, key, &tags1);
+    struct outlook outlook = larder__index_outlook(index, key->hash);
+    struct item *item = larder__index_find_first(arena, key, &outlook);
     if (__builtin_expect(item != NULL, 1))
         return item;
-    return larder__index_find_further(index, arena, key, moves, tags1);
+    if (larder__bucket_overflow(outlook.tags1) == 0 && larder__outlook_holds(index, &outlook))
+        return NULL;
+    return larder__index_find_further(index, arena, key, &outlook);
 }
 
 /** A place in the index. */
@@ -293,9 +311,9 @@ static inline void larder__slot_replace(struct slot slot, uint32_t location)
 {
     atomic_store_explicit(&slot.bucket->locations[slot.number], location, memory_order_release);
 }
-/** Something of its chain moves into it, and an overflow bucket that has become empty is given
- * back: else, where entries come and go, every bucket has one in the end. Other slots that were
- * found by this key's bucket hold no more. */
+/** Clears a slot. What lies at the end of the chain moves up, and an overflow bucket that is empty
+ * then is given back: else, where entries come and go, every bucket has one in the end. Other slots
+ * of the chain that were found before are not to be used any more. */
 void larder__slot_clear(struct index *index, uint64_t hash, struct slot slot);
 
 /** What a location's hash is computed from. */

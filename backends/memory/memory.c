@@ -472,8 +472,21 @@ static void memory_fork(void *self, enum larder_fork_step step)
 
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
+/* Where a namespace's number lies. Within a call: entering a name is charged to what a shutdown
+ * frees. */
+static void find_number(struct memory *memory, struct larder_scope *scope)
+{
+    struct call call;
+    if (larder__call_begin(memory, &call) != LARDER_OK)
+        return;
+    scope->hit_context = (void *)larder__space_number_at(&memory->spaces, scope->space->name);
+    larder__call_end(&call);
+}
+
 static larder_hit_fn *memory_hit_of(struct larder_scope *scope)
 {
+    if (scope->space != NULL)
+        find_number(scope->self, scope);
     return PICK_BY_WIDTH(larder__memory_of(scope)->hash_key.width, larder__memory_hit_of)(scope);
 }
 

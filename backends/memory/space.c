@@ -179,13 +179,16 @@ uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name,
     return number;
 }
 
-const _Atomic uint32_t *larder__space_place_of_number(struct spaces *spaces,
-                                                      struct larder_slice name)
+const _Atomic uint32_t *larder__space_number_at(struct spaces *spaces, struct larder_slice name)
 {
-    uint64_t lacking_bytes;
-    if (larder__space_enter(spaces, name, &lacking_bytes) == SPACE_UNKNOWN)
-        return NULL;
-    return &find(spaces, name, hash_of(spaces, name))->number;
+    uint64_t hash = hash_of(spaces, name), lacking_bytes;
+    struct space *space = find(spaces, name, hash);
+    if (space == NULL && pthread_mutex_trylock(&spaces->lock) == 0) {
+        (void)add_locked(spaces, name, hash, &lacking_bytes);
+        pthread_mutex_unlock(&spaces->lock);
+        space = find(spaces, name, hash);
+    }
+    return space != NULL ? &space->number : NULL;
 }
 
 bool larder__space_flush(struct spaces *spaces, struct larder_slice name)

@@ -74,7 +74,7 @@ static inline _Atomic(struct space *) *larder__space_place(struct spaces *spaces
     return &spaces->recent[(uintptr_t)name.data / 64 % SPACES_RECENT];
 }
 
-/** The number of a name that was stored under before; else SPACE_UNKNOWN. Takes no lock. */
+/** The number of a name that was entered before; else SPACE_UNKNOWN. Takes no lock. */
 ALWAYS_INLINE uint32_t larder__space_number(struct spaces *spaces, struct larder_slice name)
 {
     /* acquire: pairs with the release of larder__space_look_up() */
@@ -89,10 +89,9 @@ ALWAYS_INLINE uint32_t larder__space_number(struct spaces *spaces, struct larder
  * @return SPACE_UNKNOWN: no memory or no room for it, or numbers are used up */
 uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name,
                              uint64_t *lacking_bytes);
-/** The same, for who will ask for it often: where it is, from now on, until close.
- * @return NULL: there is none, as above */
-const _Atomic uint32_t *larder__space_place_of_number(struct spaces *spaces,
-                                                      struct larder_slice name);
+/** The same, for who will ask for it often: where it is, from now on, until close. Does not wait.
+ * @return NULL: there is none, as above, or somebody else is entering a name */
+const _Atomic uint32_t *larder__space_number_at(struct spaces *spaces, struct larder_slice name);
 /** The name that has this number; of no bytes: none has. */
 struct larder_slice larder__space_name(const struct spaces *spaces, uint32_t number);
 /** Nothing of that name is found any more. @return false: numbers are used up */

@@ -63,7 +63,7 @@ struct larder_scope {
     uint32_t flags;                   /* LARDER_SCOPE_* */
     uint32_t server;                  /* 0: placed by the key; n: on server n - 1 (ops->servers) */
     uint64_t deadline_ns; /* of a call in several steps, on CLOCK_MONOTONIC; 0: each has its own */
-    void *hit_context;    /* what hit_of left there, for hits alone: others may have a copy */
+    void *hit_context; /* what hit_of left there; in a copy for another backend it says nothing */
 };
 
 /** Rows of a multi call. */

@@ -108,12 +108,12 @@ static bool find_place(struct memory *memory, struct place *place, unsigned numb
     return larder__slot_find(index, &memory->arena, &place->key, &place->slot) != NULL;
 }
 
-/* An entry in the slot of an overflow bucket that is looked at first, from `*from` on. */
+/* An entry that is the next to move up, from `*from` on. */
 static bool find_behind(struct memory *memory, struct place *behind, unsigned *from)
 {
     while (*from < PLACES)
         if (find_place(memory, behind, (*from)++) && behind->slot.bucket != behind->first &&
-            behind->slot.number == 0)
+            behind->slot.number == 0 && !larder__bucket_has_more(behind->slot.bucket))
             return true;
     return false;
 }
@@ -131,15 +131,16 @@ static void find_within(struct memory *memory, struct place *within, const struc
 static void read_beside_a_move(struct larder_cache *cache, struct memory *memory,
                                const struct place *behind)
 {
-    uint64_t tags1, no_matter;
     struct place within;
+    const struct arena *arena = &memory->arena;
     const struct index *index = larder__index(memory);
     find_within(memory, &within, behind->first);
-    uint64_t moves = larder__index_moves(index);
-    assert_null(larder__index_find_first(index, &memory->arena, &behind->key, &tags1));
+    struct outlook before = larder__index_outlook(index, behind->key.hash);
+    assert_null(larder__index_find_first(arena, &behind->key, &before));
     assert_int_equal(larder_delete(cache, larder_text(within.name.bytes), 0), LARDER_OK);
-    assert_non_null(larder__index_find_first(index, &memory->arena, &behind->key, &no_matter));
-    assert_non_null(larder__index_find_further(index, &memory->arena, &behind->key, moves, tags1));
+    struct outlook after = larder__index_outlook(index, behind->key.hash);
+    assert_non_null(larder__index_find_first(arena, &behind->key, &after));
+    assert_non_null(larder__index_find_further(index, arena, &behind->key, &before));
 }
 
 static void a_reader_past_whom_an_entry_moved_looks_again(void **state)
@@ -154,6 +155,97 @@ static void a_reader_past_whom_an_entry_moved_looks_again(void **state)
     for (int i = 0; i < TIMES; i++) {
         assert_true(find_behind(memory, &behind, &from));
         read_beside_a_move(cache, memory, &behind);
+    }
+    larder_close(cache);
+}
+
+#define SHARED_BITS 13u /* of hashes: more than an index of these few entries looks at */
+
+/* Numbers of entries that are all looked for in one bucket, whatever is split. */
+static void find_sharers(struct memory *memory, unsigned numbers[], unsigned count)
+{
+    struct place place;
+    uint64_t shared = 0;
+    unsigned found = 0;
+    for (unsigned i = 0; found < count; i++) {
+        (void)find_place(memory, &place, i);
+        uint64_t bits = place.key.hash & ((UINT64_C(1) << SHARED_BITS) - 1);
+        if (found == 0)
+            shared = bits;
+        if (bits == shared)
+            numbers[found++] = i;
+    }
+}
+
+static unsigned chain_length(struct memory *memory, unsigned number)
+{
+    struct place place;
+    const struct index *index = larder__index(memory);
+    (void)find_place(memory, &place, number);
+    unsigned length = 0;
+    for (const struct bucket *bucket = place.first; bucket != NULL; length++) {
+        uint32_t more = larder__bucket_overflow(atomic_load(&bucket->tags[1]));
+        bucket = more != 0 ? &index->overflow[more - 1] : NULL;
+    }
+    return length;
+}
+
+/* From the front, from the end, and from amid it. */
+static void a_chain_is_as_long_as_its_entries_need(void **state)
+{
+    enum { ALL = 40 };
+    (void)state;
+    for (unsigned start = 0; start < ALL; start += 13) {
+        struct larder_cache *cache = open_memory("memory:?max_bytes=16M&huge_pages=off");
+        struct memory *memory = larder__target(cache)->scope.self;
+        unsigned numbers[ALL];
+        struct name name;
+        find_sharers(memory, numbers, ALL);
+        for (unsigned i = 0; i < ALL; i++)
+            assert_int_equal(set(cache, numbers[i]), LARDER_OK);
+        for (unsigned left = ALL; left > 0; left--) {
+            unsigned next = numbers[(start + ALL - left) % ALL];
+            assert_int_equal(chain_length(memory, next), (left + BUCKET_SLOTS - 1) / BUCKET_SLOTS);
+            assert_int_equal(larder_delete(cache, name_of(&name, next), 0), LARDER_OK);
+        }
+        larder_close(cache);
+    }
+}
+
+/* One of the bucket that is full goes, another moves up, and the first comes again. */
+static void move_one(struct larder_cache *cache, struct memory *memory, const unsigned numbers[])
+{
+    struct place place;
+    while (find_place(memory, &place, *numbers) && place.slot.bucket != place.first)
+        numbers++;
+    assert_int_equal(larder_delete(cache, larder_text(place.name.bytes), 0), LARDER_OK);
+    assert_int_equal(set(cache, *numbers), LARDER_OK);
+}
+
+/* So many that the sequence is what it was, from each of its numbers on. */
+static void a_reader_sees_moves_though_a_sequence_came_round(void **state)
+{
+    enum { ALL = BUCKET_SLOTS + 1, ROUND = 256, GROWS = 1000 };
+    struct larder_cache *cache = open_memory("memory:?max_bytes=16M&huge_pages=off");
+    struct memory *memory = larder__target(cache)->scope.self;
+    unsigned numbers[ALL];
+    struct place place;
+    (void)state;
+    find_sharers(memory, numbers, ALL);
+    for (unsigned i = 0; i < ALL; i++)
+        assert_int_equal(set(cache, numbers[i]), LARDER_OK);
+    for (unsigned i = 0; i < GROWS; i++) /* until nothing is split any more */
+        move_one(cache, memory, numbers);
+    const struct index *index = larder__index(memory);
+    assert_true(find_place(memory, &place, numbers[0]));
+    for (unsigned begin = 0; begin < ROUND; begin++) {
+        struct outlook before = larder__index_outlook(index, place.key.hash);
+        for (unsigned i = 0; i < ROUND; i++)
+            move_one(cache, memory, numbers);
+        struct outlook after = larder__index_outlook(index, place.key.hash);
+        assert_true(after.tags1 >> 32 == before.tags1 >> 32 && after.shape == before.shape);
+        assert_true(after.era > before.era);
+        move_one(cache, memory, numbers);
     }
     larder_close(cache);
 }
@@ -239,6 +331,8 @@ int main(void)
         cmocka_unit_test(a_full_cache_holds_as_much_however_long_it_is_written_to),
         cmocka_unit_test(what_is_deleted_leaves_no_chain_behind),
         cmocka_unit_test(a_reader_past_whom_an_entry_moved_looks_again),
+        cmocka_unit_test(a_chain_is_as_long_as_its_entries_need),
+        cmocka_unit_test(a_reader_sees_moves_though_a_sequence_came_round),
         cmocka_unit_test(an_entry_that_stays_is_found_while_others_of_its_bucket_come_and_go),
     };
     return cmocka_run_group_tests_name("memory_chain", tests, NULL, NULL);

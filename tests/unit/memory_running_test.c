@@ -1,5 +1,6 @@
 /* memory: what may change while it runs: its bound, and who is told of evictions. Through the
  * public calls, which find their way to the backend. */
+#include <larder/client.h>
 #include <larder/larder.h>
 #include <larder/memory.h>
 #include <larder/null.h>
@@ -222,6 +223,35 @@ static void a_bound_below_the_smallest_is_refused(void **state)
     larder_close(cache);
 }
 
+/* ---- namespaces ----------------------------------------------------------------------------- */
+
+/* Where a name has no room, a handle that is led there finds all the same what is stored later. */
+static void names_that_had_no_room_at_first_can_be_read_later(void **state)
+{
+    enum { NAMES = 4000, SIZE = 1000 };
+    struct larder_cache *leaf = open_memory("memory:?max_bytes=256K&evict=off"), *client;
+    static struct larder_cache *handles[NAMES];
+    struct larder_route route = {"*", leaf, LARDER_TTL_DEFAULT, 0};
+    int filled = 0;
+    (void)state;
+    while (set_numbered(leaf, filled, SIZE) == LARDER_OK)
+        filled++;
+    assert_int_equal(larder_client_open(NULL, NULL, &route, 1, &client, NULL, 0), LARDER_OK);
+    for (int i = 0; i < NAMES; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "name%d", i);
+        assert_int_equal(larder_bind(client, name, &handles[i]), LARDER_OK);
+        assert_int_equal(read_numbered(handles[i], i), LARDER_MISS);
+    }
+    assert_int_equal(larder_flush(client), LARDER_OK);
+    for (int i = 0; i < NAMES; i += NAMES / 10) {
+        assert_int_equal(set_numbered(handles[i], i, SIZE), LARDER_OK);
+        assert_int_equal(read_numbered(handles[i], i), LARDER_PARTIAL);
+        assert_int_equal(read_numbered(handles[i + 1], i), LARDER_MISS);
+    }
+    larder_close(client);
+}
+
 /* ---- the listener --------------------------------------------------------------------------- */
 
 struct told {
@@ -439,6 +469,7 @@ int main(void)
         cmocka_unit_test(only_a_memory_leaf_has_a_bound_and_a_listener),
         cmocka_unit_test(without_a_bound_memory_is_taken_as_needed_and_given_back),
         cmocka_unit_test(a_bound_below_the_smallest_is_refused),
+        cmocka_unit_test(names_that_had_no_room_at_first_can_be_read_later),
         cmocka_unit_test(the_listener_is_told_of_each_eviction),
         cmocka_unit_test(the_listener_is_told_of_no_other_end),
         cmocka_unit_test(the_listener_may_use_the_cache_that_calls),

@@ -510,6 +510,17 @@ static void a_namespace_has_keys_of_its_own(void **state)
     cache_assert_value(cache, "bc", "bare");
 }
 
+/* As a handle that is led there would be, while another thread shuts down. */
+static void a_name_may_be_seen_first_after_a_shutdown(void **state)
+{
+    struct cache *cache = *state, seen;
+    cache->scope.ops->shutdown(cache->scope.self);
+    cache_in(&seen, cache, "late");
+    assert_non_null(seen.scope.ops->hit_of(&seen.scope));
+    assert_null(seen.scope.hit_context);
+    assert_int_equal(cache_peek(&seen, "key", NULL), LARDER_CLOSED);
+}
+
 #define LISTED 500
 
 /* Goes on with a listing for one call. @return how many came */
@@ -693,6 +704,7 @@ int main(void)
         WITH_ONE(a_large_view_stays_charged_until_it_is_released),
         cmocka_unit_test(a_view_outlives_its_cache),
         WITH_ONE(a_namespace_has_keys_of_its_own),
+        WITH_ONE(a_name_may_be_seen_first_after_a_shutdown),
         WITH_ONE(keys_lists_every_live_key_of_its_namespace_once),
         WITH_ONE(keys_lists_what_stays_while_the_rest_grows_and_changes),
         WITH_ONE(keys_keeps_its_place_when_not_even_one_fits),
