@@ -18,8 +18,14 @@ void faults_begin(unsigned long n, int for_ever);
 unsigned long faults_end(void);
 /** How many allocations were let through that libmemcached can't do without. */
 unsigned long faults_spared(void);
-/** How many blocks the library holds. */
-size_t faults_live_blocks(void);
+/** Blocks of the library: how many it holds, and how many it ever took. */
+struct blocks {
+    size_t live;
+    unsigned long made;
+};
+struct blocks faults_blocks(void);
+/** Tells what is left of those that came since. */
+void faults_print_left(struct blocks before);
 
 /* ---- caches -------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* The linker turns the library's allocations into those below. */
 #include "allocation.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,8 +40,13 @@ static int fails(void)
 
 #define SLOTS (1u << 20)
 
-static const void *slots[SLOTS];
+static struct slot {
+    const void *block; /* NULL: none */
+    size_t size;
+    unsigned long number; /* how many came before it */
+} slots[SLOTS];
 static size_t live;
+static unsigned long made;
 
 static size_t home_of(const void *block)
 {
@@ -50,17 +56,19 @@ static size_t home_of(const void *block)
 static size_t slot_of(const void *block)
 {
     size_t slot = home_of(block);
-    while (slots[slot] != NULL && slots[slot] != block)
+    while (slots[slot].block != NULL && slots[slot].block != block)
         slot = (slot + 1) % SLOTS;
     return slot;
 }
 
-static void *remember(void *block)
+/* One that is there already was freed by somebody whose free() is not ours. */
+static void *remember(void *block, size_t size)
 {
     if (block == NULL || live == SLOTS / 2)
         return block;
-    live++;
-    slots[slot_of(block)] = block;
+    struct slot *slot = &slots[slot_of(block)];
+    live += slot->block == NULL;
+    *slot = (struct slot){block, size, made++};
     return block;
 }
 
@@ -68,20 +76,30 @@ static void *remember(void *block)
 static void forget(const void *block)
 {
     size_t hole = slot_of(block);
-    if (block == NULL || slots[hole] == NULL)
+    if (block == NULL || slots[hole].block == NULL)
         return;
     live--;
-    slots[hole] = NULL;
-    for (size_t slot = (hole + 1) % SLOTS; slots[slot] != NULL; slot = (slot + 1) % SLOTS) {
-        const void *moved = slots[slot];
-        slots[slot] = NULL;
-        slots[slot_of(moved)] = moved;
+    slots[hole] = (struct slot){0};
+    for (size_t slot = (hole + 1) % SLOTS; slots[slot].block != NULL; slot = (slot + 1) % SLOTS) {
+        struct slot moved = slots[slot];
+        slots[slot] = (struct slot){0};
+        slots[slot_of(moved.block)] = moved;
     }
 }
 
-size_t faults_live_blocks(void)
+struct blocks faults_blocks(void)
 {
-    return live;
+    return (struct blocks){live, made};
+}
+
+void faults_print_left(struct blocks before)
+{
+    fprintf(stderr, "%zu blocks before, %zu after; left of those that came since:", before.live,
+            live);
+    for (size_t i = 0; i < SLOTS; i++)
+        if (slots[i].block != NULL && slots[i].number >= before.made)
+            fprintf(stderr, " %zu bytes (no. %lu)", slots[i].size, slots[i].number - before.made);
+    fprintf(stderr, "\n");
 }
 
 /* ---- allocations --------------------------------------------------------------------------- */
@@ -119,12 +137,12 @@ static int is_spared(size_t size)
 
 void *__wrap_malloc(size_t size)
 {
-    return !is_spared(size) && fails() ? NULL : remember(__real_malloc(size));
+    return !is_spared(size) && fails() ? NULL : remember(__real_malloc(size), size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return fails() ? NULL : remember(__real_calloc(count, size));
+    return fails() ? NULL : remember(__real_calloc(count, size), count * size);
 }
 
 void *__wrap_realloc(void *block, size_t size)
@@ -132,17 +150,17 @@ void *__wrap_realloc(void *block, size_t size)
     if (fails())
         return NULL;
     forget(block);
-    return remember(__real_realloc(block, size));
+    return remember(__real_realloc(block, size), size);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-    return fails() ? NULL : remember(__real_aligned_alloc(alignment, size));
+    return fails() ? NULL : remember(__real_aligned_alloc(alignment, size), size);
 }
 
 char *__wrap_strdup(const char *text)
 {
-    return fails() ? NULL : remember(__real_strdup(text));
+    return fails() ? NULL : remember(__real_strdup(text), strlen(text) + 1);
 }
 
 void __wrap_free(void *block)

@@ -224,7 +224,7 @@ static int is_marked_down(const struct fixture *fixture)
 static unsigned long run_once(const struct fixture *peer)
 {
     struct fixture fixture;
-    size_t live = faults_live_blocks();
+    struct blocks before = faults_blocks();
     now.step = "setting up";
     fixture_open(&fixture, now.kind);
     targets_init(&fixture, now.call, now.long_key);
@@ -241,7 +241,8 @@ static unsigned long run_once(const struct fixture *peer)
         run_in_another_thread(&fixture);
     fixture_close(&fixture);
     now.step = "closed";
-    expect(now.is_first || faults_live_blocks() == live, "nothing is leaked");
+    if (!expect(now.is_first || faults_blocks().live == before.live, "nothing is leaked"))
+        faults_print_left(before);
     runs++;
     return failed;
 }
