@@ -140,7 +140,7 @@ ALWAYS_INLINE bool is_due(const struct memory *memory, uint64_t now_ms)
     return now_ms >= atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
 }
 
-/* A key of any length, and threads of any kind. */
+/* A key of any length, threads of any kind, and names of which it is not known where they lie. */
 NO_CANARY __attribute__((noinline)) static enum larder_status hit_any(HIT_ARGUMENTS)
 {
     struct memory *memory = scope->self;

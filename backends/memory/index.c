@@ -24,7 +24,7 @@ static struct item *find_in_chain(const struct index *index, const struct arena 
         uint64_t tags0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
         tags1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
         struct item *item = larder__bucket_find(arena, bucket, tags0, tags1, key);
-        if (item != NULL)
+        if (item != NULL || (tags1 & SEQUENCE_MASK) != 0) /* in no chain any more */
             return item;
     }
     return NULL;
@@ -147,13 +147,8 @@ static void store_tags(struct bucket *bucket, unsigned word, uint64_t tags)
 
 static uint32_t location_of(const struct bucket *bucket, unsigned number)
 {
-    /* relaxed: under the stripe's lock, or, of a free one, that of the pool */
+    /* relaxed: under the stripe's lock */
     return atomic_load_explicit(&bucket->locations[number], memory_order_relaxed);
-}
-
-static void replace(struct bucket *bucket, unsigned number, uint32_t location)
-{
-    larder__slot_replace((struct slot){bucket, number}, location);
 }
 
 /* @return its number plus 1; 0: no memory */
@@ -162,8 +157,8 @@ static uint32_t overflow_take_locked(struct index *index)
     uint32_t overflow = index->guarded.overflow_free;
     if (overflow != 0) {
         struct bucket *bucket = &index->overflow[overflow - 1];
-        index->guarded.overflow_free = location_of(bucket, 0);
-        replace(bucket, 0, 0);
+        index->guarded.overflow_free = larder__bucket_overflow(load_tags(bucket, 1));
+        store_tags(bucket, 1, 0);
         return overflow;
     }
     overflow = index->guarded.overflow_fresh + 1;
@@ -182,13 +177,15 @@ static uint32_t overflow_take(struct index *index)
     return overflow;
 }
 
-/* One that is empty. It keeps the number of the next that is free in a slot that has no tag, so
- * that a reader who is still in it comes to its end. And it may be in use again at once: that
- * reader finds nothing there, and what it looks for has moved, which it will see, or is gone. */
+/* One that is empty. It has the number of the next that is free where one in a chain has that of
+ * the next of it, and a mark beside it, so that a reader who is still in it comes to its end. And
+ * it may be in use again at once: that reader finds nothing there, and what it looks for has moved,
+ * which it will see, or is gone. */
 static void overflow_give(struct index *index, uint32_t overflow)
 {
     larder__brief_lock(&index->lock);
-    replace(&index->overflow[overflow - 1], 0, index->guarded.overflow_free);
+    store_tags(&index->overflow[overflow - 1], 1,
+               SEQUENCE_MASK | chain_bits(index->guarded.overflow_free));
     index->guarded.overflow_free = overflow;
     index->guarded.overflow_used--;
     larder__brief_unlock(&index->lock);
@@ -385,14 +382,14 @@ static bool copy_slot(struct index *index, struct bucket *target, const struct b
     return true;
 }
 
-/* Empties a chain; its overflow buckets are free. */
+/* Empties a chain; its overflow buckets are free. The sequence goes on: see struct index, era. */
 static void clear_chain(struct index *index, struct bucket *bucket)
 {
     struct bucket *next = next_bucket(index, bucket);
     store_tags(bucket, 0, 0);
     store_tags(bucket, 1, load_tags(bucket, 1) & SEQUENCE_MASK);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-        replace(bucket, i, 0);
+        larder__slot_replace((struct slot){bucket, i}, 0);
     if (next == NULL)
         return;
     clear_chain(index, next);
@@ -405,6 +402,7 @@ static void publish(struct index *index, unsigned level, uint32_t split)
         level++;
         split = 0;
     }
+    begin_era(index);
     /* release: pairs with the acquire of larder__index_shape() */
     atomic_store_explicit(&index->shape, make_shape(level, split), memory_order_release);
 }
@@ -500,7 +498,6 @@ bool larder__index_merge(struct index *index)
         for (unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK; used != 0;
              used &= used - 1)
             (void)copy_slot(index, target, bucket, (unsigned)__builtin_ctz(used));
-    begin_era(index);
     publish(index, SHAPE_LEVEL(before), split);
     clear_chain(index, source);
     return true;

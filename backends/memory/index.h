@@ -18,7 +18,7 @@
  *   old one is cleared), or within a chain, into a bucket further in front (then the first bucket's
  *   sequence has, which is loaded before any tag). It looks again.
  * - One that stood still meanwhile must not take a shape or a sequence that has come round for what
- *   it was: then the era is another one.
+ *   it was: another era has begun then.
  */
 #ifndef LARDER_MEMORY_INDEX_H
 #define LARDER_MEMORY_INDEX_H
@@ -39,9 +39,10 @@
 #define BUCKETS_PER_LOAD 7u
 
 struct bucket {
-    /* Bytes 0 to 7 and 8 to 11 are tags; then a byte that counts moves within the chain, and 24
-     * bits of the number of the overflow bucket behind, plus 1. Tag 0: a free slot. Stored with
-     * release, loaded with acquire: who sees a tag sees what was done before. */
+    /* Bytes 0 to 7 and 8 to 11 are tags; then a byte, and 24 bits of the number of the overflow
+     * bucket behind, plus 1. The byte is the sequence, which counts moves within the chain, of a
+     * first bucket; of an overflow bucket it is 0 while that is in a chain. Tag 0: a free slot.
+     * Stored with release, loaded with acquire: who sees a tag sees what was done before. */
     alignas(64) _Atomic uint64_t tags[2];
     /* 0: none. Stored with release, loaded with acquire: who sees a location sees the item. */
     _Atomic uint32_t locations[BUCKET_SLOTS];
@@ -64,8 +65,9 @@ struct index {
     /* Stored with release under the lock of growth, when what it says is true; loaded with
      * acquire. */
     alignas(LARDER_LINE_BYTES) _Atomic uint64_t shape;
-    /* Another one by each merge, before the shape is what it was, and twice before any bucket's
-     * sequence is. Added to with release; loaded with acquire, before all else and after it. */
+    /* Begun anew by each change of the shape, before that is published, and at every 128th move of
+     * a bucket: so between two equal shapes, or two equal sequences of a bucket, lie two. Added to
+     * with release; loaded with acquire, before all else and after it. */
     _Atomic uint64_t era;
     /* The rest is touched only by writers. */
     alignas(LARDER_LINE_BYTES) struct brief_lock lock; /* of the overflow pool; under a stripe's */

@@ -5,7 +5,7 @@
  * store's, the index's, the names', the listener's), of which one is held at a time. Two stripes or
  * two lanes are never held at once, but for fork, flush and shutdown, which take growth and all
  * stripes: lanes and the rest are only ever taken under these, or for a few instructions by a
- * thread that then holds nothing else.
+ * thread that then holds nothing else. That of the names is also tried under a client's mutex.
  */
 #ifndef LARDER_MEMORY_MEMORY_H
 #define LARDER_MEMORY_MEMORY_H

@@ -89,7 +89,8 @@ ALWAYS_INLINE uint32_t larder__space_number(struct spaces *spaces, struct larder
  * @return SPACE_UNKNOWN: no memory or no room for it, or numbers are used up */
 uint32_t larder__space_enter(struct spaces *spaces, struct larder_slice name,
                              uint64_t *lacking_bytes);
-/** The same, for who will ask for it often: where it is, from now on, until close. Does not wait.
+/** Where its number lies, until close, for who will ask for it often. Does not wait. Who is given
+ * none looks the name up each time.
  * @return NULL: there is none, as above, or somebody else is entering a name */
 const _Atomic uint32_t *larder__space_number_at(struct spaces *spaces, struct larder_slice name);
 /** The name that has this number; of no bytes: none has. */

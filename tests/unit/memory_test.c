@@ -1,6 +1,8 @@
 /* memory: what an entry is: values, versions, counters, leases, views, namespaces, keys. */
 #include "memory_fixture.h"
 
+#include <larder/util/hit.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -510,14 +512,25 @@ static void a_namespace_has_keys_of_its_own(void **state)
     cache_assert_value(cache, "bc", "bare");
 }
 
+static enum larder_status gone_on(struct larder_reader *reader, struct larder_slice key,
+                                  void *buffer, size_t size)
+{
+    (void)reader, (void)key, (void)buffer, (void)size;
+    return LARDER_CLOSED; /* as the row `read` answers */
+}
+
 /* As a handle that is led there would be, while another thread shuts down. */
 static void a_name_may_be_seen_first_after_a_shutdown(void **state)
 {
     struct cache *cache = *state, seen;
+    struct larder_reader reader = {.otherwise = gone_on};
+    char value[8];
     cache->scope.ops->shutdown(cache->scope.self);
     cache_in(&seen, cache, "late");
-    assert_non_null(seen.scope.ops->hit_of(&seen.scope));
+    larder_hit_fn *hit = seen.scope.ops->hit_of(&seen.scope);
     assert_null(seen.scope.hit_context);
+    assert_int_equal(hit(&reader, larder_text("key"), value, sizeof(value), &seen.scope),
+                     LARDER_CLOSED);
     assert_int_equal(cache_peek(&seen, "key", NULL), LARDER_CLOSED);
 }
 
