@@ -34,9 +34,8 @@ struct retiree;
 
 /** What a call needs to know of its handle. */
 struct target {
-    struct larder_scope scope; /* first: its address is the target's */
-    enum larder_status
-        refusal; /* OK; else what every call answers; then only `hit` is used beside */
+    struct larder_scope scope;  /* first: its address is the target's */
+    enum larder_status refusal; /* OK; else what every call answers, and only `hit` counts beside */
     uint32_t errors_as_miss;
     larder_hit_fn *hit; /* where a plain read goes */
     const struct larder_traits *traits;
