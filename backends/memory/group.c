@@ -1,75 +1,91 @@
 /* Reading a group of keys. Compiled for each width, see variant.h. */
 #include "group.h"
 
-#include "variant.h"
+#include "plain.h"
 
-/* Of a step, which may lie behind the last row. */
-static inline uint32_t step_end(const struct group *group, uint32_t first)
+_Static_assert(GROUP_ROWS % GROUP_STEP == 0, "a group is whole steps");
+
+/* ---- asking for memory ---------------------------------------------------------------------- */
+
+/* Takes a step's rows. @return the end of them */
+ALWAYS_INLINE struct group_place *ask_for_buckets(struct group *group, struct group_place *place)
 {
-    return first + GROUP_STEP < group->count ? first + GROUP_STEP : group->count;
+    const struct index *index = group->index;
+    uint64_t shape = larder__index_shape(index);
+    struct larder_rows rows = group->rows;
+    struct group_place *end = place < group->places + GROUP_ROWS ? place + GROUP_STEP : place;
+    for (; rows.count > 0 && place < end; rows.count--) {
+        struct larder_row *row = rows.first;
+        rows.first = larder_row_at(&rows, 1);
+        if (__builtin_expect(row->status != LARDER_ASKED, 0))
+            continue;
+        struct wanted wanted = larder__want(group->look.memory, row->key, group->space, TIMELESS);
+        place->tag = wanted.tag;
+        place->row = row;
+        place->hash = wanted.hash;
+        place->bucket = larder__index_bucket(index, shape, wanted.hash);
+        __builtin_prefetch(place->bucket);
+        place++;
+    }
+    group->rows = rows;
+    return place;
 }
 
-static void ask_for_buckets(struct group *group, uint32_t first)
+/* An item whose value has the usual length lies in up to four lines. One that was not asked for
+ * costs more than asking for all. */
+ALWAYS_INLINE struct item *ask_for_item(const struct group *group, const struct bucket *bucket,
+                                        unsigned found)
 {
-    uint32_t end = step_end(group, first);
-    const struct hash_key *key = &group->look.memory->hash_key;
-    uint64_t shape = larder__index_shape(group->index);
-    for (uint32_t i = first; i < end; i++) {
-        struct larder_slice name = group->rows[i]->key;
-        if (__builtin_expect(larder__is_handy(name.length), 1)) {
-            group->handy[i] = larder__handy_load(name.data, name.length);
-            group->hashes[i] = HANDY_HASH(key, group->handy[i], name.length, group->space);
+    uint32_t location = larder__bucket_location(bucket, found);
+    struct item *item = larder__item_at(&group->look.memory->arena, location);
+    larder__ask_for_item(item);
+    __builtin_prefetch((const char *)item + group->reach);
+    return location != 0 ? item : NULL;
+}
+
+/* Other entries with the same tag. */
+__attribute__((noinline)) static void ask_for_others(const struct group *group,
+                                                     const struct bucket *bucket, unsigned found)
+{
+    for (; found != 0; found &= found - 1)
+        (void)ask_for_item(group, bucket, found);
+}
+
+ALWAYS_INLINE void ask_for_items(const struct group *group, struct group_place *place,
+                                 const struct group_place *end)
+{
+    for (; place < end; place++) {
+        unsigned found = larder__bucket_match_atomic(place->bucket, place->tag);
+        if (__builtin_expect(found != 0, 1)) {
+            place->item = ask_for_item(group, place->bucket, found);
+            if (__builtin_expect((found & (found - 1)) != 0, 0))
+                ask_for_others(group, place->bucket, found & (found - 1));
         } else {
-            group->hashes[i] = larder__hash(key, name.data, name.length, group->space);
+            const struct bucket *behind = larder__index_behind(group->index, place->bucket);
+            if (behind != NULL)
+                __builtin_prefetch(behind);
+            place->item = NULL;
         }
-        group->buckets[i] = larder__index_bucket(group->index, shape, group->hashes[i]);
-        __builtin_prefetch(group->buckets[i]);
     }
 }
 
-static void ask_for_items(struct group *group, uint32_t first)
+/* What none in its own bucket fits may be in the one behind, which was asked for. */
+__attribute__((noinline)) static void ask_behind(const struct group *group,
+                                                 const struct group_place *place)
 {
-    uint32_t end = step_end(group, first);
-    const struct arena *arena = &group->look.memory->arena;
-    for (uint32_t i = first; i < end; i++) {
-        const struct bucket *bucket = group->buckets[i];
-        unsigned found = larder__bucket_match_atomic(bucket, larder__tag_pattern(group->hashes[i]));
-        uint32_t location = 0;
-        if (__builtin_expect(found != 0, 1))
-            location = atomic_load_explicit(&bucket->locations[__builtin_ctz(found)],
-                                            memory_order_acquire);
-        struct item *item = larder__item_at(arena, location);
-        group->items[i] = location != 0 ? item : NULL;
-        larder__ask_for_item(item);
-    }
+    const struct bucket *behind = larder__index_behind(group->index, place->bucket);
+    if (behind != NULL)
+        ask_for_others(group, behind, larder__bucket_match_atomic(behind, place->tag));
 }
 
-/* Any row. */
-__attribute__((noinline)) static enum larder_status
-answer_generally(struct group *group, enum larder_many_kind many, uint32_t i)
-{
-    struct larder_row *row = group->rows[i];
-    struct key key = {row->key.data, row->key.length, group->hashes[i], group->space};
-    struct item *item = larder__index_find(group->index, &group->look.memory->arena, &key);
-    if (larder__look_at(&group->look, item) != SIGHT_CLEAR) {
-        group->unanswered++;
-        return LARDER_ASKED;
-    }
-    enum larder_status status = larder__look_judge(&group->look, item);
-    if (status != LARDER_OK)
-        return status;
-    if (many == LARDER_MANY_GET)
-        return larder__view(&group->look, item, &row->value);
-    return larder__copy_value(&group->look, item, row->buffer, row->size, &row->value.info);
-}
+/* ---- answering ------------------------------------------------------------------------------ */
 
-ALWAYS_INLINE enum larder_status copy_out(const struct memory *memory, const struct item *item,
+ALWAYS_INLINE enum larder_status copy_out(const struct group *group, const struct item *item,
                                           const unsigned char *value, struct larder_row *row)
 {
-    size_t length = item->value_length, usual = larder__usual_length(memory);
-    size_t foretold = larder__as_foretold(usual);
+    size_t length = item->value_length, foretold = larder__as_foretold(group->usual_length);
     row->value.info.length = length;
-    if (__builtin_expect(length == usual && length <= row->size, 1)) {
+    if (__builtin_expect(length == group->usual_length && length <= row->size, 1)) {
         larder__copy_at_once(row->buffer, value, foretold);
         return LARDER_OK;
     }
@@ -78,52 +94,105 @@ ALWAYS_INLINE enum larder_status copy_out(const struct memory *memory, const str
     return length <= row->size ? LARDER_OK : LARDER_PARTIAL;
 }
 
-/* At its best a read that hits, and asks for nothing but the value. */
-ALWAYS_INLINE enum larder_status answer(struct group *group, enum larder_many_kind many, uint32_t i)
+/* A read that hits at the first attempt, and asks for nothing but the value.
+ * @return LARDER_ASKED: it is anything else */
+ALWAYS_INLINE enum larder_status answer(const struct group *group, const struct group_place *place)
 {
-    struct larder_row *row = group->rows[i];
-    struct item *item = group->items[i];
-    if (__builtin_expect(item == NULL || many != LARDER_MANY_READ || row->value.info.want != 0, 0))
-        return answer_generally(group, many, i);
-    uint64_t head = larder__item_head(item);
+    struct larder_row *row = place->row;
+    struct item *item = place->item;
+    struct handy handy;
     const unsigned char *value;
-    if (__builtin_expect(!larder__plain_is_of(item, head & HEAD_KEY_AND_MARKS, row->key,
-                                              group->handy[i], group->space, &value) ||
+    if (__builtin_expect(item == NULL || (row->value.info.want | group->views) != 0, 0))
+        return LARDER_ASKED;
+    uint64_t head = larder__item_head(item);
+    if (larder__is_handy(row->key.length))
+        handy = larder__handy_load(row->key.data, row->key.length);
+    if (__builtin_expect(!larder__plain_is_of(item, head & HEAD_KEY_AND_MARKS, row->key, handy,
+                                              group->space, &value) ||
                              !larder__plain_is_live(HEAD_EXPIRY(head), group->judged_ms),
                          0))
-        return answer_generally(group, many, i);
+        return LARDER_ASKED;
     larder__item_hit(group->look.memory, item, group->look.thread);
-    return copy_out(group->look.memory, item, value, row);
+    return copy_out(group, item, value, row);
 }
 
-static void answer_rows(struct group *group, enum larder_many_kind many, uint32_t first)
+ALWAYS_INLINE void answer_rows(struct group *group, const struct group_place *place,
+                               const struct group_place *end)
 {
-    uint32_t end = step_end(group, first);
-    for (uint32_t i = first; i < end; i++)
-        group->rows[i]->status = answer(group, many, i);
+    for (; place < end; place++) {
+        enum larder_status status = answer(group, place);
+        place->row->status = status;
+        if (__builtin_expect(status != LARDER_ASKED, 1))
+            continue;
+        group->late++;
+        if (place->item == NULL)
+            ask_behind(group, place);
+    }
 }
 
-static void refuse_rows(const struct group *group)
+/* Any row. */
+static enum larder_status answer_generally(struct group *group, const struct group_place *place)
 {
-    for (uint32_t i = 0; i < group->count; i++)
-        group->rows[i]->status = LARDER_CLOSED;
+    struct larder_row *row = place->row;
+    struct key key = {row->key.data, row->key.length, place->hash, group->space};
+    struct item *item = larder__index_find(group->index, &group->look.memory->arena, &key);
+    if (larder__look_at(&group->look, item) != SIGHT_CLEAR)
+        return LARDER_ASKED;
+    enum larder_status status = larder__look_judge(&group->look, item);
+    if (status != LARDER_OK)
+        return status;
+    if (group->views)
+        return larder__view(&group->look, item, &row->value);
+    return larder__copy_value(&group->look, item, row->buffer, row->size, &row->value.info);
 }
 
-void NAME_OF_WIDTH(larder__read_group)(enum larder_many_kind many, struct group *group)
+__attribute__((noinline)) static void answer_late(struct group *group)
+{
+    for (const struct group_place *place = group->places; place < group->end; place++) {
+        struct larder_row *row = place->row;
+        if (row->status != LARDER_ASKED)
+            continue;
+        row->status = answer_generally(group, place);
+        group->unanswered += row->status == LARDER_ASKED;
+    }
+}
+
+/* ---- a group -------------------------------------------------------------------------------- */
+
+static void read_rows(struct group *group)
+{
+    struct group_place *taken = group->places, *asked = taken, *answered = taken;
+    do {
+        struct group_place *next = ask_for_buckets(group, taken);
+        ask_for_items(group, asked, taken);
+        answer_rows(group, answered, asked);
+        answered = asked;
+        asked = taken;
+        taken = next;
+    } while (answered < taken);
+    group->end = taken;
+    if (group->late > 0)
+        answer_late(group);
+}
+
+static void refuse_rows(struct group *group)
+{
+    for (; group->rows.count > 0; group->rows.count--) {
+        if (group->rows.first->status == LARDER_ASKED)
+            group->rows.first->status = LARDER_CLOSED;
+        group->rows.first = larder_row_at(&group->rows, 1);
+    }
+}
+
+void NAME_OF_WIDTH(larder__read_group)(struct group *group)
 {
     struct memory *memory = group->look.memory;
-    group->unanswered = 0;
     larder_epoch_enter(&memory->epoch, group->look.thread);
+    group->late = group->unanswered = 0;
     group->index = larder__index(memory);
     if (__builtin_expect(group->index == NULL, 0))
         refuse_rows(group);
     else
-        for (uint32_t next = 0; next < group->count + 2 * GROUP_STEP; next += GROUP_STEP) {
-            ask_for_buckets(group, next);
-            if (next >= GROUP_STEP)
-                ask_for_items(group, next - GROUP_STEP);
-            if (next >= 2 * GROUP_STEP)
-                answer_rows(group, many, next - 2 * GROUP_STEP);
-        }
+        read_rows(group);
     larder_epoch_leave(group->look.thread);
 }

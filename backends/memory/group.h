@@ -2,35 +2,47 @@
  * Reading a group of keys in three stages: ask for the bucket, then, with the tags at hand, for the
  * item, then compare and copy. A step of the group is in each stage: while the items of one come,
  * and the buckets of the next, those of the one before are copied. So the memory always works on
- * many of them at once.
+ * many of them at once. What is not found where it is looked for first is asked for as well, and
+ * answered at the end.
  */
 #ifndef LARDER_MEMORY_GROUP_H
 #define LARDER_MEMORY_GROUP_H
 
-#include "handy.h"
 #include "look.h"
 
 #define GROUP_ROWS 64u
+/* Of 4 to 16, this was the fastest where most items lie in memory, and no slower where they do not.
+ */
 #define GROUP_STEP 16u
+
+/* A row on its way. */
+struct group_place {
+    tag_pattern tag;
+    struct larder_row *row;
+    uint64_t hash;
+    const struct bucket *bucket;
+    struct item *item; /* that the tag points to first; NULL: none */
+};
 
 struct group {
     struct look look;
+    struct larder_rows rows; /* that no group took yet */
     const struct index *index;
-    uint64_t judged_ms; /* the time, or TIMELESS */
+    uint64_t judged_ms;  /* the time, or TIMELESS */
+    size_t usual_length; /* of values, see look.h */
+    size_t reach;        /* from an item to its last byte, where its value has that length */
     uint32_t space;
-    uint32_t count;
-    uint32_t unanswered;
-    struct larder_row *rows[GROUP_ROWS];
-    struct handy handy[GROUP_ROWS]; /* of keys that are */
-    uint64_t hashes[GROUP_ROWS];
-    const struct bucket *buckets[GROUP_ROWS];
-    struct item *items[GROUP_ROWS]; /* that the tags point to first; NULL: none */
+    uint32_t views;                /* 1: rows want them, in place of copies */
+    uint32_t late;                 /* rows that were not answered in passing */
+    uint32_t unanswered;           /* of them, those that stay LARDER_ASKED */
+    const struct group_place *end; /* of the places that were taken */
+    struct group_place places[GROUP_ROWS];
 };
 
-typedef void larder_read_group_fn(enum larder_many_kind many, struct group *group);
+typedef void larder_read_group_fn(struct group *group);
 
-/** LARDER_MANY_READ or LARDER_MANY_GET of its rows. A row that was claimed, or ends where nobody
- * has read the clock, stays LARDER_ASKED, and is counted. */
+/** Takes the next rows that are asked, and answers them. A row that was claimed, or ends where
+ * nobody has read the clock, stays LARDER_ASKED, and is counted. */
 larder_read_group_fn larder__read_group_narrow, larder__read_group_wide, larder__read_group_widest;
 
 #endif

@@ -202,6 +202,15 @@ static inline struct bucket *larder__index_bucket(const struct index *index, uin
     return &index->buckets[larder__shape_bucket(shape, hash)];
 }
 
+/** The overflow bucket behind; NULL: there is none. What is there may move. */
+static inline const struct bucket *larder__index_behind(const struct index *index,
+                                                        const struct bucket *bucket)
+{
+    uint32_t number =
+        larder__bucket_overflow(atomic_load_explicit(&bucket->tags[1], memory_order_acquire));
+    return number != 0 ? &index->overflow[number - 1] : NULL;
+}
+
 static inline uint64_t larder__index_shape(const struct index *index)
 {
     return atomic_load_explicit(&index->shape, memory_order_acquire);

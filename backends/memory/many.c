@@ -9,8 +9,8 @@
 static void answer_rest(const struct larder_scope *scope, enum larder_many_kind many,
                         const struct group *group)
 {
-    for (uint32_t i = 0; i < group->count; i++) {
-        struct larder_row *row = group->rows[i];
+    for (const struct group_place *place = group->places; place < group->end; place++) {
+        struct larder_row *row = place->row;
         if (row->status != LARDER_ASKED)
             continue;
         row->status = many == LARDER_MANY_GET ? larder__memory_get(scope, row->key, &row->value)
@@ -19,15 +19,20 @@ static void answer_rest(const struct larder_scope *scope, enum larder_many_kind 
     }
 }
 
-static size_t gather(struct group *group, const struct larder_rows *rows, size_t first)
+/* What is the same for all rows; behind larder__look_begin(). */
+static void group_begin(struct group *group, const struct larder_scope *scope,
+                        enum larder_many_kind many, const struct larder_rows *rows)
 {
-    group->count = 0;
-    for (; first < rows->count && group->count < GROUP_ROWS; first++) {
-        struct larder_row *row = larder_row_at(rows, first);
-        if (row->status == LARDER_ASKED)
-            group->rows[group->count++] = row;
-    }
-    return first;
+    const struct look *look = &group->look;
+    group->rows = *rows;
+    group->judged_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
+    group->space = larder__scope_space(look->memory, scope);
+    group->views = many == LARDER_MANY_GET;
+    group->usual_length = larder__usual_length(look->memory);
+    group->reach = 0;
+    if (group->usual_length != LENGTH_UNUSUAL)
+        group->reach =
+            ITEM_HEADER_BYTES + sizeof(group->space) + HANDY_BYTES_MAX + group->usual_length - 1;
 }
 
 static void read_rows(const struct larder_scope *scope, enum larder_many_kind many,
@@ -38,11 +43,9 @@ static void read_rows(const struct larder_scope *scope, enum larder_many_kind ma
         larder_rows_refuse(rows, LARDER_NO_MEMORY);
         return;
     }
-    group.judged_ms = group.look.now_ms != 0 ? group.look.now_ms : TIMELESS;
-    group.space = larder__scope_space(group.look.memory, scope);
-    for (size_t next = 0; next < rows->count;) {
-        next = gather(&group, rows, next);
-        PICK_BY_WIDTH(group.look.memory->hash_key.width, larder__read_group)(many, &group);
+    group_begin(&group, scope, many, rows);
+    while (group.rows.count > 0) {
+        PICK_BY_WIDTH(group.look.memory->hash_key.width, larder__read_group)(&group);
         if (group.unanswered > 0)
             answer_rest(scope, many, &group);
     }
