@@ -36,11 +36,11 @@ ALWAYS_INLINE struct group_place *ask_for_buckets(struct group *group, struct gr
 ALWAYS_INLINE struct item *ask_for_item(const struct group *group, const struct bucket *bucket,
                                         unsigned found)
 {
-    uint32_t location = larder__bucket_location(bucket, found);
-    struct item *item = larder__item_at(&group->look.memory->arena, location);
+    struct item *item =
+        larder__item_at(&group->look.memory->arena, larder__bucket_location(bucket, found));
     larder__ask_for_item(item);
     __builtin_prefetch((const char *)item + group->reach);
-    return location != 0 ? item : NULL;
+    return item;
 }
 
 /* Other entries with the same tag. */

@@ -26,11 +26,13 @@
 /* Not a hit, as far as one entry of its bucket tells. */
 static enum larder_status look_further(HIT_ARGUMENTS);
 
-/* A hit whose value is not of the length that most have. Ends the section. */
-__attribute__((noinline)) static enum larder_status hit_unusual(const struct item *item,
+/* A hit whose value is not of the length that most have. Ends the section. What it takes comes in
+ * the order of a read's arguments: so the item lies where the scope came in, which nobody needs any
+ * more, and no register has to be saved for it. */
+__attribute__((noinline)) static enum larder_status hit_unusual(struct larder_reader *reader,
                                                                 struct larder_slice name,
                                                                 void *buffer, size_t size,
-                                                                struct larder_reader *reader)
+                                                                const struct item *item)
 {
     struct larder_thread *thread = larder__own_thread;
     size_t length = item->value_length;
@@ -64,14 +66,11 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, const volatile
 {
     struct wanted wanted = larder__want(memory, name, space, now_ms);
     struct plain plain;
-    bool found = false;
     if (fences)
         larder_epoch_enter(&memory->epoch, thread);
     else
         larder_epoch_enter_asymmetric(&memory->epoch, thread);
-    const struct index *index = larder__index(memory);
-    if (__builtin_expect(index != NULL, 1))
-        found = larder__find_plain(memory, index, &wanted, &plain);
+    bool found = larder__find_plain(memory, larder__index_to_find(memory), &wanted, &plain);
     if (__builtin_expect(!found || !larder__plain_is_live(HEAD_EXPIRY(plain.head), now_ms), 0)) {
         larder_epoch_leave(thread);
         name.data = kept->data;
@@ -82,7 +81,7 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, const volatile
     size_t usual = larder__usual_length(memory), foretold = larder__as_foretold(usual);
     if (__builtin_expect(plain.item->value_length != usual || kept->size < usual, 0)) {
         name.data = kept->data;
-        return hit_unusual(plain.item, name, buffer, kept->size, reader);
+        return hit_unusual(reader, name, buffer, kept->size, plain.item);
     }
     larder__copy_at_once(buffer, plain.value, foretold);
     larder_epoch_leave(thread);
@@ -283,12 +282,9 @@ enum larder_status NAME_OF_WIDTH(larder__view_hit)(const struct look *look,
     uint64_t now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
     struct wanted wanted = larder__want(memory, name, space, now_ms);
     struct plain plain;
-    bool found = false;
     enum larder_status status = LARDER_MISS;
     larder_epoch_enter(&memory->epoch, look->thread);
-    const struct index *index = larder__index(memory);
-    if (__builtin_expect(index != NULL, 1))
-        found = larder__find_plain(memory, index, &wanted, &plain);
+    bool found = larder__find_plain(memory, larder__index_to_find(memory), &wanted, &plain);
     if (__builtin_expect(found && larder__plain_is_live(HEAD_EXPIRY(plain.head), now_ms), 1))
         status = view_plain(memory, plain.item, plain.value, look->thread, value);
     larder_epoch_leave(look->thread);

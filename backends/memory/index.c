@@ -12,6 +12,9 @@ static uint64_t make_shape(unsigned level, uint32_t split)
     return ((UINT64_C(1) << level) - 1) << 32 | split;
 }
 
+static struct bucket bucket_of_nothing;
+struct index larder__index_of_nothing = {.buckets = &bucket_of_nothing}; /* of shape 0 */
+
 /* ---- finding ------------------------------------------------------------------------------- */
 
 /* The rest of the chain, whose first bucket had these tags. */

@@ -82,6 +82,9 @@ struct index {
     uint32_t retired_epoch;
 };
 
+/** Has one bucket, and no entry. Nobody writes to it. */
+extern struct index larder__index_of_nothing;
+
 static inline uint8_t larder__tag_of(uint64_t hash)
 {
     uint8_t tag = (uint8_t)(hash >> 56);

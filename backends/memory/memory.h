@@ -174,9 +174,17 @@ static inline uint64_t larder__now_ms(const struct memory *memory)
     return larder__clock_read_ms(&memory->clock) - memory->clock.birth_ms;
 }
 
-static inline struct index *larder__index(const struct memory *memory)
+/** For who only looks for a key: where there is none any more, one in which nothing is found. */
+static inline struct index *larder__index_to_find(const struct memory *memory)
 {
     return atomic_load_explicit(&memory->index, memory_order_acquire);
+}
+
+/** NULL: there is none any more. */
+static inline struct index *larder__index(const struct memory *memory)
+{
+    struct index *index = larder__index_to_find(memory);
+    return index != &larder__index_of_nothing ? index : NULL;
 }
 
 static inline struct stripe *larder__stripe_of(const struct memory *memory, uint64_t hash)

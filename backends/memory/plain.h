@@ -65,7 +65,7 @@ ALWAYS_INLINE bool larder__plain_in(const struct arena *arena, const struct buck
 {
     uint32_t location = larder__bucket_location(bucket, found);
     plain->item = larder__item_at(arena, location);
-    plain->head = location != 0 ? larder__item_head(plain->item) : 0; /* of no key */
+    plain->head = larder__item_head(plain->item);
     bool found_it = larder__plain_is_of(plain->item, plain->head & wanted->head_mask, wanted->name,
                                         wanted->handy, wanted->space, &plain->value);
     return __builtin_expect(found_it, 1);

@@ -12,6 +12,17 @@ size_t larder__page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Gives back what lies before the page in front of a region, and behind it. */
+static void trim(unsigned char *place, size_t bytes, const unsigned char *base, size_t reserved)
+{
+    size_t before = (size_t)(base - place) - larder__page_bytes();
+    size_t behind = (size_t)(place + bytes - (base + reserved));
+    if (before > 0)
+        munmap(place, before);
+    if (behind > 0)
+        munmap(place + bytes - behind, behind);
+}
+
 /* Aligned to huge pages, so that they are to be had from the first byte on. */
 bool larder__region_reserve(struct region *region, size_t bytes, bool huge)
 {
@@ -20,22 +31,24 @@ bool larder__region_reserve(struct region *region, size_t bytes, bool huge)
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (place == MAP_FAILED)
         return false;
-    size_t before = (HUGE_PAGE_BYTES - (uintptr_t)place % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
-    if (before > 0)
-        munmap(place, before);
-    munmap(place + before + reserved, HUGE_PAGE_BYTES - before);
-    *region = (struct region){place + before, reserved, 0, huge};
+    unsigned char *base = place + HUGE_PAGE_BYTES - (uintptr_t)place % HUGE_PAGE_BYTES;
+    trim(place, reserved + HUGE_PAGE_BYTES, base, reserved);
+    *region = (struct region){base, reserved, 0, huge};
+    if (mprotect(base - larder__page_bytes(), larder__page_bytes(), PROT_READ) != 0) {
+        larder__region_release(region);
+        return false;
+    }
     if (huge) /* where the kernel has none, small ones do */
-        (void)madvise(region->base, reserved, MADV_HUGEPAGE);
+        (void)madvise(base, reserved, MADV_HUGEPAGE);
     else
-        (void)madvise(region->base, reserved, MADV_NOHUGEPAGE);
+        (void)madvise(base, reserved, MADV_NOHUGEPAGE);
     return true;
 }
 
 void larder__region_release(struct region *region)
 {
     if (region->base != NULL)
-        munmap(region->base, region->reserved_bytes);
+        munmap(region->base - larder__page_bytes(), larder__page_bytes() + region->reserved_bytes);
     *region = (struct region){NULL, 0, 0, false};
 }
 

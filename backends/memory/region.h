@@ -1,7 +1,7 @@
 /*
  * A range of addresses, reserved once, that gets memory from its beginning as it grows: what is in
  * it never moves. A reservation takes no memory and counts against no limit of the kernel's but
- * that of addresses.
+ * that of addresses. What lies in front of it, less than a page away, reads as zeros.
  */
 #ifndef LARDER_MEMORY_REGION_H
 #define LARDER_MEMORY_REGION_H

@@ -86,7 +86,7 @@ bool larder__arena_open(struct arena *arena, struct budget *budget, struct larde
         return false;
     }
     arena->base = arena->guarded.items.base;
-    arena->items = arena->base - ITEM_UNIT;
+    arena->items = arena->base - sizeof(uint64_t);
     arena->segments = (struct segment *)(void *)arena->guarded.headers.base;
     for (int i = 0; i < QUEUES; i++)
         list_init(&arena->guarded.queues[i]);

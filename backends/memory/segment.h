@@ -68,7 +68,7 @@ struct segment_list {
 struct arena {
     /* set when opened, then only read */
     unsigned char *base;
-    unsigned char *items; /* where location 0 would be: base less a unit, since 0 is no location */
+    unsigned char *items; /* where location 0 is: before base, and a head's bytes; see region.h */
     struct segment *segments;
     unsigned shift; /* log2 of a segment's bytes */
     uint32_t capacity;
@@ -130,6 +130,7 @@ static inline size_t larder__segment_bytes(const struct arena *arena)
     return (size_t)1 << arena->shift;
 }
 
+/** Location 0 is none: its item has a head of zeros, which is that of no key. */
 static inline struct item *larder__item_at(const struct arena *arena, uint32_t location)
 {
     return (struct item *)(void *)(arena->items + (size_t)location * ITEM_UNIT);

@@ -96,13 +96,14 @@ void larder__stripes_adopt(struct memory *memory)
         larder__brief_adopt(&memory->stripes[i].lock);
 }
 
-/* Puts an empty index in the place of the one that is there: nothing is found any more. With all
- * stripes locked. */
+/* Puts an empty index, or none, in the place of the one that is there: nothing is found any more.
+ * With all stripes locked. */
 void larder__drop_all_locked(struct memory *memory, struct index *fresh)
 {
     struct index *old = larder__index(memory);
     /* release: pairs with the acquire of larder__index() */
-    atomic_store_explicit(&memory->index, fresh, memory_order_release);
+    atomic_store_explicit(&memory->index, fresh != NULL ? fresh : &larder__index_of_nothing,
+                          memory_order_release);
     for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
         atomic_store_explicit(&memory->stripes[i].items, 0, memory_order_relaxed);
         atomic_store_explicit(&memory->stripes[i].live_bytes, 0, memory_order_relaxed);

@@ -123,7 +123,8 @@ static void *read_and_stand(void *argument)
     struct key key = {.bytes = reader->key.data, .length = reader->key.length};
     key.hash = larder__hash(&memory->hash_key, key.bytes, key.length, 0);
     larder_epoch_enter(&memory->epoch, thread);
-    const struct item *item = larder__index_find(larder__index(memory), &memory->arena, &key);
+    const struct item *item =
+        larder__index_find(larder__index_to_find(memory), &memory->arena, &key);
     reader->status = item != NULL ? stand_at(reader, item) : LARDER_MISS;
     larder_epoch_leave(thread);
     sem_post(&reader->stands);

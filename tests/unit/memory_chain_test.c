@@ -212,6 +212,88 @@ static void a_chain_is_as_long_as_its_entries_need(void **state)
     }
 }
 
+/* ---- many at once ---------------------------------------------------------------------------- */
+
+static void expect_number(const struct larder_row *row, unsigned number)
+{
+    unsigned value = 0;
+    assert_int_equal(row->status, LARDER_OK);
+    assert_int_equal(row->value.info.length, sizeof(value));
+    memcpy(&value, row->buffer != NULL ? row->buffer : row->value.bytes.data, sizeof(value));
+    assert_int_equal(value, number);
+}
+
+enum { ROWS = 150 }; /* more than two groups, and no whole number of steps */
+
+/* Every third of them was never stored, every tenth has no key. */
+static void read_rows(struct larder_cache *cache, unsigned first, bool views)
+{
+    struct larder_row rows[ROWS] = {0};
+    struct name names[ROWS];
+    unsigned values[ROWS];
+    for (unsigned i = 0; i < ROWS; i++) {
+        rows[i].key = name_of(&names[i], first + i + (i % 3 == 0 ? PLACES : 0));
+        if (i % 10 == 5)
+            rows[i].key.length = 0;
+        rows[i].buffer = views ? NULL : &values[i];
+        rows[i].size = views ? 0 : sizeof(values[i]);
+    }
+    (void)(views ? larder_get_multi(cache, rows, ROWS) : larder_read_multi(cache, rows, ROWS));
+    for (unsigned i = 0; i < ROWS; i++) {
+        if (i % 10 == 5)
+            assert_int_equal(rows[i].status, LARDER_BAD_KEY);
+        else if (i % 3 == 0)
+            assert_int_equal(rows[i].status, LARDER_MISS);
+        else
+            expect_number(&rows[i], first + i);
+        larder_value_release(&rows[i].value);
+    }
+}
+
+static void of_many_at_once_each_is_found_wherever_it_is(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=16M&huge_pages=off");
+    struct memory *memory = larder__target(cache)->scope.self;
+    struct place behind;
+    unsigned from = 0, chained = 0;
+    (void)state;
+    fill(cache, 0, PLACES);
+    while (find_behind(memory, &behind, &from))
+        chained++;
+    assert_true(chained > 30);
+    for (unsigned first = 0; first + ROWS <= PLACES; first += ROWS) {
+        read_rows(cache, first, false);
+        read_rows(cache, first, true);
+    }
+    larder_close(cache);
+}
+
+/* As a reader finds it whom a writer overtakes. */
+static void a_tag_without_an_entry_is_a_miss(void **state)
+{
+    struct larder_cache *cache = open_memory("memory:?max_bytes=16M&huge_pages=off");
+    struct memory *memory = larder__target(cache)->scope.self;
+    struct place place;
+    unsigned value = 0;
+    (void)state;
+    assert_int_equal(set(cache, 1), LARDER_OK);
+    assert_true(find_place(memory, &place, 1));
+    _Atomic uint32_t *location = &place.slot.bucket->locations[place.slot.number];
+    uint32_t kept = atomic_exchange(location, 0);
+    struct larder_row row = {
+        .key = larder_text(place.name.bytes), .buffer = &value, .size = sizeof(value)};
+    assert_int_equal(larder_read(cache, row.key, &value, sizeof(value), NULL), LARDER_MISS);
+    larder_read_multi(cache, &row, 1);
+    assert_int_equal(row.status, LARDER_MISS);
+    atomic_store(location, kept);
+    assert_int_equal(larder_read(cache, row.key, &value, sizeof(value), NULL), LARDER_OK);
+    larder_read_multi(cache, &row, 1);
+    expect_number(&row, 1);
+    larder_close(cache);
+}
+
+/* ---- beside moves ---------------------------------------------------------------------------- */
+
 /* One of the bucket that is full goes, another moves up, and the first comes again. */
 static void move_one(struct larder_cache *cache, struct memory *memory, const unsigned numbers[])
 {
@@ -335,6 +417,8 @@ int main(void)
         cmocka_unit_test(what_is_deleted_leaves_no_chain_behind),
         cmocka_unit_test(a_reader_past_whom_an_entry_moved_looks_again),
         cmocka_unit_test(a_chain_is_as_long_as_its_entries_need),
+        cmocka_unit_test(of_many_at_once_each_is_found_wherever_it_is),
+        cmocka_unit_test(a_tag_without_an_entry_is_a_miss),
         cmocka_unit_test(a_reader_sees_moves_though_a_sequence_came_round),
         cmocka_unit_test(an_entry_that_stays_is_found_while_others_of_its_bucket_come_and_go),
     };
