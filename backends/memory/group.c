@@ -100,7 +100,7 @@ ALWAYS_INLINE enum larder_status answer(const struct group *group, const struct 
 {
     struct larder_row *row = place->row;
     struct item *item = place->item;
-    struct handy handy;
+    struct handy handy = {0};
     const unsigned char *value;
     if (__builtin_expect(item == NULL || (row->value.info.want | group->views) != 0, 0))
         return LARDER_ASKED;
@@ -124,7 +124,7 @@ ALWAYS_INLINE void answer_rows(struct group *group, const struct group_place *pl
         place->row->status = status;
         if (__builtin_expect(status != LARDER_ASKED, 1))
             continue;
-        group->late++;
+        group->late = true;
         if (place->item == NULL)
             ask_behind(group, place);
     }
@@ -171,7 +171,7 @@ static void read_rows(struct group *group)
         taken = next;
     } while (answered < taken);
     group->end = taken;
-    if (group->late > 0)
+    if (group->late)
         answer_late(group);
 }
 
@@ -188,7 +188,8 @@ void NAME_OF_WIDTH(larder__read_group)(struct group *group)
 {
     struct memory *memory = group->look.memory;
     larder_epoch_enter(&memory->epoch, group->look.thread);
-    group->late = group->unanswered = 0;
+    group->late = false;
+    group->unanswered = 0;
     group->index = larder__index(memory);
     if (__builtin_expect(group->index == NULL, 0))
         refuse_rows(group);

@@ -127,7 +127,8 @@ struct memory {
     /* Read by every call, written now and then. */
     alignas(LARDER_LINE_BYTES) struct larder_epoch epoch;
     /* Swapped by a flush with every stripe's lock held: release, paired with the acquire of every
-     * call. The old one is freed when its readers have left, and the calls that began before. */
+     * call. The old one is freed when its readers have left, and the calls that began before. Once
+     * there is none it is larder__index_of_nothing. */
     _Atomic(struct index *) index;
     /* Relaxed, a hint: a length that many values have, so that a reader need not wait for an item
      * to know it; of those that are copied at once (look.h), or else LENGTH_UNUSUAL. */

@@ -53,8 +53,8 @@ static void ask_for_places(const struct scan *scan, const struct scanned group[G
                            uint32_t count)
 {
     struct memory *memory = scan->memory;
-    const struct index *index = larder__index(memory);
-    for (uint32_t i = 0; index != NULL && i < count; i++)
+    const struct index *index = larder__index_to_find(memory);
+    for (uint32_t i = 0; i < count; i++)
         larder__ask_for_place(memory, index, group[i].hash);
 }
 

@@ -78,7 +78,8 @@ bool larder__arena_open(struct arena *arena, struct budget *budget, struct larde
     arena->shift = shift;
     arena->capacity = (uint32_t)(reserved_bytes >> shift);
     arena->header_bytes = 0;
-    if (!larder__region_reserve(&arena->guarded.items, (size_t)arena->capacity << shift, huge))
+    if (!larder__region_reserve_behind_zeros(&arena->guarded.items,
+                                             (size_t)arena->capacity << shift, huge))
         return false;
     if (!larder__region_reserve(&arena->guarded.headers,
                                 (size_t)arena->capacity * sizeof(struct segment), false)) {

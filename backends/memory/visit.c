@@ -123,10 +123,8 @@ static bool lock_and_look(struct visit *visit)
 static void ask_for_all(const struct visit *visit)
 {
     const struct memory *memory = visit->memory;
-    const struct index *index = larder__index(memory);
+    const struct index *index = larder__index_to_find(memory);
     uint64_t hash = visit->key.hash;
-    if (index == NULL)
-        return;
     larder__ask_for_place(memory, index, hash);
     const struct bucket *bucket = larder__index_bucket(index, larder__index_shape(index), hash);
     (void)larder__ask_for_first(&memory->arena, bucket, larder__tag_pattern(hash));

@@ -101,7 +101,7 @@ void larder__stripes_adopt(struct memory *memory)
 void larder__drop_all_locked(struct memory *memory, struct index *fresh)
 {
     struct index *old = larder__index(memory);
-    /* release: pairs with the acquire of larder__index() */
+    /* release: pairs with the acquire of larder__index_to_find() */
     atomic_store_explicit(&memory->index, fresh != NULL ? fresh : &larder__index_of_nothing,
                           memory_order_release);
     for (uint32_t i = 0; i <= memory->stripe_mask; i++) {
