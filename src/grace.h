@@ -56,7 +56,7 @@ void larder__retirees_free(struct retiree *first);
 
 /* ---- visits -------------------------------------------------------------------------------- */
 
-extern struct larder_epoch larder__visits;
+__attribute__((visibility("hidden"))) extern struct larder_epoch larder__visits;
 /** Stands for the record of a thread that has none, for want of memory. */
 extern struct larder_thread larder__stranger;
 

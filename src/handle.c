@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <larder/util/epoch.h>
 #include <larder/util/growth.h>
 #include <larder/util/message.h>
 
@@ -42,7 +43,9 @@ void larder__target_init(struct target *target, const struct larder_scope *scope
 /* A leaf's backend is never replaced: calls on it are no visits, and go there at once. */
 static larder_hit_fn *hit_of(const struct larder_cache *cache, const struct target *target)
 {
-    return cache->kind == HANDLE_LEAF ? target->hit : larder__hit_on_visit;
+    if (cache->kind == HANDLE_LEAF)
+        return target->hit;
+    return larder_fences_are_asymmetric() ? larder__hit_on_visit : larder__hit_on_fenced_visit;
 }
 
 void larder__lead_first(struct larder_cache *cache, const struct target *target)

@@ -73,18 +73,35 @@ __attribute__((noinline)) static enum larder_status read_generally(struct larder
     return larder_read_with(cache, NULL, key, buffer, size, info);
 }
 
-enum larder_status larder__hit_on_visit(struct larder_reader *reader, struct larder_slice key,
-                                        void *buffer, size_t size, const struct larder_scope *scope)
+static inline enum larder_status hit_on_visit(struct larder_reader *reader, struct larder_slice key,
+                                              void *buffer, size_t size, bool fences)
 {
-    (void)scope;
     struct larder_cache *cache = larder__cache_of(reader);
     struct larder_thread *thread = larder__own_thread;
-    if (__builtin_expect(thread == NULL || !larder_visit_begin(&larder__visits, thread), 0))
+    if (__builtin_expect(thread == NULL ||
+                             !(fences ? larder_visit_begin(&larder__visits, thread)
+                                      : larder_visit_begin_asymmetric(&larder__visits, thread)),
+                         0))
         return read_generally(cache, key, buffer, size, NULL);
     const struct target *target = larder__target(cache); /* also one that refuses has a hit */
     enum larder_status status = target->hit(reader, key, buffer, size, &target->scope);
     larder_visit_end(thread);
     return status;
+}
+
+enum larder_status larder__hit_on_visit(struct larder_reader *reader, struct larder_slice key,
+                                        void *buffer, size_t size, const struct larder_scope *scope)
+{
+    (void)scope;
+    return hit_on_visit(reader, key, buffer, size, false);
+}
+
+enum larder_status larder__hit_on_fenced_visit(struct larder_reader *reader,
+                                               struct larder_slice key, void *buffer, size_t size,
+                                               const struct larder_scope *scope)
+{
+    (void)scope;
+    return hit_on_visit(reader, key, buffer, size, true);
 }
 
 enum larder_status larder_read(struct larder_cache *cache, struct larder_slice key, void *buffer,

@@ -14,6 +14,8 @@ enum larder_status larder__hit_missed(struct larder_reader *reader, struct larde
 /** Of a handle that a reload may lead elsewhere: a visit. The scope is not looked at: before the
  * visit begins it may be gone. */
 larder_hit_fn larder__hit_on_visit;
+/** Likewise, where readers need a fence. */
+larder_hit_fn larder__hit_on_fenced_visit;
 /** Of what every call is refused on. */
 larder_hit_fn larder__hit_refused;
 /** The row of a backend that has none: its row `read` is called. */

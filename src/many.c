@@ -6,6 +6,14 @@
 #include <larder/util/growth.h>
 #include <larder/util/value.h>
 
+/* What a row is refused for whatever the cache, and before the call is, as the single form does. */
+static enum larder_status row_makes_sense(enum larder_many_kind many, const struct larder_row *row)
+{
+    if (row->reserved != 0 || (many == LARDER_MANY_READ && row->buffer == NULL && row->size > 0))
+        return LARDER_BAD_ARGUMENT;
+    return larder__key_check(row->key);
+}
+
 static enum larder_status row_check(const struct target *target, enum larder_many_kind many,
                                     enum larder_mode mode, struct larder_row *row)
 {
@@ -13,9 +21,6 @@ static enum larder_status row_check(const struct target *target, enum larder_man
     enum larder_status status;
     switch (many) {
     case LARDER_MANY_READ:
-        if (row->buffer == NULL && row->size > 0)
-            return LARDER_BAD_ARGUMENT;
-        return larder__want_check(target, row->value.info.want);
     case LARDER_MANY_GET:
         return larder__want_check(target, row->value.info.want);
     case LARDER_MANY_STORE:
@@ -51,9 +56,7 @@ static void row_prepare(const struct target *target, enum larder_many_kind many,
                         enum larder_mode mode, struct larder_row *row)
 {
     larder__value_clear(&row->value);
-    enum larder_status status = larder__key_check(row->key);
-    if (status == LARDER_OK && row->reserved != 0)
-        status = LARDER_BAD_ARGUMENT;
+    enum larder_status status = row_makes_sense(many, row);
     if (status == LARDER_OK)
         status = row_check(target, many, mode, row);
     row->status = status == LARDER_OK ? LARDER_ASKED : status;
@@ -78,12 +81,16 @@ static void finish_row(struct larder_cache *cache, enum larder_many_kind many,
 static enum larder_status refuse_rows(struct larder_cache *cache, enum larder_many_kind many,
                                       const struct larder_rows *rows, enum larder_status status)
 {
+    enum larder_status lowest = status;
     for (size_t i = 0; i < rows->count; i++) {
         struct larder_row *row = larder_row_at(rows, i);
+        enum larder_status own = row_makes_sense(many, row);
         larder__value_clear(&row->value);
-        row->status = larder__finish(cache, larder_many_operation(many), row->key, status);
+        row->status = larder__finish(cache, larder_many_operation(many), row->key,
+                                     own != LARDER_OK ? own : status);
+        lowest = row->status < lowest ? row->status : lowest;
     }
-    return status;
+    return lowest;
 }
 
 /* ---- a call -------------------------------------------------------------------------------- */

@@ -283,8 +283,8 @@ static inline struct larder_write larder_write_of(struct larder_slice value, int
 
 /* ---- opening and closing ------------------------------------------------------------------- */
 
-/** A clock: nanoseconds since an arbitrary point, never going back. Called from any thread, often.
- */
+/** A clock: nanoseconds since an arbitrary point, never going back. Called from any thread, often,
+ * and amid calls, which may hold locks: it makes no call on a cache that it is the clock of. */
 typedef uint64_t larder_now_fn(void *context);
 
 struct larder_clock {

@@ -67,6 +67,32 @@ static void after_shutdown_every_call_is_closed(struct fixture *fixture)
     expect_that(fixture, session == NULL);
 }
 
+/* A row's own mistake is told, also where the cache would have refused any row. */
+static void a_row_that_makes_no_sense_is_refused_as_alone(struct fixture *fixture)
+{
+    char buffer[8];
+    struct larder_value value = {0};
+    struct larder_row rows[] = {
+        {.key = {"k", 0}, .buffer = buffer, .size = sizeof(buffer)},
+        {.key = larder_text("k"), .size = sizeof(buffer)},
+        {.key = {"k", 0}, .size = sizeof(buffer)},
+        {.key = larder_text("k"), .buffer = buffer, .size = sizeof(buffer)}};
+    larder_shutdown(fixture->owner);
+    fixture_forget_keys(fixture);
+    fixture->witness = NULL;
+    enum larder_status lowest = LARDER_OK, status = larder_read_multi(fixture->cache, rows, 4);
+    for (size_t i = 0; i < 4; i++) {
+        enum larder_status alone =
+            larder_read(fixture->cache, rows[i].key, rows[i].buffer, rows[i].size, NULL);
+        expect(fixture, alone, rows[i].status);
+        lowest = alone < lowest ? alone : lowest;
+    }
+    expect(fixture, lowest, status);
+    (void)larder_get_multi(fixture->cache, rows, 4);
+    for (size_t i = 0; i < 4; i++)
+        expect(fixture, larder_get(fixture->cache, rows[i].key, &value), rows[i].status);
+}
+
 static void a_view_outlives_shutdown_and_close(struct fixture *fixture)
 {
     struct larder_value value = {0};
@@ -169,6 +195,7 @@ static void a_client_refuses_a_cache_that_hides_errors(struct fixture *fixture)
 
 const struct contract_test ending_tests[] = {
     CONTRACT_TEST(after_shutdown_every_call_is_closed),
+    CONTRACT_TEST(a_row_that_makes_no_sense_is_refused_as_alone),
     CONTRACT_TEST(a_view_outlives_shutdown_and_close),
     CONTRACT_TEST(a_cache_is_opened_and_closed_often),
     CONTRACT_TEST(a_namespace_is_not_shut_down_by_itself),

@@ -156,6 +156,18 @@ static inline bool larder_visit_begin(const struct larder_epoch *epoch,
     return true;
 }
 
+/** Likewise, for who knows that readers need no fence (larder__epoch_asymmetric). */
+static inline bool larder_visit_begin_asymmetric(const struct larder_epoch *epoch,
+                                                 struct larder_thread *thread)
+{
+    if (atomic_load_explicit(&thread->visit, memory_order_relaxed) != 0)
+        return false;
+    uint64_t word = atomic_load_explicit(&epoch->word, memory_order_acquire);
+    atomic_store_explicit(&thread->visit, word, memory_order_release); /* as in enter */
+    atomic_signal_fence(memory_order_seq_cst);
+    return true;
+}
+
 static inline void larder_visit_end(struct larder_thread *thread)
 {
     /* release: what the visit did comes before; pairs with larder_visits_oldest() */
