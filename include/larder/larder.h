@@ -734,17 +734,19 @@ LARDER_API LARDER_MUST_USE enum larder_status
 larder_keys(struct larder_cache *cache, struct larder_cursor *cursor, void *buffer, size_t size,
             struct larder_slice *keys, size_t capacity, size_t *count);
 
-/** One figure: the contract's ("get.OK", "store.UNKNOWN"), then the backend's own rows. */
+/** One figure: the contract's ("get.OK", "store.UNKNOWN"; those that are not 0), then the backend's
+ * own rows. A client and its namespaces have the rows of all its caches, each behind the first
+ * namespace that is routed there and a dot ("main.items"). */
 struct larder_stat {
     char name[56];
     uint64_t value;
 };
 
 /**
- * Figures since the cache was opened.
+ * Figures since the cache was opened. There may be more of them the next time.
  * @param rows      receives up to `capacity` rows; may be NULL when capacity is 0
  * @param count     how many there are in all
- * @return OK
+ * @return OK; CLOSED after a shutdown
  */
 LARDER_API LARDER_MUST_USE enum larder_status
 larder_stats(struct larder_cache *cache, struct larder_stat *rows, size_t capacity, size_t *count);

@@ -41,14 +41,15 @@
  *
  * Statistics of its own, beside the hits and misses that the core counts:
  *
- *   items              entries, with those that ended and wait for their bucket
- *   bytes, max_bytes   what is counted, and the bound
- *   evictions          for room; evictions_new of entries that were hardly hit, evictions_main
- * others expirations        entries that were removed after their end, or with their namespace's
- * flush moves              entries that were copied because their segment was emptied segment_bytes
- * of one segment segments           that take memory; segments_free of these kept for more,
- * segments_retired given up, in which readers may still be index_bytes, ghost_bytes, large_bytes of
- * the index, of what is remembered, of large values
+ * - items: entries, with those that ended and wait for their bucket
+ * - bytes, max_bytes: what is counted, and the bound
+ * - evictions: for room; evictions_new: of entries that were hardly hit; evictions_main: others
+ * - expirations: entries that were removed after their end, or with their namespace's flush
+ * - moves: entries that were copied because their segment was emptied
+ * - segment_bytes: of one segment
+ * - segments: that take memory; segments_free: of these kept for more; segments_retired: given up,
+ *   in which readers may still be
+ * - index_bytes, ghost_bytes, large_bytes: of the index, of what is remembered, of large values
  */
 #ifndef LARDER_MEMORY_H
 #define LARDER_MEMORY_H
