@@ -56,6 +56,7 @@ void larder__retirees_free(struct retiree *first);
 
 /* ---- visits -------------------------------------------------------------------------------- */
 
+/* Hidden, so that a hit need not look up where it is. */
 __attribute__((visibility("hidden"))) extern struct larder_epoch larder__visits;
 /** Stands for the record of a thread that has none, for want of memory. */
 extern struct larder_thread larder__stranger;

@@ -202,12 +202,6 @@ static struct bucket *first_bucket(struct index *index, uint64_t hash)
     return larder__index_bucket(index, larder__index_shape(index), hash);
 }
 
-static struct bucket *next_bucket(struct index *index, const struct bucket *bucket)
-{
-    uint32_t overflow = larder__bucket_overflow(load_tags(bucket, 1));
-    return overflow != 0 ? &index->overflow[overflow - 1] : NULL;
-}
-
 static unsigned match(const struct bucket *bucket, uint64_t hash)
 {
     return larder__bucket_match_atomic(bucket, larder__tag_pattern(hash));
@@ -217,7 +211,7 @@ struct item *larder__slot_find(struct index *index, const struct arena *arena,
                                const struct key *key, struct slot *slot)
 {
     for (slot->bucket = first_bucket(index, key->hash); slot->bucket != NULL;
-         slot->bucket = next_bucket(index, slot->bucket))
+         slot->bucket = larder__index_behind(index, slot->bucket))
         for (unsigned found = match(slot->bucket, key->hash); found != 0; found &= found - 1) {
             slot->number = (unsigned)__builtin_ctz(found);
             struct item *item = larder__item_at(arena, location_of(slot->bucket, slot->number));
@@ -230,7 +224,7 @@ struct item *larder__slot_find(struct index *index, const struct arena *arena,
 bool larder__slot_holds(struct index *index, uint64_t hash, uint32_t location, struct slot *slot)
 {
     for (slot->bucket = first_bucket(index, hash); slot->bucket != NULL;
-         slot->bucket = next_bucket(index, slot->bucket))
+         slot->bucket = larder__index_behind(index, slot->bucket))
         for (unsigned found = match(slot->bucket, hash); found != 0; found &= found - 1) {
             slot->number = (unsigned)__builtin_ctz(found);
             if (location_of(slot->bucket, slot->number) == location)
@@ -242,7 +236,7 @@ bool larder__slot_holds(struct index *index, uint64_t hash, uint32_t location, s
 static bool find_free(struct index *index, struct bucket *bucket, struct slot *slot,
                       struct bucket **last)
 {
-    for (; bucket != NULL; bucket = next_bucket(index, bucket)) {
+    for (; bucket != NULL; bucket = larder__index_behind(index, bucket)) {
         unsigned found = larder__bucket_free(bucket);
         *last = bucket;
         if (found != 0) {
@@ -339,7 +333,7 @@ __attribute__((noinline)) static void shorten(struct index *index, struct bucket
 {
     for (;;) {
         struct bucket *before = NULL, *last = first, *next;
-        for (; (next = next_bucket(index, last)) != NULL; last = next)
+        for (; (next = larder__index_behind(index, last)) != NULL; last = next)
             before = last;
         if (before == NULL || !empty_into(index, first, last))
             return;
@@ -388,7 +382,7 @@ static bool copy_slot(struct index *index, struct bucket *target, const struct b
 /* Empties a chain; its overflow buckets are free. The sequence goes on: see struct index, era. */
 static void clear_chain(struct index *index, struct bucket *bucket)
 {
-    struct bucket *next = next_bucket(index, bucket);
+    struct bucket *next = larder__index_behind(index, bucket);
     store_tags(bucket, 0, 0);
     store_tags(bucket, 1, load_tags(bucket, 1) & SEQUENCE_MASK);
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
@@ -418,7 +412,7 @@ uint32_t larder__index_next_split(const struct index *index)
 static bool copy_going(struct index *index, struct bucket *old, struct bucket *new,
                        const struct item_hashes *hashes, uint64_t bit)
 {
-    for (struct bucket *bucket = old; bucket != NULL; bucket = next_bucket(index, bucket))
+    for (struct bucket *bucket = old; bucket != NULL; bucket = larder__index_behind(index, bucket))
         for (unsigned going = who_goes(bucket, hashes, bit); going != 0; going &= going - 1)
             if (!copy_slot(index, new, bucket, (unsigned)__builtin_ctz(going)))
                 return false;
@@ -438,7 +432,7 @@ bool larder__index_split(struct index *index, const struct item_hashes *hashes)
         return false;
     }
     publish(index, SHAPE_LEVEL(shape), split + 1);
-    for (struct bucket *bucket = old; bucket != NULL; bucket = next_bucket(index, bucket))
+    for (struct bucket *bucket = old; bucket != NULL; bucket = larder__index_behind(index, bucket))
         for (unsigned going = who_goes(bucket, hashes, bit); going != 0; going &= going - 1)
             clear((struct slot){bucket, (unsigned)__builtin_ctz(going)});
     shorten(index, old);
@@ -467,7 +461,7 @@ bool larder__index_next_merge(const struct index *index, unsigned first_level, u
 static unsigned count_chain(struct index *index, struct bucket *bucket)
 {
     unsigned count = 0;
-    for (; bucket != NULL; bucket = next_bucket(index, bucket))
+    for (; bucket != NULL; bucket = larder__index_behind(index, bucket))
         count += (unsigned)__builtin_popcount(~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK);
     return count;
 }
@@ -476,11 +470,11 @@ static unsigned count_chain(struct index *index, struct bucket *bucket)
 static bool make_free(struct index *index, struct bucket *bucket, unsigned count)
 {
     unsigned free_slots = 0;
-    for (;; bucket = next_bucket(index, bucket)) {
+    for (;; bucket = larder__index_behind(index, bucket)) {
         free_slots += (unsigned)__builtin_popcount(larder__bucket_free(bucket));
         if (free_slots >= count)
             return true;
-        if (next_bucket(index, bucket) != NULL)
+        if (larder__index_behind(index, bucket) != NULL)
             continue;
         uint32_t overflow = overflow_take(index);
         if (overflow == 0)
@@ -497,7 +491,8 @@ bool larder__index_merge(struct index *index)
     struct bucket *source = &index->buckets[larder__shape_buckets(before)];
     if (!make_free(index, target, count_chain(index, source)))
         return false;
-    for (struct bucket *bucket = source; bucket != NULL; bucket = next_bucket(index, bucket))
+    for (struct bucket *bucket = source; bucket != NULL;
+         bucket = larder__index_behind(index, bucket))
         for (unsigned used = ~larder__bucket_free(bucket) & BUCKET_SLOTS_MASK; used != 0;
              used &= used - 1)
             (void)copy_slot(index, target, bucket, (unsigned)__builtin_ctz(used));

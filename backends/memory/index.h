@@ -82,7 +82,7 @@ struct index {
     uint32_t retired_epoch;
 };
 
-/** Has one bucket, and no entry. Nobody writes to it. */
+/** Has one bucket, and no entry. All memories that were shut down share it; nobody writes to it. */
 extern struct index larder__index_of_nothing;
 
 static inline uint8_t larder__tag_of(uint64_t hash)
@@ -205,9 +205,10 @@ static inline struct bucket *larder__index_bucket(const struct index *index, uin
     return &index->buckets[larder__shape_bucket(shape, hash)];
 }
 
-/** The overflow bucket behind; NULL: there is none. What is there may move. */
-static inline const struct bucket *larder__index_behind(const struct index *index,
-                                                        const struct bucket *bucket)
+/** The overflow bucket behind; NULL: there is none. Without the stripe's lock what is in it may
+ * have moved, and it may be in another chain by now. */
+static inline struct bucket *larder__index_behind(const struct index *index,
+                                                  const struct bucket *bucket)
 {
     uint32_t number =
         larder__bucket_overflow(atomic_load_explicit(&bucket->tags[1], memory_order_acquire));

@@ -102,9 +102,7 @@ static struct item *next_in_chain(const struct listing *listing, const struct in
                 *next = place;
             }
         }
-        uint32_t overflow =
-            larder__bucket_overflow(atomic_load_explicit(&bucket->tags[1], memory_order_relaxed));
-        bucket = overflow != 0 ? &index->overflow[overflow - 1] : NULL;
+        bucket = larder__index_behind(index, bucket);
     }
     return found;
 }

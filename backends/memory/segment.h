@@ -68,7 +68,7 @@ struct segment_list {
 struct arena {
     /* set when opened, then only read */
     unsigned char *base;
-    unsigned char *items; /* where location 0 is: before base, and a head's bytes; see region.h */
+    unsigned char *items; /* where location 0 is: in front of base, by the bytes of a head */
     struct segment *segments;
     unsigned shift; /* log2 of a segment's bytes */
     uint32_t capacity;

@@ -183,10 +183,8 @@ static unsigned chain_length(struct memory *memory, unsigned number)
     const struct index *index = larder__index(memory);
     (void)find_place(memory, &place, number);
     unsigned length = 0;
-    for (const struct bucket *bucket = place.first; bucket != NULL; length++) {
-        uint32_t more = larder__bucket_overflow(atomic_load(&bucket->tags[1]));
-        bucket = more != 0 ? &index->overflow[more - 1] : NULL;
-    }
+    for (const struct bucket *bucket = place.first; bucket != NULL; length++)
+        bucket = larder__index_behind(index, bucket);
     return length;
 }
 
