@@ -1,7 +1,7 @@
 /*
  * Blocks of values that were released, kept with the record of the thread that released them, for
  * the next value that it gets: else a view of a small value costs more for its memory than for
- * everything else. They stay with the record when that is handed on.
+ * everything else. A thread that exits frees them.
  */
 #ifndef LARDER_KEPT_H
 #define LARDER_KEPT_H

@@ -27,9 +27,11 @@ static void give(struct larder_thread *thread)
     atomic_store_explicit(&thread->taken, 0, memory_order_release);
 }
 
+/* What it kept is freed while the record is its own still. */
 static void thread_exits(void *thread)
 {
     larder__own_thread = NULL;
+    larder__kept_free(thread);
     give(thread);
 }
 

@@ -13,8 +13,8 @@ enum larder_status larder_value_copy(struct larder_value *value, const void *dat
 void *larder_value_allocate(struct larder_value *value, size_t length);
 
 /** Frees the blocks that the calling thread keeps for its next values: of those that it released,
- * at most 16 each of 64, 128 and 256 bytes, for values of up to 48, 112 and 240. Those of a thread
- * that has exited go to a thread that comes later. */
+ * at most 16 each of 64, 128 and 256 bytes, for values of up to 48, 112 and 240. A thread that
+ * exits frees them by itself. */
 void larder_values_trim(void);
 
 /** Gives `value` bytes that malloc() made; free()d with the last release, or at once on failure.
