@@ -259,21 +259,6 @@ static inline const struct target *target_of_leaf(struct larder_cache *cache,
     return target->refusal == LARDER_OK ? target : NULL;
 }
 
-/* Nothing is wanted but the value, as nearly always. */
-enum larder_status larder_get(struct larder_cache *cache, struct larder_slice key,
-                              struct larder_value *value)
-{
-    const struct target *target = target_of_leaf(cache, key);
-    if (target == NULL || value == NULL || value->info.want != 0)
-        return larder_get_with(cache, NULL, key, value);
-    *value = (struct larder_value){.info = {.ttl_ms = LARDER_TTL_UNKNOWN, .idle_ms = -1}};
-    enum larder_status status = target->scope.ops->get(&target->scope, key, value);
-    if (status == LARDER_CLOSED && larder__moved(cache, target))
-        return larder_get_with(cache, NULL, key, value);
-    larder__info_hide_but(&value->info, 0);
-    return larder__finish(cache, LARDER_OPERATION_GET, key, status);
-}
-
 void larder_value_release(struct larder_value *value)
 {
     if (value == NULL)

@@ -15,6 +15,7 @@
 #include <larder/util/uthash.h>
 
 #include "attach.h"
+#include "hit.h"
 #include "source.h"
 #include "views.h"
 
@@ -80,7 +81,7 @@ struct lead *larder__lead_new_locked(struct larder_client *client, const struct 
     lead->client = client;
     lead->backing = route->part->backing;
     larder__hold(&lead->backing->retiree);
-    lead->target.hit = lead->target.scope.ops->hit_of(&lead->target.scope);
+    lead->target.hits = larder__hits_of(&lead->target.scope);
     return lead;
 }
 

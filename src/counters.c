@@ -10,10 +10,10 @@ _Static_assert(STATUSES == LARDER_COUNTED_STATUSES, "struct larder_totals has a 
 /* Which of a thread's own cells an answer is counted in; 0: in none of them. */
 #define HOT(operation, status) [LARDER_OPERATION_##operation][LARDER_##status - LOWEST_STATUS]
 const uint8_t larder__hot_cells[LARDER_OPERATIONS][LARDER_COUNTED_STATUSES] = {
-    HOT(READ, OK) = LARDER_TALLY_HITS,
+    HOT(READ, OK) = LARDER_TALLY_READ,
     HOT(READ, MISS) = 2,
     HOT(READ, PARTIAL) = 3,
-    HOT(GET, OK) = 4,
+    HOT(GET, OK) = LARDER_TALLY_GET,
     HOT(GET, MISS) = 5,
     HOT(STORE, OK) = 6,
     HOT(STORE, EXISTS) = 7,

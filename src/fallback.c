@@ -9,8 +9,6 @@
 #include <larder/util/counter.h>
 #include <larder/util/value.h>
 
-#include "hit.h"
-
 #define FIRST_GUESS_BYTES 512
 /* How often a round that lost a race is repeated before the call gives up: an entry that changes
  * this often in between is not getting anywhere. */
@@ -301,6 +299,11 @@ static void nothing_at_fork(void *self, enum larder_fork_step step)
     (void)self, (void)step;
 }
 
+static void no_hits(struct larder_scope *scope, struct larder_hits *hits)
+{
+    (void)scope, (void)hits;
+}
+
 void larder__ops_complete(const struct larder_ops *given, struct larder_ops *ops)
 {
     memset(ops, 0, sizeof(*ops));
@@ -329,7 +332,7 @@ void larder__ops_complete(const struct larder_ops *given, struct larder_ops *ops
     STAND_IN(shutdown, nothing_to_wake);
     STAND_IN(fork, nothing_at_fork);
     STAND_IN(retire, ops->shutdown);
-    STAND_IN(hit_of, larder__hit_of_read);
+    STAND_IN(hits_of, no_hits);
 #undef STAND_IN
 }
 

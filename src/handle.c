@@ -17,10 +17,11 @@ static void fork_derived(void *self, enum larder_fork_step step)
     larder__fork_mutex(&root->derived.mutex, step);
 }
 
-/* A plain read looks at no refusal: it goes where every call is refused. */
-const struct target larder__closed_target = {.refusal = LARDER_CLOSED, .hit = larder__hit_refused};
+/* A plain call looks at no refusal: it goes where every call is refused. */
+const struct target larder__closed_target = {.refusal = LARDER_CLOSED,
+                                             .hits = LARDER__HITS_REFUSED};
 const struct target larder__unmapped_target = {.refusal = LARDER_BAD_ARGUMENT,
-                                               .hit = larder__hit_refused};
+                                               .hits = LARDER__HITS_REFUSED};
 
 /* ---- targets ------------------------------------------------------------------------------- */
 
@@ -30,7 +31,7 @@ void larder__target_init(struct target *target, const struct larder_scope *scope
 {
     memset(target, 0, sizeof(*target));
     target->scope = *scope;
-    target->hit = scope->ops->hit_of(&target->scope);
+    target->hits = larder__hits_of(&target->scope);
     target->traits = traits;
     target->ttl.default_ms = options->default_ttl_ms;
     target->ttl = larder__ttl_narrow(target->ttl, LARDER_TTL_DEFAULT, options->max_ttl_ms);
@@ -41,26 +42,31 @@ void larder__target_init(struct target *target, const struct larder_scope *scope
 }
 
 /* A leaf's backend is never replaced: calls on it are no visits, and go there at once. */
-static larder_hit_fn *hit_of(const struct larder_cache *cache, const struct target *target)
+static const struct larder_hits *hits_of(const struct larder_cache *cache,
+                                         const struct target *target)
 {
     if (cache->kind == HANDLE_LEAF)
-        return target->hit;
-    return larder_fences_are_asymmetric() ? larder__hit_on_visit : larder__hit_on_fenced_visit;
+        return &target->hits;
+    return larder_fences_are_asymmetric() ? &larder__hits_on_visit : &larder__hits_on_fenced_visit;
 }
 
 void larder__lead_first(struct larder_cache *cache, const struct target *target)
 {
-    atomic_init(&cache->hit, hit_of(cache, target));
+    const struct larder_hits *hits = hits_of(cache, target);
+    atomic_init(&cache->read_hit, hits->read);
+    atomic_init(&cache->get_hit, hits->get);
     atomic_init(&cache->last, target);
     atomic_init(&cache->target, target);
 }
 
 void larder__lead_locked(struct larder_cache *cache, const struct target *target)
 {
-    /* release, both: what the target says is there for whoever loads it */
+    const struct larder_hits *hits = hits_of(cache, target);
+    /* release, all: what the target says is there for whoever loads it */
     if (target->refusal == LARDER_OK)
         atomic_store_explicit(&cache->last, target, memory_order_release);
-    atomic_store_explicit(&cache->hit, hit_of(cache, target), memory_order_release);
+    atomic_store_explicit(&cache->read_hit, hits->read, memory_order_release);
+    atomic_store_explicit(&cache->get_hit, hits->get, memory_order_release);
     atomic_store_explicit(&cache->target, target, memory_order_release);
 }
 
@@ -77,9 +83,10 @@ enum larder_status larder__counts_in(struct larder_cache *cache, struct larder_c
     if (counters == NULL)
         return LARDER_NO_MEMORY;
     cache->counters = counters;
-    cache->reader.otherwise = larder__hit_otherwise;
+    cache->reader.read_otherwise = larder__read_otherwise;
     cache->reader.count_slowly = larder__hit_count_slowly;
     cache->reader.missed = larder__hit_missed;
+    cache->reader.get_otherwise = larder__get_otherwise;
     cache->reader.tallies = counters->own;
     return LARDER_OK;
 }

@@ -35,9 +35,9 @@ struct retiree;
 /** What a call needs to know of its handle. */
 struct target {
     struct larder_scope scope;  /* first: its address is the target's */
-    enum larder_status refusal; /* OK; else what every call answers, and only `hit` counts beside */
+    enum larder_status refusal; /* OK; else what every call answers, and only `hits` count beside */
     uint32_t errors_as_miss;
-    larder_hit_fn *hit; /* where a plain read goes */
+    struct larder_hits hits; /* where plain calls go */
     const struct larder_traits *traits;
     struct ttl_policy ttl;
     larder_listener_fn *listener;
@@ -50,9 +50,10 @@ struct larder_cache {
     /* What calls go through. Stored with release, holding root->derived.mutex, by whoever opens,
      * reloads or shuts down; loaded with acquire by every call. */
     _Atomic(const struct target *) target;
-    /* Where a plain read goes. Stored and loaded with it: before the target, and after it, so that
-     * nobody goes with a new target where the old one led. */
-    _Atomic(larder_hit_fn *) hit;
+    /* Where a plain read goes, and a plain get. Stored and loaded with it: before the target, and
+     * after it, so that nobody goes with a new target where the old one led. */
+    _Atomic(larder_read_hit_fn *) read_hit;
+    _Atomic(larder_get_hit_fn *) get_hit;
     /* The last one that was no refusal: what the handle describes, and who listens, also when it is
      * closed. Stored and loaded as `target`, before it. */
     _Atomic(const struct target *) last;

@@ -62,7 +62,7 @@ int larder__session_follow(struct larder_cache *cache)
         return 0;
     if (now->refusal != LARDER_OK) {
         through->target.refusal = now->refusal;
-        through->target.hit = now->hit;
+        through->target.hits = now->hits;
         return 1;
     }
     larder__hold(now->retiree);

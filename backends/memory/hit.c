@@ -13,6 +13,7 @@
 #include "operations.h"
 
 #include <larder/util/hit.h>
+#include <larder/util/kept.h>
 #include <larder/util/value.h>
 
 #include "plain.h"
@@ -38,11 +39,11 @@ __attribute__((noinline)) static enum larder_status hit_unusual(struct larder_re
     size_t length = item->value_length;
     if (__builtin_expect(length > size, 0)) {
         larder_epoch_leave(thread);
-        return reader->otherwise(reader, name, buffer, size);
+        return reader->read_otherwise(reader, name, buffer, size);
     }
     larder__copy_bytes(buffer, larder__item_key(item) + name.length, length);
     larder_epoch_leave(thread);
-    return larder_hit_count(reader, thread);
+    return larder_hit_count(reader, thread, LARDER_OPERATION_READ);
 }
 
 /* What a read came with, on the stack, where the compiler may not keep it in registers: most of it
@@ -85,7 +86,7 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, const volatile
     }
     larder__copy_at_once(buffer, plain.value, foretold);
     larder_epoch_leave(thread);
-    return larder_hit_count(reader, thread);
+    return larder_hit_count(reader, thread, LARDER_OPERATION_READ);
 }
 
 /* ---- any key, any scope -------------------------------------------------------------------- */
@@ -118,25 +119,36 @@ __attribute__((noinline)) static enum larder_status look_further(HIT_ARGUMENTS)
     struct look look;
     if (__builtin_expect(
             name.length - 1 >= LARDER_KEY_BYTES_MAX || !larder__look_begin(&look, scope->self), 0))
-        return reader->otherwise(reader, name, buffer, size);
+        return reader->read_otherwise(reader, name, buffer, size);
     struct key key = larder__look_key(&look, scope, name);
     larder_epoch_enter(&look.memory->epoch, look.thread);
     enum sought sought = seek(&look, &key, buffer, size);
     larder_epoch_leave(look.thread);
     larder__look_end(&look);
     if (sought == SOUGHT_HIT)
-        return larder_hit_count(reader, look.thread);
+        return larder_hit_count(reader, look.thread, LARDER_OPERATION_READ);
     if (sought == SOUGHT_OTHERWISE)
-        return reader->otherwise(reader, name, buffer, size);
+        return reader->read_otherwise(reader, name, buffer, size);
     larder__policy_ask(&look.memory->policy, key.hash); /* what missed is often stored next */
     return reader->missed(reader, name);
 }
 
-/* ---- of a scope ---------------------------------------------------------------------------- */
+/* ---- which of them -------------------------------------------------------------------------- */
 
 ALWAYS_INLINE bool is_due(const struct memory *memory, uint64_t now_ms)
 {
     return now_ms >= atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed);
+}
+
+/* When a call is, TIMELESS where nothing ends; does what is due. */
+ALWAYS_INLINE uint64_t time_of_call(struct memory *memory, struct larder_thread *thread)
+{
+    if (atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) == UINT64_MAX)
+        return TIMELESS;
+    uint64_t now_ms = larder__now_ms(memory);
+    if (__builtin_expect(is_due(memory, now_ms), 0))
+        larder__read_housekeeping(memory, thread, now_ms);
+    return now_ms;
 }
 
 /* A key of any length, threads of any kind, and names of which it is not known where they lie. */
@@ -148,12 +160,7 @@ NO_CANARY __attribute__((noinline)) static enum larder_status hit_any(HIT_ARGUME
         return look_further(reader, name, buffer, size, scope);
     volatile struct kept kept;
     kept.data = name.data, kept.size = size, kept.scope = scope;
-    uint64_t now_ms = TIMELESS;
-    if (atomic_load_explicit(&memory->arena.due_ms, memory_order_relaxed) != UINT64_MAX) {
-        now_ms = larder__now_ms(memory);
-        if (__builtin_expect(is_due(memory, now_ms), 0))
-            larder__read_housekeeping(memory, thread, now_ms);
-    }
+    uint64_t now_ms = time_of_call(memory, thread);
     return hit(memory, &kept, reader, name, buffer, larder__scope_space(memory, scope), now_ms,
                thread, true, true);
 }
@@ -257,43 +264,68 @@ NO_CANARY static enum larder_status hit_in_space(HIT_ARGUMENTS)
 
 /* ---- views ---------------------------------------------------------------------------------- */
 
-/* Within a section. */
-ALWAYS_INLINE enum larder_status view_plain(const struct memory *memory, struct item *item,
-                                            const unsigned char *from, struct larder_thread *thread,
-                                            struct larder_value *value)
+ALWAYS_INLINE void view_of(struct larder_value *value, const void *bytes, size_t length,
+                           struct larder_owner *owner)
 {
-    size_t length = item->value_length;
-    unsigned char *bytes = larder_value_allocate(value, length);
-    if (bytes == NULL)
-        return LARDER_NO_MEMORY;
-    larder__item_hit(memory, item, thread);
-    larder__copy_bytes(bytes, from, length);
-    value->info.version = item->version;
-    return LARDER_OK;
+    *value = (struct larder_value){
+        .bytes = larder_bytes(bytes, length),
+        .info = {.length = length, .ttl_ms = LARDER_TTL_UNKNOWN, .idle_ms = -1},
+        .owner = owner};
 }
 
-enum larder_status NAME_OF_WIDTH(larder__view_hit)(const struct look *look,
-                                                   const struct larder_scope *scope,
-                                                   struct larder_slice name,
-                                                   struct larder_value *value)
+/* A value of any length, or one for which no block is kept. Ends the section. */
+__attribute__((noinline)) static enum larder_status
+view_unusual(struct larder_reader *reader, struct larder_slice name, struct larder_value *value,
+             const struct item *item, const unsigned char *from)
 {
-    struct memory *memory = look->memory;
-    uint32_t space = larder__scope_space(memory, scope);
-    uint64_t now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
-    struct wanted wanted = larder__want(memory, name, space, now_ms);
+    struct larder_thread *thread = larder__own_thread;
+    struct larder_value copy = {0};
+    enum larder_status status = larder_value_copy(&copy, from, item->value_length);
+    larder_epoch_leave(thread);
+    if (status != LARDER_OK)
+        return reader->get_otherwise(reader, name, value);
+    view_of(value, copy.bytes.data, copy.bytes.length, copy.owner);
+    return larder_hit_count(reader, thread, LARDER_OPERATION_GET);
+}
+
+/* The same as a plain read, into a block that the thread keeps. Whatever is no hit is looked for
+ * from the start. */
+NO_CANARY static enum larder_status view(struct larder_reader *reader, struct larder_slice name,
+                                         struct larder_value *value,
+                                         const struct larder_scope *scope)
+{
+    struct memory *memory = scope->self;
+    struct larder_thread *thread = larder__own_thread;
+    if (__builtin_expect(thread == NULL || name.length - 1 >= LARDER_KEY_BYTES_MAX, 0))
+        return reader->get_otherwise(reader, name, value);
+    uint64_t now_ms = time_of_call(memory, thread);
+    struct wanted wanted = larder__want(memory, name, larder__scope_space(memory, scope), now_ms);
     struct plain plain;
-    enum larder_status status = LARDER_MISS;
-    larder_epoch_enter(&memory->epoch, look->thread);
+    larder_epoch_enter(&memory->epoch, thread);
     bool found = larder__find_plain(memory, larder__index_to_find(memory), &wanted, &plain);
-    if (__builtin_expect(found && larder__plain_is_live(HEAD_EXPIRY(plain.head), now_ms), 1))
-        status = view_plain(memory, plain.item, plain.value, look->thread, value);
-    larder_epoch_leave(look->thread);
-    return status;
+    if (__builtin_expect(!found || !larder__plain_is_live(HEAD_EXPIRY(plain.head), now_ms), 0)) {
+        larder_epoch_leave(thread);
+        return reader->get_otherwise(reader, name, value);
+    }
+    larder__item_hit(memory, plain.item, thread);
+    size_t usual = larder__usual_length(memory), foretold = larder__as_foretold(usual);
+    struct larder_kept *block = NULL;
+    if (__builtin_expect(plain.item->value_length == usual, 1))
+        block = larder_kept_take(thread, usual);
+    if (__builtin_expect(block == NULL, 0))
+        return view_unusual(reader, name, value, plain.item, plain.value);
+    larder__copy_at_once(block->bytes, plain.value, foretold);
+    larder_epoch_leave(thread);
+    view_of(value, block->bytes, usual, &block->owner);
+    return larder_hit_count(reader, thread, LARDER_OPERATION_GET);
 }
 
-larder_hit_fn *NAME_OF_WIDTH(larder__memory_hit_of)(struct larder_scope *scope)
+/* ---- of a scope ---------------------------------------------------------------------------- */
+
+void NAME_OF_WIDTH(larder__memory_hits_of)(struct larder_scope *scope, struct larder_hits *hits)
 {
-    if (scope->space == NULL)
-        return hit_plain;
-    return scope->hit_context != NULL ? hit_in_space : hit_any;
+    hits->get = view;
+    hits->read = hit_plain;
+    if (scope->space != NULL)
+        hits->read = scope->hit_context != NULL ? hit_in_space : hit_any;
 }

@@ -483,11 +483,11 @@ static void find_number(struct memory *memory, struct larder_scope *scope)
     larder__call_end(&call);
 }
 
-static larder_hit_fn *memory_hit_of(struct larder_scope *scope)
+static void memory_hits_of(struct larder_scope *scope, struct larder_hits *hits)
 {
     if (scope->space != NULL)
         find_number(scope->self, scope);
-    return PICK_BY_WIDTH(larder__memory_of(scope)->hash_key.width, larder__memory_hit_of)(scope);
+    PICK_BY_WIDTH(larder__memory_of(scope)->hash_key.width, larder__memory_hits_of)(scope, hits);
 }
 
 static const struct larder_ops memory_ops = {
@@ -495,7 +495,7 @@ static const struct larder_ops memory_ops = {
     .size = sizeof(struct larder_ops),
     .name = "memory",
     .read = larder__memory_read,
-    .hit_of = memory_hit_of,
+    .hits_of = memory_hits_of,
     .store = larder__memory_store,
     .remove = larder__memory_remove,
     .traits = memory_traits,

@@ -5,9 +5,9 @@
 #include <larder/backend.h>
 
 /* hit.c, for each width */
-larder_hit_of_fn larder__memory_hit_of_narrow;
-larder_hit_of_fn larder__memory_hit_of_wide;
-larder_hit_of_fn larder__memory_hit_of_widest;
+larder_hits_of_fn larder__memory_hits_of_narrow;
+larder_hits_of_fn larder__memory_hits_of_wide;
+larder_hits_of_fn larder__memory_hits_of_widest;
 /* read.c */
 larder_read_fn larder__memory_read;
 larder_get_fn larder__memory_get;

@@ -150,36 +150,22 @@ enum larder_status larder__memory_read(const struct larder_scope *scope, struct 
     return status;
 }
 
-/* A view of anything. */
-__attribute__((noinline)) static enum larder_status
-get_any(struct look *look, const struct key *key, struct larder_value *value)
-{
-    struct item *item;
-    if (!find(look, key, &item))
-        return LARDER_CLOSED;
-    enum larder_status status = larder__look_judge(look, item);
-    if (status == LARDER_OK)
-        status = larder__view(look, item, value);
-    larder_epoch_leave(look->thread);
-    return status;
-}
-
 enum larder_status larder__memory_get(const struct larder_scope *scope, struct larder_slice name,
                                       struct larder_value *value)
 {
     struct look look;
-    enum larder_status status = LARDER_MISS;
-    if (larder__call_touch(scope) != LARDER_TTL_UNKNOWN)
+    struct item *item;
+    if (__builtin_expect(larder__call_touch(scope) != LARDER_TTL_UNKNOWN, 0))
         return larder__memory_get_and_touch(scope, name, larder__call_touch(scope), value);
     if (!larder__look_begin(&look, scope->self))
         return LARDER_NO_MEMORY;
-    if ((value->info.want & LARDER_WANT_TTL) == 0)
-        status =
-            PICK_BY_WIDTH(look.memory->hash_key.width, larder__view_hit)(&look, scope, name, value);
-    if (status == LARDER_MISS) {
-        struct key key = larder__look_key(&look, scope, name);
-        status = get_any(&look, &key, value);
-    }
+    struct key key = larder__look_key(&look, scope, name);
+    if (!find(&look, &key, &item))
+        return LARDER_CLOSED;
+    enum larder_status status = larder__look_judge(&look, item);
+    if (status == LARDER_OK)
+        status = larder__view(&look, item, value);
+    larder_epoch_leave(look.thread);
     larder__look_end(&look);
     return status;
 }

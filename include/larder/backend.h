@@ -63,7 +63,7 @@ struct larder_scope {
     uint32_t flags;                   /* LARDER_SCOPE_* */
     uint32_t server;                  /* 0: placed by the key; n: on server n - 1 (ops->servers) */
     uint64_t deadline_ns; /* of a call in several steps, on CLOCK_MONOTONIC; 0: each has its own */
-    void *hit_context; /* what hit_of left there; in a copy for another backend it says nothing */
+    void *hit_context; /* what hits_of left there; in a copy for another backend it says nothing */
 };
 
 /** Rows of a multi call. */
@@ -121,15 +121,28 @@ struct larder_reader;
  * arguments come as larder_read() has them, the scope last: each stays in its register.
  * @param key  of any length, also one that no key has
  * @return of a hit, larder_hit_count(); of a key that is not there, where that is known, what
- *         reader->missed() answers; of anything else, whatever the reason, reader->otherwise() */
-typedef enum larder_status larder_hit_fn(struct larder_reader *reader, struct larder_slice key,
-                                         void *buffer, size_t size,
-                                         const struct larder_scope *scope);
-/** Which function makes the plain reads of a scope; never NULL. Asked when something is led to the
- * scope, by any thread, and does not wait; the answer holds as long as that lasts.
+ *         reader->missed() answers; of anything else, whatever the reason,
+ *         reader->read_otherwise() */
+typedef enum larder_status larder_read_hit_fn(struct larder_reader *reader, struct larder_slice key,
+                                              void *buffer, size_t size,
+                                              const struct larder_scope *scope);
+/** A plain get: as a plain read, of a view.
+ * @param value  comes in as the application had it; written on a hit alone, and whole
+ * @return of a hit, larder_hit_count(); of anything else reader->get_otherwise() */
+typedef enum larder_status larder_get_hit_fn(struct larder_reader *reader, struct larder_slice key,
+                                             struct larder_value *value,
+                                             const struct larder_scope *scope);
+/** Which functions make the plain calls of a scope. */
+struct larder_hits {
+    larder_read_hit_fn *read;
+    larder_get_hit_fn *get;
+};
+/** Names those that the backend has. Asked when something is led to the scope, by any thread, and
+ * does not wait; the answer holds as long as that lasts.
  * @param scope  its hit_context, NULL before, is the backend's: what is found out once need not be
- *               by each read. It is freed, if need be, by close */
-typedef larder_hit_fn *larder_hit_of_fn(struct larder_scope *scope);
+ *               by each call. It is freed, if need be, by close
+ * @param hits   comes in with functions that call the rows `read` and `get` */
+typedef void larder_hits_of_fn(struct larder_scope *scope, struct larder_hits *hits);
 /** @param value  comes in emptied but for info.want; on OK with an owner */
 typedef enum larder_status larder_get_fn(const struct larder_scope *scope, struct larder_slice key,
                                          struct larder_value *value);
@@ -240,7 +253,7 @@ struct larder_ops {
     larder_fork_fn *fork;                   /* nothing to do */
     larder_compose_fn *compose;             /* in a namespace it can what it can outside */
     larder_retire_fn *retire;               /* shutdown */
-    larder_hit_of_fn *hit_of;               /* one that calls read */
+    larder_hits_of_fn *hits_of;             /* plain calls go by read and get */
 };
 
 /** Collects statistics. */

@@ -20,20 +20,6 @@
 
 #define KEPT_MAX 16 /* of each size class, a thread */
 
-/* A block that is kept when it is released. */
-struct larder_kept {
-    struct larder_owner owner; /* first: a pointer to it is a pointer to the block */
-    union {
-        unsigned size_class;      /* while it is a value's */
-        struct larder_kept *next; /* while it is kept */
-    };
-    unsigned char bytes[];
-};
-
-/* Of a class's values, so that a block has 64, 128 or 256 bytes. Longer ones are copied for longer
- * than malloc() takes. */
-static const uint8_t class_bytes[LARDER_KEPT_CLASSES] = {48, 112, 240};
-
 struct copied_value {
     struct larder_owner owner; /* first: a pointer to it is a pointer to the block */
     unsigned char bytes[];
@@ -63,19 +49,12 @@ static void kept_release(struct larder_owner *owner)
     thread->kept_count[size_class]++;
 }
 
-/* One that is kept, or a new one. @return NULL: no memory */
-static struct larder_kept *kept_take(struct larder_thread *thread, unsigned size_class)
+static struct larder_kept *kept_new(unsigned size_class)
 {
-    struct larder_kept *block = thread->kept[size_class];
-    if (block != NULL) {
-        thread->kept[size_class] = block->next;
-        thread->kept_count[size_class]--;
-    } else {
-        block = malloc(sizeof(*block) + class_bytes[size_class]);
-        if (block == NULL)
-            return NULL;
-        block->owner.release = kept_release;
-    }
+    struct larder_kept *block = malloc(sizeof(*block) + LARDER_KEPT_BYTES(size_class));
+    if (block == NULL)
+        return NULL;
+    block->owner.release = kept_release;
     block->size_class = size_class;
     return block;
 }
@@ -120,10 +99,9 @@ static void value_set(struct larder_value *value, void *data, size_t length,
 
 static void *allocate_kept(struct larder_value *value, struct larder_thread *thread, size_t length)
 {
-    unsigned size_class = 0;
-    while (length > class_bytes[size_class])
-        size_class++;
-    struct larder_kept *block = kept_take(thread, size_class);
+    struct larder_kept *block = larder_kept_take(thread, length);
+    if (block == NULL)
+        block = kept_new(larder_kept_class(length));
     if (block == NULL)
         return NULL;
     value_set(value, block->bytes, length, &block->owner);
@@ -134,7 +112,7 @@ static void *allocate_kept(struct larder_value *value, struct larder_thread *thr
 void *larder_value_allocate(struct larder_value *value, size_t length)
 {
     struct larder_thread *thread = larder__own_thread;
-    if (KEEPS_BLOCKS && thread != NULL && length <= class_bytes[LARDER_KEPT_CLASSES - 1])
+    if (KEEPS_BLOCKS && thread != NULL && length <= LARDER_KEPT_BYTES_MAX)
         return allocate_kept(value, thread, length);
     if (length > SIZE_MAX - sizeof(struct copied_value) - 1)
         return NULL;

@@ -153,6 +153,44 @@ static void release_views(struct larder_value views[VIEWS])
         larder_value_release(&views[i]);
 }
 
+/* What comes in says nothing: neither what is in the view nor what was. */
+static struct larder_value view_taken(struct fixture *fixture, struct larder_slice wanted)
+{
+    char nothing = 'q';
+    struct larder_value view = {.bytes = larder_bytes(&nothing, 1),
+                                .info = {0, 77, 77, 77, 77, 77, 0, 77}};
+    expect(fixture, LARDER_OK, larder_get(fixture->cache, key(fixture, "k"), &view));
+    expect_slice(fixture, wanted, view.bytes);
+    expect_number(fixture, 0, view.info.flags | view.info.version | view.info.marks);
+    expect_number(fixture, wanted.length, view.info.length);
+    expect_number(fixture, 1, view.info.ttl_ms == LARDER_TTL_UNKNOWN && view.info.idle_ms == -1);
+    return view;
+}
+
+/* Two are there at once; of one that was released a third may have the memory. */
+static void views_of_any_length_are_each_their_own(struct fixture *fixture)
+{
+    static const size_t lengths[] = {0,   1,   47,  48,  49,  63,  64,  65,  100,
+                                     112, 113, 127, 128, 129, 239, 240, 241, 600};
+    for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        unsigned char *bytes = filled(lengths[i], i), *others = filled(lengths[i], i + 1);
+        struct larder_slice wanted = larder_bytes(bytes, lengths[i]);
+        struct larder_slice other = larder_bytes(others, lengths[i]);
+        expect(fixture, LARDER_OK, larder_set(fixture->cache, key(fixture, "k"), wanted, 0));
+        struct larder_value first = view_taken(fixture, wanted);
+        struct larder_value second = view_taken(fixture, wanted);
+        expect(fixture, LARDER_OK, larder_set(fixture->cache, key(fixture, "k"), other, 0));
+        larder_value_release(&first);
+        first = view_taken(fixture, other);
+        expect_slice(fixture, wanted, second.bytes);
+        larder_value_release(&second);
+        expect_slice(fixture, other, first.bytes);
+        larder_value_release(&first);
+        free(bytes);
+        free(others);
+    }
+}
+
 static void views_outlive_overwrite_delete_and_flush(struct fixture *fixture)
 {
     struct larder_value views[VIEWS];
@@ -309,6 +347,7 @@ const struct contract_test value_tests[] = {
     CONTRACT_TEST(append_and_prepend_keep_flags),
     CONTRACT_TEST(a_smaller_buffer_gets_the_start_of_a_value),
     CONTRACT_TEST(a_miss_hands_out_nothing),
+    CONTRACT_TEST(views_of_any_length_are_each_their_own),
     CONTRACT_TEST(views_outlive_overwrite_delete_and_flush),
     CONTRACT_TEST(views_outlive_close),
     CONTRACT_TEST(a_view_is_released_twice_harmlessly),

@@ -1,6 +1,7 @@
 /* What the core does around a backend: checks, stand-ins, options, counting, closing. */
 #include "support.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include <larder/memory.h>
@@ -286,6 +287,12 @@ static void errors_as_miss_hides_failed_reads_but_counts_and_tells_them(void **s
     assert_int_equal(LARDER_OPERATION_READ, heard.operation);
     assert_int_equal(1, figure(cache, "read.UNAVAILABLE"));
     assert_int_equal(0, figure(cache, "read.MISS"));
+    struct larder_value value = {0};
+    assert_status(LARDER_MISS, larder_get(cache, key, &value));
+    assert_null(value.owner);
+    assert_int_equal(2, heard.events);
+    assert_int_equal(LARDER_OPERATION_GET, heard.operation);
+    assert_int_equal(1, figure(cache, "get.UNAVAILABLE"));
     assert_status(LARDER_UNAVAILABLE, larder_set(cache, key, key, 0));
     assert_status(LARDER_UNAVAILABLE, larder_delete(cache, key, 0));
     assert_status(LARDER_BAD_KEY, larder_read(cache, larder_text(""), NULL, 0, NULL));
@@ -293,6 +300,51 @@ static void errors_as_miss_hides_failed_reads_but_counts_and_tells_them(void **s
     assert_status(LARDER_OK, larder_read_multi(cache, &row, 1));
     assert_status(LARDER_MISS, row.status);
     larder_close(cache);
+}
+
+/* More than have a tally of their own, all alive at once. */
+enum { CALLERS = 70, CALLS_OF_EACH = 3 };
+
+static struct {
+    struct larder_cache *cache, *other;
+    pthread_barrier_t all_there;
+} called;
+
+static void *call_it(void *nothing)
+{
+    struct larder_value value = {0};
+    char byte;
+    (void)nothing;
+    /* so that the thread is known, and `cache` alone has no tally of it */
+    assert_status(LARDER_MISS, larder_get(called.other, larder_text("k"), &value));
+    pthread_barrier_wait(&called.all_there);
+    for (int i = 0; i < CALLS_OF_EACH; i++) {
+        assert_status(LARDER_OK, larder_get(called.cache, larder_text("k"), &value));
+        larder_value_release(&value);
+    }
+    assert_status(LARDER_OK, larder_read(called.cache, larder_text("k"), &byte, 1, NULL));
+    assert_status(LARDER_MISS, larder_get(called.cache, larder_text("none"), &value));
+    return NULL;
+}
+
+static void what_many_threads_call_is_counted_as_what_it_is(void **state)
+{
+    pthread_t threads[CALLERS];
+    (void)state;
+    called.cache = open_memory(NULL);
+    assert_status(LARDER_OK, larder_null_open(NULL, &called.other, NULL, 0));
+    assert_status(LARDER_OK, larder_set(called.cache, larder_text("k"), larder_text("v"), 0));
+    assert_int_equal(pthread_barrier_init(&called.all_there, NULL, CALLERS), 0);
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, call_it, NULL), 0);
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(CALLERS * CALLS_OF_EACH, figure(called.cache, "get.OK"));
+    assert_int_equal(CALLERS, figure(called.cache, "get.MISS"));
+    assert_int_equal(CALLERS, figure(called.cache, "read.OK"));
+    pthread_barrier_destroy(&called.all_there);
+    larder_close(called.cache);
+    larder_close(called.other);
 }
 
 static void a_backend_that_makes_statuses_up_is_a_protocol_error(void **state)
@@ -514,6 +566,7 @@ int main(void)
         cmocka_unit_test(a_later_programs_options_are_taken_where_they_say_nothing_new),
         cmocka_unit_test(rows_may_grow),
         cmocka_unit_test(errors_as_miss_hides_failed_reads_but_counts_and_tells_them),
+        cmocka_unit_test(what_many_threads_call_is_counted_as_what_it_is),
         cmocka_unit_test(a_backend_that_makes_statuses_up_is_a_protocol_error),
         cmocka_unit_test(a_row_that_a_backend_forgot_never_passes_for_answered),
         cmocka_unit_test(an_incomplete_or_foreign_table_is_refused_with_its_reason),

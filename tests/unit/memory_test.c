@@ -512,25 +512,35 @@ static void a_namespace_has_keys_of_its_own(void **state)
     cache_assert_value(cache, "bc", "bare");
 }
 
-static enum larder_status gone_on(struct larder_reader *reader, struct larder_slice key,
-                                  void *buffer, size_t size)
+static enum larder_status read_gone_on(struct larder_reader *reader, struct larder_slice key,
+                                       void *buffer, size_t size)
 {
     (void)reader, (void)key, (void)buffer, (void)size;
     return LARDER_CLOSED; /* as the row `read` answers */
+}
+
+static enum larder_status get_gone_on(struct larder_reader *reader, struct larder_slice key,
+                                      struct larder_value *value)
+{
+    (void)reader, (void)key, (void)value;
+    return LARDER_CLOSED;
 }
 
 /* As a handle that is led there would be, while another thread shuts down. */
 static void a_name_may_be_seen_first_after_a_shutdown(void **state)
 {
     struct cache *cache = *state, seen;
-    struct larder_reader reader = {.otherwise = gone_on};
+    struct larder_reader reader = {.read_otherwise = read_gone_on, .get_otherwise = get_gone_on};
+    struct larder_hits hits = {NULL, NULL};
+    struct larder_value view = {0};
     char value[8];
     cache->scope.ops->shutdown(cache->scope.self);
     cache_in(&seen, cache, "late");
-    larder_hit_fn *hit = seen.scope.ops->hit_of(&seen.scope);
+    seen.scope.ops->hits_of(&seen.scope, &hits);
     assert_null(seen.scope.hit_context);
-    assert_int_equal(hit(&reader, larder_text("key"), value, sizeof(value), &seen.scope),
+    assert_int_equal(hits.read(&reader, larder_text("key"), value, sizeof(value), &seen.scope),
                      LARDER_CLOSED);
+    assert_int_equal(hits.get(&reader, larder_text("key"), &view, &seen.scope), LARDER_CLOSED);
     assert_int_equal(cache_peek(&seen, "key", NULL), LARDER_CLOSED);
 }
 

@@ -1,7 +1,7 @@
 /*
- * Hits: what a backend needs that answers plain reads by itself (larder_hit_fn in backend.h). The
- * core does nothing after it, so the backend counts: in a line that the calling thread has for
- * itself in each handle, and with no locked instruction.
+ * Hits: what a backend needs that answers plain reads and gets by itself (larder_hits_of_fn in
+ * backend.h). The core does nothing after it, so the backend counts: in a line that the calling
+ * thread has for itself in each handle, and with no locked instruction.
  */
 #ifndef LARDER_UTIL_HIT_H
 #define LARDER_UTIL_HIT_H
@@ -10,8 +10,9 @@
 #include <larder/util/thread.h>
 
 #define LARDER_TALLY_CELLS 16
-/** The cell of a read that was answered OK. */
-#define LARDER_TALLY_HITS 1
+/** The cells of what was answered OK. */
+#define LARDER_TALLY_READ 1
+#define LARDER_TALLY_GET 4
 
 /** How often a thread got which answer from a handle. Written by one thread, a record's owner, at a
  * time; relaxed: figures order nothing. What the last owner of the record wrote the next one sees:
@@ -23,15 +24,19 @@ struct larder_tally {
 /** The head of every handle. Constant. */
 struct larder_reader {
     /* the core's: makes the call from the start, by the row `read` */
-    enum larder_status (*otherwise)(struct larder_reader *reader, struct larder_slice key,
-                                    void *buffer, size_t size);
+    enum larder_status (*read_otherwise)(struct larder_reader *reader, struct larder_slice key,
+                                         void *buffer, size_t size);
     /* the core's, for a thread that has no tally here: counts a hit, and answers OK */
-    enum larder_status (*count_slowly)(const struct larder_reader *reader);
+    enum larder_status (*count_slowly)(const struct larder_reader *reader,
+                                       enum larder_operation operation);
     /* By a thread's cell; stored by that thread with release, loaded by others with acquire. NULL:
      * it has none yet. The last one stays NULL. */
     _Atomic(struct larder_tally *) *tallies;
     /* the core's: counts a miss, and answers MISS */
     enum larder_status (*missed)(struct larder_reader *reader, struct larder_slice key);
+    /* the core's: makes the call from the start, by the row `get` */
+    enum larder_status (*get_otherwise)(struct larder_reader *reader, struct larder_slice key,
+                                        struct larder_value *value);
 };
 
 static inline void larder_tally_add(struct larder_tally *tally, unsigned cell, uint64_t calls)
@@ -45,15 +50,17 @@ static inline void larder_tally_add(struct larder_tally *tally, unsigned cell, u
 #endif
 }
 
-/** The last thing that a hit does. @return OK */
+/** The last thing that a hit does. @param operation  READ or GET @return OK */
 static inline enum larder_status larder_hit_count(const struct larder_reader *reader,
-                                                  const struct larder_thread *thread)
+                                                  const struct larder_thread *thread,
+                                                  enum larder_operation operation)
 {
     struct larder_tally *own =
         atomic_load_explicit(&reader->tallies[thread->cell], memory_order_relaxed);
     if (__builtin_expect(own == NULL, 0))
-        return reader->count_slowly(reader);
-    larder_tally_add(own, LARDER_TALLY_HITS, 1);
+        return reader->count_slowly(reader, operation);
+    larder_tally_add(own, operation == LARDER_OPERATION_READ ? LARDER_TALLY_READ : LARDER_TALLY_GET,
+                     1);
     return LARDER_OK;
 }
 
