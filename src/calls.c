@@ -224,7 +224,7 @@ enum larder_status larder_read_with(struct larder_cache *cache, const struct lar
     if (larder__is_overtaken(cache, &entry, status))
         return larder_read_with(cache, call, key, buffer, size, info);
     if (info != NULL)
-        larder__info_hide(info);
+        larder__info_settle(info, status);
     return larder__finish(cache, LARDER_OPERATION_READ, key, status);
 }
 
@@ -243,7 +243,7 @@ enum larder_status larder_get_with(struct larder_cache *cache, const struct lard
         status = entry.scope->ops->get(entry.scope, key, value);
     if (larder__is_overtaken(cache, &entry, status))
         return larder_get_with(cache, call, key, value);
-    larder__info_hide(&value->info);
+    larder__view_settle(value);
     return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
 
@@ -381,7 +381,7 @@ enum larder_status larder_get_and_touch_with(struct larder_cache *cache,
         status = entry.scope->ops->get_and_touch(entry.scope, key, resolved_ms, value);
     if (larder__is_overtaken(cache, &entry, status))
         return larder_get_and_touch_with(cache, call, key, ttl_ms, value);
-    larder__info_hide(&value->info);
+    larder__view_settle(value);
     return larder__finish(cache, LARDER_OPERATION_GET_AND_TOUCH, key, status);
 }
 

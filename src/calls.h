@@ -2,6 +2,8 @@
 #ifndef LARDER_CALLS_H
 #define LARDER_CALLS_H
 
+#include <larder/util/value.h>
+
 #include "grace.h"
 #include "handle.h"
 
@@ -101,12 +103,31 @@ static inline void larder__info_hide(struct larder_info *info)
         larder__info_hide_but(info, info->want);
 }
 
+/** Empties a view but for info.want. */
+void larder__value_clear(struct larder_value *value);
+
+/* What a backend began to tell before it failed is told to nobody. */
+/** Of what was read what was asked for is told. */
+static inline void larder__info_settle(struct larder_info *info, enum larder_status status)
+{
+    if (status == LARDER_OK || status == LARDER_PARTIAL)
+        larder__info_hide(info);
+    else
+        larder_info_clear(info);
+}
+
+/** Likewise of a view, where there is one. */
+static inline void larder__view_settle(struct larder_value *value)
+{
+    if (value->owner != NULL)
+        larder__info_hide(&value->info);
+    else
+        larder__value_clear(value);
+}
+
 /** Resolves the TTL. @return OK; BAD_ARGUMENT; UNSUPPORTED */
 enum larder_status larder__touch_check(const struct target *target, int64_t *ttl_ms);
 /** @return OK; UNSUPPORTED */
 enum larder_status larder__delete_check(const struct target *target, uint64_t version);
-
-/** Empties a view but for info.want. */
-void larder__value_clear(struct larder_value *value);
 
 #endif

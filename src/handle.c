@@ -84,7 +84,7 @@ enum larder_status larder__counts_in(struct larder_cache *cache, struct larder_c
         return LARDER_NO_MEMORY;
     cache->counters = counters;
     cache->reader.read_otherwise = larder__read_otherwise;
-    cache->reader.count_slowly = larder__hit_count_slowly;
+    cache->reader.count = larder__hit_counted;
     cache->reader.missed = larder__hit_missed;
     cache->reader.get_otherwise = larder__get_otherwise;
     cache->reader.tallies = counters->own;

@@ -8,7 +8,7 @@
 
 #include "calls.h"
 
-/* What checks found, in full. */
+/* What checks found, in full; of a get see below. */
 enum larder_status larder__read_otherwise(struct larder_reader *reader, struct larder_slice key,
                                           void *buffer, size_t size)
 {
@@ -31,17 +31,18 @@ enum larder_status larder__get_hit_refused(struct larder_reader *reader, struct 
     return larder_get_with(larder__cache_of(reader), NULL, key, value);
 }
 
-enum larder_status larder__hit_count_slowly(const struct larder_reader *reader,
-                                            enum larder_operation operation)
+enum larder_status larder__hit_counted(const struct larder_reader *reader,
+                                       enum larder_operation operation)
 {
     const struct larder_cache *cache = (const struct larder_cache *)(const void *)reader;
     larder__count_call_slowly(cache->counters, operation, LARDER_OK, 1);
     return LARDER_OK;
 }
 
-enum larder_status larder__hit_missed(struct larder_reader *reader, struct larder_slice key)
+enum larder_status larder__hit_missed(struct larder_reader *reader, struct larder_slice key,
+                                      enum larder_operation operation)
 {
-    return larder__finish(larder__cache_of(reader), LARDER_OPERATION_READ, key, LARDER_MISS);
+    return larder__finish(larder__cache_of(reader), operation, key, LARDER_MISS);
 }
 
 /* ---- by a backend's rows ------------------------------------------------------------------- */
@@ -81,15 +82,13 @@ static enum larder_status get_by_row(struct larder_reader *reader, struct larder
     enum larder_status status = scope->ops->get(scope, key, value);
     if (status == LARDER_CLOSED && larder__moved(cache, larder__target_of_scope(scope)))
         return larder_get_with(cache, NULL, key, value);
-    larder__info_hide_but(&value->info, 0);
+    larder__view_settle(value);
     return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
 
-const struct larder_hits larder__hits_by_rows = {read_by_row, get_by_row};
-
 struct larder_hits larder__hits_of(struct larder_scope *scope)
 {
-    struct larder_hits hits = larder__hits_by_rows;
+    struct larder_hits hits = {read_by_row, get_by_row};
     scope->ops->hits_of(scope, &hits);
     return hits;
 }

@@ -11,12 +11,11 @@ enum larder_status larder__read_otherwise(struct larder_reader *reader, struct l
                                           void *buffer, size_t size);
 enum larder_status larder__get_otherwise(struct larder_reader *reader, struct larder_slice key,
                                          struct larder_value *value);
-enum larder_status larder__hit_count_slowly(const struct larder_reader *reader,
-                                            enum larder_operation operation);
-enum larder_status larder__hit_missed(struct larder_reader *reader, struct larder_slice key);
+enum larder_status larder__hit_counted(const struct larder_reader *reader,
+                                       enum larder_operation operation);
+enum larder_status larder__hit_missed(struct larder_reader *reader, struct larder_slice key,
+                                      enum larder_operation operation);
 
-/** Of a backend that names none: its rows are called. */
-extern const struct larder_hits larder__hits_by_rows;
 /** Of a handle that a reload may lead elsewhere: a visit. The scope is not looked at: before the
  * visit begins it may be gone. */
 extern const struct larder_hits larder__hits_on_visit;

@@ -33,7 +33,7 @@ enum larder_status larder_lease_get_with(struct larder_cache *cache, const struc
     if (larder__is_overtaken(cache, &entry, status))
         return larder_lease_get_with(cache, call, key, lease_ms, value, lease);
     if (value != NULL)
-        larder__info_hide(&value->info);
+        larder__view_settle(value);
     return larder__finish(cache, LARDER_OPERATION_LEASE_GET, key, status);
 }
 

@@ -73,8 +73,10 @@ static void finish_row(struct larder_cache *cache, enum larder_many_kind many,
     /* a backend that forgot a row must not pass for one that answered */
     if (row->status == LARDER_ASKED)
         row->status = is_read(many) ? LARDER_UNAVAILABLE : LARDER_UNKNOWN;
-    if (is_read(many))
-        larder__info_hide(&row->value.info);
+    if (many == LARDER_MANY_GET)
+        larder__view_settle(&row->value);
+    else if (many == LARDER_MANY_READ)
+        larder__info_settle(&row->value.info, row->status);
     row->status = larder__finish(cache, larder_many_operation(many), row->key, row->status);
 }
 

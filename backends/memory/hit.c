@@ -1,7 +1,7 @@
 /*
- * Plain reads: of what is there the value is copied out, and that is all. No lock, no allocation
- * but for a view, no system call; nothing is written that another thread writes but the counter of
- * an item that is not hot yet.
+ * Plain reads and gets: of what is there the value is copied out, and that is all. No lock, no
+ * allocation but for a view, no system call; nothing is written that another thread writes but the
+ * counter of an item that is not hot yet.
  *
  * A processor works on so many reads at once, while they wait for memory, as its window of
  * instructions holds: 256 on the machine that the figures in docs/performance.md are of, so one
@@ -43,7 +43,7 @@ __attribute__((noinline)) static enum larder_status hit_unusual(struct larder_re
     }
     larder__copy_bytes(buffer, larder__item_key(item) + name.length, length);
     larder_epoch_leave(thread);
-    return larder_hit_count(reader, thread, LARDER_OPERATION_READ);
+    return larder__hit_count(reader, thread, LARDER_OPERATION_READ);
 }
 
 /* What a read came with, on the stack, where the compiler may not keep it in registers: most of it
@@ -86,7 +86,7 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, const volatile
     }
     larder__copy_at_once(buffer, plain.value, foretold);
     larder_epoch_leave(thread);
-    return larder_hit_count(reader, thread, LARDER_OPERATION_READ);
+    return larder__hit_count(reader, thread, LARDER_OPERATION_READ);
 }
 
 /* ---- any key, any scope -------------------------------------------------------------------- */
@@ -126,11 +126,11 @@ __attribute__((noinline)) static enum larder_status look_further(HIT_ARGUMENTS)
     larder_epoch_leave(look.thread);
     larder__look_end(&look);
     if (sought == SOUGHT_HIT)
-        return larder_hit_count(reader, look.thread, LARDER_OPERATION_READ);
+        return larder__hit_count(reader, look.thread, LARDER_OPERATION_READ);
     if (sought == SOUGHT_OTHERWISE)
         return reader->read_otherwise(reader, name, buffer, size);
     larder__policy_ask(&look.memory->policy, key.hash); /* what missed is often stored next */
-    return reader->missed(reader, name);
+    return reader->missed(reader, name, LARDER_OPERATION_READ);
 }
 
 /* ---- which of them -------------------------------------------------------------------------- */
@@ -264,8 +264,8 @@ NO_CANARY static enum larder_status hit_in_space(HIT_ARGUMENTS)
 
 /* ---- views ---------------------------------------------------------------------------------- */
 
-ALWAYS_INLINE void view_of(struct larder_value *value, const void *bytes, size_t length,
-                           struct larder_owner *owner)
+ALWAYS_INLINE void view_set(struct larder_value *value, const void *bytes, size_t length,
+                            struct larder_owner *owner)
 {
     *value = (struct larder_value){
         .bytes = larder_bytes(bytes, length),
@@ -273,58 +273,136 @@ ALWAYS_INLINE void view_of(struct larder_value *value, const void *bytes, size_t
         .owner = owner};
 }
 
-/* A value of any length, or one for which no block is kept. Ends the section. */
+/* Enters a section, and finds a plain item. @return false: it may be anything else; in no section
+ */
+ALWAYS_INLINE bool find_within(struct memory *memory, struct larder_thread *thread,
+                               const struct wanted *wanted, uint64_t now_ms, struct plain *plain)
+{
+    larder_epoch_enter(&memory->epoch, thread);
+    bool found = larder__find_plain(memory, larder__index_to_find(memory), wanted, plain);
+    if (__builtin_expect(found && larder__plain_is_live(HEAD_EXPIRY(plain->head), now_ms), 1))
+        return true;
+    larder_epoch_leave(thread);
+    return false;
+}
+
+/* A value of any length. Within a section. */
+ALWAYS_INLINE enum larder_status view_copy(struct larder_value *value, const struct item *item,
+                                           const unsigned char *from)
+{
+    size_t length = item->value_length;
+    unsigned char *bytes = larder_value_allocate(value, length);
+    if (bytes == NULL)
+        return LARDER_NO_MEMORY;
+    larder__copy_bytes(bytes, from, length);
+    return LARDER_OK;
+}
+
+/* Of another length than most have, or one for which no block is kept. Ends the section. */
 __attribute__((noinline)) static enum larder_status
-view_unusual(struct larder_reader *reader, struct larder_slice name, struct larder_value *value,
-             const struct item *item, const unsigned char *from)
+get_unusual(struct larder_reader *reader, struct larder_slice name, struct larder_value *value,
+            const struct item *item, const unsigned char *from)
 {
     struct larder_thread *thread = larder__own_thread;
     struct larder_value copy = {0};
-    enum larder_status status = larder_value_copy(&copy, from, item->value_length);
+    enum larder_status status = view_copy(&copy, item, from);
     larder_epoch_leave(thread);
     if (status != LARDER_OK)
         return reader->get_otherwise(reader, name, value);
-    view_of(value, copy.bytes.data, copy.bytes.length, copy.owner);
-    return larder_hit_count(reader, thread, LARDER_OPERATION_GET);
+    view_set(value, copy.bytes.data, copy.bytes.length, copy.owner);
+    return larder__hit_count(reader, thread, LARDER_OPERATION_GET);
 }
 
-/* The same as a plain read, into a block that the thread keeps. Whatever is no hit is looked for
- * from the start. */
-NO_CANARY static enum larder_status view(struct larder_reader *reader, struct larder_slice name,
-                                         struct larder_value *value,
-                                         const struct larder_scope *scope)
+/* Nothing that is plain at first sight: that there is nothing at all is answered here. */
+__attribute__((noinline)) static enum larder_status
+get_further(struct larder_reader *reader, struct larder_slice name, struct larder_value *value,
+            struct memory *memory, uint32_t space)
+{
+    struct larder_thread *thread = larder__own_thread;
+    struct key key = {name.data, name.length, 0, space};
+    key.hash = larder__hash(&memory->hash_key, name.data, name.length, space);
+    larder_epoch_enter(&memory->epoch, thread);
+    const struct index *index = larder__index(memory);
+    bool is_missing = index != NULL && larder__index_find(index, &memory->arena, &key) == NULL;
+    larder_epoch_leave(thread);
+    if (!is_missing)
+        return reader->get_otherwise(reader, name, value);
+    larder__policy_ask(&memory->policy, key.hash); /* what missed is often stored next */
+    view_set(value, NULL, 0, NULL);
+    return reader->missed(reader, name, LARDER_OPERATION_GET);
+}
+
+/* As hit(), of any scope, into a block that the thread keeps. */
+ALWAYS_INLINE enum larder_status get(struct larder_reader *reader, struct larder_slice name,
+                                     struct larder_value *value, const struct larder_scope *scope,
+                                     struct larder_thread *thread)
 {
     struct memory *memory = scope->self;
-    struct larder_thread *thread = larder__own_thread;
-    if (__builtin_expect(thread == NULL || name.length - 1 >= LARDER_KEY_BYTES_MAX, 0))
-        return reader->get_otherwise(reader, name, value);
     uint64_t now_ms = time_of_call(memory, thread);
-    struct wanted wanted = larder__want(memory, name, larder__scope_space(memory, scope), now_ms);
+    uint32_t space = larder__scope_space(memory, scope);
+    struct wanted wanted = larder__want(memory, name, space, now_ms);
     struct plain plain;
-    larder_epoch_enter(&memory->epoch, thread);
-    bool found = larder__find_plain(memory, larder__index_to_find(memory), &wanted, &plain);
-    if (__builtin_expect(!found || !larder__plain_is_live(HEAD_EXPIRY(plain.head), now_ms), 0)) {
-        larder_epoch_leave(thread);
-        return reader->get_otherwise(reader, name, value);
-    }
+    if (!find_within(memory, thread, &wanted, now_ms, &plain))
+        return get_further(reader, name, value, memory, space);
     larder__item_hit(memory, plain.item, thread);
     size_t usual = larder__usual_length(memory), foretold = larder__as_foretold(usual);
     struct larder_kept *block = NULL;
     if (__builtin_expect(plain.item->value_length == usual, 1))
         block = larder_kept_take(thread, usual);
     if (__builtin_expect(block == NULL, 0))
-        return view_unusual(reader, name, value, plain.item, plain.value);
+        return get_unusual(reader, name, value, plain.item, plain.value);
     larder__copy_at_once(block->bytes, plain.value, foretold);
     larder_epoch_leave(thread);
-    view_of(value, block->bytes, usual, &block->owner);
-    return larder_hit_count(reader, thread, LARDER_OPERATION_GET);
+    view_set(value, block->bytes, usual, &block->owner);
+    return larder__hit_count(reader, thread, LARDER_OPERATION_GET);
+}
+
+/* A key of any length, threads of any kind. */
+NO_CANARY __attribute__((noinline)) static enum larder_status
+get_any(struct larder_reader *reader, struct larder_slice name, struct larder_value *value,
+        const struct larder_scope *scope)
+{
+    struct larder_thread *thread = larder__own_thread;
+    if (__builtin_expect(thread == NULL || name.length - 1 >= LARDER_KEY_BYTES_MAX, 0))
+        return reader->get_otherwise(reader, name, value);
+    return get(reader, name, value, scope, thread);
+}
+
+/* A key of the length that most have. */
+NO_CANARY static enum larder_status get_handy(struct larder_reader *reader,
+                                              struct larder_slice name, struct larder_value *value,
+                                              const struct larder_scope *scope)
+{
+    struct larder_thread *thread = larder__own_thread;
+    if (__builtin_expect(thread == NULL || !larder__is_handy(name.length), 0))
+        return get_any(reader, name, value, scope);
+    return get(reader, name, value, scope, thread);
+}
+
+enum larder_status NAME_OF_WIDTH(larder__view_plain)(const struct look *look,
+                                                     const struct larder_scope *scope,
+                                                     struct larder_slice name,
+                                                     struct larder_value *value)
+{
+    struct memory *memory = look->memory;
+    uint64_t now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
+    struct wanted wanted = larder__want(memory, name, larder__scope_space(memory, scope), now_ms);
+    struct plain plain;
+    if (!find_within(memory, look->thread, &wanted, now_ms, &plain))
+        return LARDER_MISS;
+    larder__item_hit(memory, plain.item, look->thread);
+    enum larder_status status = view_copy(value, plain.item, plain.value);
+    if (status == LARDER_OK)
+        value->info.version = plain.item->version;
+    larder_epoch_leave(look->thread);
+    return status;
 }
 
 /* ---- of a scope ---------------------------------------------------------------------------- */
 
 void NAME_OF_WIDTH(larder__memory_hits_of)(struct larder_scope *scope, struct larder_hits *hits)
 {
-    hits->get = view;
+    hits->get = get_handy;
     hits->read = hit_plain;
     if (scope->space != NULL)
         hits->read = scope->hit_context != NULL ? hit_in_space : hit_any;

@@ -130,6 +130,14 @@ ALWAYS_INLINE bool larder__plain_is_of(const struct item *item, uint64_t head,
                : larder__bytes_equal(key, name.data, name.length);
 }
 
+/** Gives a copy of a value that lies where most lie: see hit.c. In no section.
+ * @return OK, NO_MEMORY; MISS: it may be anything else, and nothing was done */
+typedef enum larder_status larder_view_plain_fn(const struct look *look,
+                                                const struct larder_scope *scope,
+                                                struct larder_slice name,
+                                                struct larder_value *value);
+larder_view_plain_fn larder__view_plain_narrow, larder__view_plain_wide, larder__view_plain_widest;
+
 /** What is known of an item that was looked at. */
 void larder__look_info(const struct look *look, const struct item *item, struct larder_info *info);
 

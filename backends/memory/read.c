@@ -32,13 +32,13 @@ enum larder_status larder__view(const struct look *look, const struct item *item
                                 struct larder_value *value)
 {
     struct large *large = larder__item_block(item).large;
-    larder__look_info(look, item, &value->info);
-    if (large != NULL && large->value_length > VALUE_INLINE_MAX) {
-        larder__large_view(large, value);
-        return LARDER_OK;
-    }
     struct larder_slice bytes = larder__item_value(item);
-    return larder_value_copy(value, bytes.data, bytes.length);
+    if (large != NULL && large->value_length > VALUE_INLINE_MAX)
+        larder__large_view(large, value);
+    else if (larder_value_copy(value, bytes.data, bytes.length) != LARDER_OK)
+        return LARDER_NO_MEMORY;
+    larder__look_info(look, item, &value->info);
+    return LARDER_OK;
 }
 
 /* ---- options of the call -------------------------------------------------------------------- */
@@ -150,22 +150,36 @@ enum larder_status larder__memory_read(const struct larder_scope *scope, struct 
     return status;
 }
 
+/* A view of anything. */
+__attribute__((noinline)) static enum larder_status
+get_any(struct look *look, const struct key *key, struct larder_value *value)
+{
+    struct item *item;
+    if (!find(look, key, &item))
+        return LARDER_CLOSED;
+    enum larder_status status = larder__look_judge(look, item);
+    if (status == LARDER_OK)
+        status = larder__view(look, item, value);
+    larder_epoch_leave(look->thread);
+    return status;
+}
+
 enum larder_status larder__memory_get(const struct larder_scope *scope, struct larder_slice name,
                                       struct larder_value *value)
 {
     struct look look;
-    struct item *item;
     if (__builtin_expect(larder__call_touch(scope) != LARDER_TTL_UNKNOWN, 0))
         return larder__memory_get_and_touch(scope, name, larder__call_touch(scope), value);
     if (!larder__look_begin(&look, scope->self))
         return LARDER_NO_MEMORY;
-    struct key key = larder__look_key(&look, scope, name);
-    if (!find(&look, &key, &item))
-        return LARDER_CLOSED;
-    enum larder_status status = larder__look_judge(&look, item);
-    if (status == LARDER_OK)
-        status = larder__view(&look, item, value);
-    larder_epoch_leave(look.thread);
+    enum larder_status status = LARDER_MISS;
+    if ((value->info.want & LARDER_WANT_TTL) == 0)
+        status = PICK_BY_WIDTH(look.memory->hash_key.width, larder__view_plain)(&look, scope, name,
+                                                                                value);
+    if (status == LARDER_MISS) {
+        struct key key = larder__look_key(&look, scope, name);
+        status = get_any(&look, &key, value);
+    }
     larder__look_end(&look);
     return status;
 }

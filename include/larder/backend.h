@@ -115,20 +115,23 @@ struct larder_message {
 typedef enum larder_status larder_read_fn(const struct larder_scope *scope, struct larder_slice key,
                                           void *buffer, size_t size, struct larder_info *info);
 struct larder_reader;
-/** A plain read: nothing is asked for but the value, which is what most calls are. The core has
- * seen that the pointers are not NULL and that the scope is a handle's own, and does nothing
- * afterwards, so that the way to a hit is as short as it can be made (larder/util/hit.h). The
- * arguments come as larder_read() has them, the scope last: each stays in its register.
+/** A plain read: nothing is asked for but the value, no info either, which is what most calls are;
+ * all others go by the row `read`. The core has seen that key and buffer are not NULL and that the
+ * scope is a handle's own, and does nothing afterwards, so that the way to a hit is as short as it
+ * can be made (larder/util/hit.h). The arguments come as larder_read() has them, the scope last:
+ * each stays in its register. After a shutdown no call begins here.
  * @param key  of any length, also one that no key has
- * @return of a hit, larder_hit_count(); of a key that is not there, where that is known, what
- *         reader->missed() answers; of anything else, whatever the reason,
+ * @return of a hit, larder_hit_count(); of a key of a length that keys have which is known not to
+ *         be there, what reader->missed() answers; of anything else, whatever the reason,
  *         reader->read_otherwise() */
 typedef enum larder_status larder_read_hit_fn(struct larder_reader *reader, struct larder_slice key,
                                               void *buffer, size_t size,
                                               const struct larder_scope *scope);
 /** A plain get: as a plain read, of a view.
- * @param value  comes in as the application had it; written on a hit alone, and whole
- * @return of a hit, larder_hit_count(); of anything else reader->get_otherwise() */
+ * @param value  comes in as the application had it; written on a hit alone, and whole: what is not
+ *               known as larder_info_clear() leaves it
+ * @return of a hit, larder_hit_count(); of a key that is known not to be there, the value emptied,
+ *         what reader->missed() answers; of anything else reader->get_otherwise() */
 typedef enum larder_status larder_get_hit_fn(struct larder_reader *reader, struct larder_slice key,
                                              struct larder_value *value,
                                              const struct larder_scope *scope);
@@ -141,7 +144,8 @@ struct larder_hits {
  * does not wait; the answer holds as long as that lasts.
  * @param scope  its hit_context, NULL before, is the backend's: what is found out once need not be
  *               by each call. It is freed, if need be, by close
- * @param hits   comes in with functions that call the rows `read` and `get` */
+ * @param hits   comes in with functions that call the rows `read` and `get`, with this scope alone
+ */
 typedef void larder_hits_of_fn(struct larder_scope *scope, struct larder_hits *hits);
 /** @param value  comes in emptied but for info.want; on OK with an owner */
 typedef enum larder_status larder_get_fn(const struct larder_scope *scope, struct larder_slice key,

@@ -735,8 +735,8 @@ larder_keys(struct larder_cache *cache, struct larder_cursor *cursor, void *buff
             struct larder_slice *keys, size_t capacity, size_t *count);
 
 /** One figure: the contract's ("get.OK", "store.UNKNOWN"; those that are not 0), then the backend's
- * own rows. A client and its namespaces have the rows of all its caches, each behind the first
- * namespace that is routed there and a dot ("main.items"). */
+ * own rows. A client has the rows of all its caches, each behind the first namespace that is routed
+ * there and a dot ("main.items"); the handle of a namespace has those of its own cache. */
 struct larder_stat {
     char name[56];
     uint64_t value;

@@ -28,6 +28,9 @@ static enum larder_status checked(enum larder_status status, struct larder_value
                                   const struct target *target)
 {
     expect((status == LARDER_OK) == (value->owner != NULL), "a view for OK alone");
+    expect(status == LARDER_OK || (value->bytes.data == NULL && value->bytes.length == 0 &&
+                                   value->info.length == 0 && value->info.version == 0),
+           "an empty view for all else");
     if (status == LARDER_OK)
         expect(is_text(value->bytes, target->before), "the value that was stored");
     larder_value_release(value);
@@ -72,6 +75,13 @@ static enum larder_status get_wanting(struct fixture *fixture, const struct lard
 static enum larder_status run_get(struct fixture *fixture)
 {
     return get_wanting(fixture, NULL, 0);
+}
+
+static enum larder_status run_plain_get(struct fixture *fixture)
+{
+    struct larder_value value = {.bytes = {fixture, 99}, .info = {0, 99, 99, 99, 99, 99, 0, 99}};
+    enum larder_status status = larder_get(fixture->cache, first_key(fixture), &value);
+    return checked(status, &value, &fixture->targets[0]);
 }
 
 static enum larder_status run_get_version(struct fixture *fixture)
@@ -453,6 +463,9 @@ const struct call calls[] = {
     {"read of nothing", run_read, NULL, 0, 0, NULL, NULL, MISS, MISS, 0},
     {"read of a part", run_read_a_part, NULL, 0, 0, "old", "old", LARDER_PARTIAL, MISS, 0},
     {"get", run_get, NULL, 0, 0, "old", "old", OK, MISS, 0},
+    {"plain get", run_plain_get, NULL, 0, 0, "old", "old", OK, MISS, 0},
+    {"plain get of nothing", run_plain_get, NULL, 0, 0, NULL, NULL, MISS, MISS, 0},
+    {"plain get of much", run_plain_get, NULL, 0, 0, LARGE, LARGE, OK, MISS, 0},
     {"get of nothing", run_get, NULL, 0, 0, NULL, NULL, MISS, MISS, 0},
     {"get of much", run_get, NULL, 0, 0, LARGE, LARGE, OK, MISS, 0},
     {"get of a version", run_get_version, NULL, CAN(CAS), 0, "old", "old", OK, MISS, 0},

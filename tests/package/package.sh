@@ -58,6 +58,11 @@ flags=$(PKG_CONFIG_PATH=$(dirname "$library")/pkgconfig pkg-config --cflags --li
 quietly cc -std=c11 "$here/consumer/consumer.c" -o "$work/by-pkg-config" $flags \
     "-Wl,-rpath,$(dirname "$library")"
 check "pkg-config" "set: OK" "$work/by-pkg-config" memory:
+flags=$(PKG_CONFIG_PATH=$(dirname "$library")/pkgconfig pkg-config --cflags --libs larder-util)
+# shellcheck disable=SC2086
+quietly cc -std=c11 -fPIC -shared -Wl,-z,defs -DOUTSIDE_VERSION=1 "$here/backend/outside.c" \
+    -o "$work/outside.so" $flags
+check "pkg-config, a module" "set: OK" env LARDER_MODULE_PATH="$work" "$work/by-pkg-config" outside:
 
 # ---- what the library shows and needs ----------------------------------------------------------
 nm -D --defined-only "$library" | awk '{ print $3 }' | sort >"$work/symbols"
@@ -79,6 +84,8 @@ outside() {
     LARDER_MODULE_PATH=$work/backend "$work/consumer/in-c" "$1"
 }
 check "a backend from outside the tree is loaded by its scheme" "set: OK" outside outside:
+check "what it answers by itself is counted" "wrong: 0, read.OK: 2000000, get.OK: 1, get.MISS: 1" \
+    env LARDER_MODULE_PATH="$work/backend" "$work/consumer/in-counted" outside:
 check "a module of another version is refused with the reason" "has version 2" outside tomorrow:
 check "a library that is no module is refused" "exports no larder_module" outside rubbish:
 printf 'rubbish' >"$work/backend/text.so"

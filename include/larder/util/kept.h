@@ -18,8 +18,8 @@ struct larder_kept {
     unsigned char bytes[];
 };
 
-/** Of a value in a block of a size class: a block has 64, 128 or 256 bytes. Longer values are
- * copied for longer than malloc() takes. */
+/** Of a value in a block of a size class, which has 64, 128 or 256 bytes with what comes before it
+ * (where a pointer has 8). Longer values are copied for longer than malloc() takes. */
 #define LARDER_KEPT_BYTES(size_class) ((64u << (size_class)) - 16u)
 #define LARDER_KEPT_BYTES_MAX LARDER_KEPT_BYTES(LARDER_KEPT_CLASSES - 1)
 
@@ -29,7 +29,7 @@ static inline unsigned larder_kept_class(size_t length)
     return (length > LARDER_KEPT_BYTES(0)) + (unsigned)(length > LARDER_KEPT_BYTES(1));
 }
 
-/** A block that the calling thread keeps, for a value of that length.
+/** A block that the calling thread keeps, with its owner set, for a value of that length.
  * @return NULL: it keeps none, as where AddressSanitizer watches; see larder_value_allocate() */
 static inline struct larder_kept *larder_kept_take(struct larder_thread *thread, size_t length)
 {

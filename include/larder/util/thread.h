@@ -41,7 +41,7 @@ struct larder_thread {
     _Atomic uint32_t taken;     /* 1: has an owner. Taken with acquire, given with release, so that
                                    the next owner sees what the last one did */
     /* The owner's: blocks of values that were released, by size, for the next ones
-     * (src/util/value.c). */
+     * (larder/util/kept.h). */
     struct larder_kept *kept[LARDER_KEPT_CLASSES];
 };
 

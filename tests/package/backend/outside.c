@@ -1,12 +1,55 @@
-/* A backend from outside the tree, in a module: it forgets everything but counts as stored. */
+/* A backend from outside the tree, in a module: it forgets what is stored, and has one entry. */
 #include <larder/backend.h>
+#include <larder/util/hit.h>
 #include <larder/util/message.h>
+#include <larder/util/value.h>
+
+#include <string.h>
+
+static const char there[] = "there", value_there[] = "from outside";
+
+static int is_there(struct larder_slice key)
+{
+    return key.length == strlen(there) && memcmp(key.data, there, key.length) == 0;
+}
 
 static enum larder_status outside_read(const struct larder_scope *scope, struct larder_slice key,
                                        void *buffer, size_t size, struct larder_info *info)
 {
-    (void)scope, (void)key, (void)buffer, (void)size, (void)info;
-    return LARDER_MISS;
+    (void)scope;
+    return is_there(key) ? larder_copy_out(buffer, size, value_there, strlen(value_there), info)
+                         : LARDER_MISS;
+}
+
+static enum larder_status outside_read_hit(struct larder_reader *reader, struct larder_slice key,
+                                           void *buffer, size_t size,
+                                           const struct larder_scope *scope)
+{
+    (void)scope;
+    if (!is_there(key) || size < strlen(value_there))
+        return reader->read_otherwise(reader, key, buffer, size);
+    memcpy(buffer, value_there, strlen(value_there));
+    return larder_hit_count(reader, LARDER_OPERATION_READ);
+}
+
+static enum larder_status outside_get_hit(struct larder_reader *reader, struct larder_slice key,
+                                          struct larder_value *value,
+                                          const struct larder_scope *scope)
+{
+    struct larder_value view = {0};
+    (void)scope;
+    larder_info_clear(&view.info);
+    if (!is_there(key) || larder_value_copy(&view, value_there, strlen(value_there)) != LARDER_OK)
+        return reader->get_otherwise(reader, key, value);
+    *value = view;
+    return larder_hit_count(reader, LARDER_OPERATION_GET);
+}
+
+static void outside_hits_of(struct larder_scope *scope, struct larder_hits *hits)
+{
+    (void)scope;
+    hits->read = outside_read_hit;
+    hits->get = outside_get_hit;
 }
 
 static enum larder_status outside_store(const struct larder_scope *scope, enum larder_mode mode,
@@ -56,6 +99,7 @@ static const struct larder_ops outside_ops = {
     .remove = outside_remove,
     .traits = outside_traits,
     .close = outside_close,
+    .hits_of = outside_hits_of,
 };
 
 static const struct larder_backend outside_backend = {
