@@ -221,10 +221,10 @@ enum larder_status larder_read_with(struct larder_cache *cache, const struct lar
         status = larder__want_check(entry.target, info->want);
     if (status == LARDER_OK)
         status = entry.scope->ops->read(entry.scope, key, buffer, size, info);
-    if (larder__is_overtaken(cache, &entry, status))
-        return larder_read_with(cache, call, key, buffer, size, info);
     if (info != NULL)
         larder__info_settle(info, status);
+    if (larder__is_overtaken(cache, &entry, status))
+        return larder_read_with(cache, call, key, buffer, size, info);
     return larder__finish(cache, LARDER_OPERATION_READ, key, status);
 }
 
@@ -241,9 +241,9 @@ enum larder_status larder_get_with(struct larder_cache *cache, const struct lard
         status = larder__want_check(entry.target, value->info.want);
     if (status == LARDER_OK)
         status = entry.scope->ops->get(entry.scope, key, value);
+    larder__view_settle(value, status);
     if (larder__is_overtaken(cache, &entry, status))
         return larder_get_with(cache, call, key, value);
-    larder__view_settle(value);
     return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
 
@@ -379,9 +379,9 @@ enum larder_status larder_get_and_touch_with(struct larder_cache *cache,
         status = LARDER_UNSUPPORTED;
     if (status == LARDER_OK)
         status = entry.scope->ops->get_and_touch(entry.scope, key, resolved_ms, value);
+    larder__view_settle(value, status);
     if (larder__is_overtaken(cache, &entry, status))
         return larder_get_and_touch_with(cache, call, key, ttl_ms, value);
-    larder__view_settle(value);
     return larder__finish(cache, LARDER_OPERATION_GET_AND_TOUCH, key, status);
 }
 

@@ -106,8 +106,8 @@ static inline void larder__info_hide(struct larder_info *info)
 /** Empties a view but for info.want. */
 void larder__value_clear(struct larder_value *value);
 
-/* What a backend began to tell before it failed is told to nobody. */
-/** Of what was read what was asked for is told. */
+/** Of what was read what was asked for is told; nothing of what a backend began to tell before it
+ * failed. */
 static inline void larder__info_settle(struct larder_info *info, enum larder_status status)
 {
     if (status == LARDER_OK || status == LARDER_PARTIAL)
@@ -116,13 +116,15 @@ static inline void larder__info_settle(struct larder_info *info, enum larder_sta
         larder_info_clear(info);
 }
 
-/** Likewise of a view, where there is one. */
-static inline void larder__view_settle(struct larder_value *value)
+/** Likewise of a view, which a call that failed gives back. */
+static inline void larder__view_settle(struct larder_value *value, enum larder_status status)
 {
-    if (value->owner != NULL)
+    if (status == LARDER_OK || status == LARDER_STALE) {
         larder__info_hide(&value->info);
-    else
+    } else {
+        larder_value_release(value);
         larder__value_clear(value);
+    }
 }
 
 /** Resolves the TTL. @return OK; BAD_ARGUMENT; UNSUPPORTED */

@@ -8,7 +8,7 @@
 #define LARDER_COUNTERS_H
 
 #include <larder/backend.h>
-#include <larder/util/hit.h>
+#include <larder/util/tally.h>
 
 #define LARDER_COUNTED_STATUSES 19 /* from LARDER_CLOSED to LARDER_WOULD_BLOCK */
 

@@ -80,9 +80,9 @@ static enum larder_status get_by_row(struct larder_reader *reader, struct larder
         return larder_get_with(cache, NULL, key, value);
     *value = (struct larder_value){.info = {.ttl_ms = LARDER_TTL_UNKNOWN, .idle_ms = -1}};
     enum larder_status status = scope->ops->get(scope, key, value);
+    larder__view_settle(value, status);
     if (status == LARDER_CLOSED && larder__moved(cache, larder__target_of_scope(scope)))
         return larder_get_with(cache, NULL, key, value);
-    larder__view_settle(value);
     return larder__finish(cache, LARDER_OPERATION_GET, key, status);
 }
 

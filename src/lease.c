@@ -30,10 +30,10 @@ enum larder_status larder_lease_get_with(struct larder_cache *cache, const struc
         status = larder__want_check(entry.target, value->info.want);
     if (status == LARDER_OK)
         status = entry.scope->ops->lease_get(entry.scope, key, lease_ms, value, lease);
+    if (value != NULL)
+        larder__view_settle(value, status);
     if (larder__is_overtaken(cache, &entry, status))
         return larder_lease_get_with(cache, call, key, lease_ms, value, lease);
-    if (value != NULL)
-        larder__view_settle(value);
     return larder__finish(cache, LARDER_OPERATION_LEASE_GET, key, status);
 }
 

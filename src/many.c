@@ -74,7 +74,7 @@ static void finish_row(struct larder_cache *cache, enum larder_many_kind many,
     if (row->status == LARDER_ASKED)
         row->status = is_read(many) ? LARDER_UNAVAILABLE : LARDER_UNKNOWN;
     if (many == LARDER_MANY_GET)
-        larder__view_settle(&row->value);
+        larder__view_settle(&row->value, row->status);
     else if (many == LARDER_MANY_READ)
         larder__info_settle(&row->value.info, row->status);
     row->status = larder__finish(cache, larder_many_operation(many), row->key, row->status);

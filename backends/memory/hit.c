@@ -12,8 +12,8 @@
  */
 #include "operations.h"
 
-#include <larder/util/hit.h>
 #include <larder/util/kept.h>
+#include <larder/util/tally.h>
 #include <larder/util/value.h>
 
 #include "plain.h"
@@ -313,22 +313,40 @@ get_unusual(struct larder_reader *reader, struct larder_slice name, struct larde
     return larder__hit_count(reader, thread, LARDER_OPERATION_GET);
 }
 
-/* Nothing that is plain at first sight: that there is nothing at all is answered here. */
+/* Within a section. @return OK, MISS; anything else is to be looked for from the start */
+ALWAYS_INLINE enum larder_status view_any(struct look *look, const struct key *key,
+                                          struct larder_value *value)
+{
+    const struct index *index = larder__index(look->memory);
+    if (__builtin_expect(index == NULL, 0))
+        return LARDER_CLOSED;
+    struct item *item = larder__index_find(index, &look->memory->arena, key);
+    if (item == NULL)
+        return LARDER_MISS;
+    if (larder__look_at(look, item) != SIGHT_CLEAR)
+        return LARDER_WOULD_BLOCK;
+    enum larder_status status = larder__look_judge(look, item);
+    return status == LARDER_OK ? larder__view(look, item, value) : LARDER_ABSENT;
+}
+
+/* Nothing that is plain at first sight. */
 __attribute__((noinline)) static enum larder_status
 get_further(struct larder_reader *reader, struct larder_slice name, struct larder_value *value,
-            struct memory *memory, uint32_t space)
+            struct memory *memory, uint32_t space, uint64_t now_ms)
 {
-    struct larder_thread *thread = larder__own_thread;
+    struct look look = {memory, larder__own_thread, UINT64_MAX, now_ms == TIMELESS ? 0 : now_ms, 0};
     struct key key = {name.data, name.length, 0, space};
     key.hash = larder__hash(&memory->hash_key, name.data, name.length, space);
-    larder_epoch_enter(&memory->epoch, thread);
-    const struct index *index = larder__index(memory);
-    bool is_missing = index != NULL && larder__index_find(index, &memory->arena, &key) == NULL;
-    larder_epoch_leave(thread);
-    if (!is_missing)
+    view_set(value, NULL, 0, NULL);
+    larder_epoch_enter(&memory->epoch, look.thread);
+    enum larder_status status = view_any(&look, &key, value);
+    larder_epoch_leave(look.thread);
+    value->info.version = 0; /* nobody asked */
+    if (status == LARDER_OK)
+        return larder__hit_count(reader, look.thread, LARDER_OPERATION_GET);
+    if (status != LARDER_MISS)
         return reader->get_otherwise(reader, name, value);
     larder__policy_ask(&memory->policy, key.hash); /* what missed is often stored next */
-    view_set(value, NULL, 0, NULL);
     return reader->missed(reader, name, LARDER_OPERATION_GET);
 }
 
@@ -343,7 +361,7 @@ ALWAYS_INLINE enum larder_status get(struct larder_reader *reader, struct larder
     struct wanted wanted = larder__want(memory, name, space, now_ms);
     struct plain plain;
     if (!find_within(memory, thread, &wanted, now_ms, &plain))
-        return get_further(reader, name, value, memory, space);
+        return get_further(reader, name, value, memory, space, now_ms);
     larder__item_hit(memory, plain.item, thread);
     size_t usual = larder__usual_length(memory), foretold = larder__as_foretold(usual);
     struct larder_kept *block = NULL;

@@ -51,21 +51,31 @@ static struct item_lease new_lease(struct visit *visit, uint32_t lease_ms)
     return lease;
 }
 
+/* The view is there before the lease, so that nobody holds a lease that could not be told. */
+static enum larder_status lease_present(struct visit *visit, const struct lease_arguments *get)
+{
+    struct item_lease lease = new_lease(visit, get->lease_ms);
+    enum larder_status status = put_lease(visit, lease);
+    if (status != LARDER_OK) {
+        larder_value_release(get->value);
+        return status;
+    }
+    struct look look = larder__look_of_visit(visit); /* it has another version now */
+    larder__look_info(&look, visit->item, &get->value->info);
+    get->lease->token = lease.token;
+    get->value->info.marks |= LARDER_REFRESH_WANTED;
+    return LARDER_OK;
+}
+
 static enum larder_status get_present(struct visit *visit, const struct lease_arguments *get)
 {
     larder__item_hit(visit->memory, visit->item, visit->thread);
     if ((visit->item->marks & ITEM_SLIDES) != 0)
         (void)larder__item_slide(visit->memory, visit->item, visit->now_ms);
-    if (wants_refresh(visit, get->scope)) {
-        struct item_lease lease = new_lease(visit, get->lease_ms);
-        enum larder_status status = put_lease(visit, lease);
-        if (status != LARDER_OK)
-            return status;
-        get->lease->token = lease.token;
-        get->value->info.marks |= LARDER_REFRESH_WANTED;
-    }
     struct look look = larder__look_of_visit(visit);
-    return larder__view(&look, visit->item, get->value);
+    enum larder_status status = larder__view(&look, visit->item, get->value);
+    return status == LARDER_OK && wants_refresh(visit, get->scope) ? lease_present(visit, get)
+                                                                   : status;
 }
 
 static enum larder_status put_pending(struct visit *visit, const struct lease_arguments *get)

@@ -119,7 +119,7 @@ struct larder_reader;
  * all others go by the row `read`. The core has seen that key and buffer are not NULL and that the
  * scope is a handle's own, and does nothing afterwards, so that the way to a hit is as short as it
  * can be made (larder/util/hit.h). The arguments come as larder_read() has them, the scope last:
- * each stays in its register. After a shutdown no call begins here.
+ * each stays in its register. As a row it may be entered until close, after a shutdown too.
  * @param key  of any length, also one that no key has
  * @return of a hit, larder_hit_count(); of a key of a length that keys have which is known not to
  *         be there, what reader->missed() answers; of anything else, whatever the reason,
@@ -128,8 +128,8 @@ typedef enum larder_status larder_read_hit_fn(struct larder_reader *reader, stru
                                               void *buffer, size_t size,
                                               const struct larder_scope *scope);
 /** A plain get: as a plain read, of a view.
- * @param value  comes in as the application had it; written on a hit alone, and whole: what is not
- *               known as larder_info_clear() leaves it
+ * @param value  comes in as the application had it; written on a hit alone, and whole: bytes,
+ * owner, info.length and info.flags, and the rest as larder_info_clear() leaves it
  * @return of a hit, larder_hit_count(); of a key that is known not to be there, the value emptied,
  *         what reader->missed() answers; of anything else reader->get_otherwise() */
 typedef enum larder_status larder_get_hit_fn(struct larder_reader *reader, struct larder_slice key,

@@ -48,6 +48,8 @@ static enum larder_status run_read(struct fixture *fixture)
     if (status == LARDER_OK)
         expect(is_text(larder_bytes(buffer, info.length), fixture->targets[0].before),
                "the value that was stored");
+    else
+        expect(info.length == 0 && info.flags == 0 && info.version == 0, "nothing is told");
     return status;
 }
 
@@ -223,6 +225,24 @@ static enum larder_status run_lease_hit(struct fixture *fixture)
     enum larder_status status =
         larder_lease_get(fixture->cache, first_key(fixture), 60000, &value, &fixture->lease);
     return checked(status, &value, &fixture->targets[0]);
+}
+
+static enum larder_status run_lease_refresh(struct fixture *fixture)
+{
+    struct larder_value value = {.info = {.want = 0}};
+    struct larder_call call = LARDER_CALL_INIT;
+    call.recache_ms = 3600000;
+    enum larder_status status = larder_lease_get_with(fixture->cache, &call, first_key(fixture),
+                                                      60000, &value, &fixture->lease);
+    expect((status >= 0) == (fixture->lease.token != 0), "a token with an answer alone");
+    expect((status == LARDER_OK) == ((value.info.marks & LARDER_REFRESH_WANTED) != 0), "a mark");
+    return checked(status, &value, &fixture->targets[0]);
+}
+
+static enum larder_status ready_to_end(struct fixture *fixture)
+{
+    return larder_set(fixture->preparer, first_key(fixture),
+                      larder_text(fixture->targets[0].before), 60000);
 }
 
 static enum larder_status ready_lease(struct fixture *fixture)
@@ -494,6 +514,8 @@ const struct call calls[] = {
     {"incr at a version", run_incr_at_version, ready_version, CAN(COUNT) | CAN(CAS), TAKES(VERSION), "41", "42", OK, MISS, WRITES},
     {"lease_get", run_lease_get, NULL, CAN(LEASE), 0, NULL, NULL, MISS, MISS, WRITES},
     {"lease_get of a value", run_lease_hit, NULL, CAN(LEASE), 0, "old", "old", OK, MISS, WRITES},
+    {"lease_get of what soon ends", run_lease_refresh, ready_to_end, CAN(LEASE),
+     LARDER_TAKES_RECACHE, "old", "old", OK, MISS, WRITES},
     {"lease_fill", run_lease_fill, ready_lease, CAN(LEASE), 0, NULL, "new", OK, OK, WRITES},
     {"lease_return", run_lease_return, ready_lease, CAN(LEASE), 0, NULL, NULL, OK, OK, WRITES},
     {"read of many", run_read_many, NULL, 0, 0, "old", "old", OK, MISS, ROWS},

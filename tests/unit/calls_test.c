@@ -449,6 +449,117 @@ static void a_row_that_a_backend_forgot_never_passes_for_answered(void **state)
     larder_close(cache);
 }
 
+/* A backend that begins to tell, and then fails. */
+static struct {
+    enum larder_status status;
+    struct larder_owner owner;
+    int released;
+} sloppy;
+
+static void count_release(struct larder_owner *owner)
+{
+    assert_ptr_equal(owner, &sloppy.owner);
+    sloppy.released++;
+}
+
+static enum larder_status sloppy_get(const struct larder_scope *scope, struct larder_slice key,
+                                     struct larder_value *value)
+{
+    (void)scope, (void)key;
+    sloppy.owner.release = count_release;
+    value->owner = &sloppy.owner;
+    value->bytes = larder_text("half");
+    value->info.length = value->info.flags = 4;
+    value->info.version = 4;
+    return sloppy.status;
+}
+
+static enum larder_status sloppy_get_and_touch(const struct larder_scope *scope,
+                                               struct larder_slice key, int64_t ttl_ms,
+                                               struct larder_value *value)
+{
+    (void)ttl_ms;
+    return sloppy_get(scope, key, value);
+}
+
+static enum larder_status sloppy_read(const struct larder_scope *scope, struct larder_slice key,
+                                      void *buffer, size_t size, struct larder_info *info)
+{
+    (void)scope, (void)key, (void)buffer, (void)size;
+    if (info != NULL)
+        info->length = info->flags = 4;
+    return sloppy.status;
+}
+
+static void sloppy_many(const struct larder_scope *scope, enum larder_many_kind many,
+                        enum larder_mode mode, const struct larder_rows *rows)
+{
+    (void)mode;
+    for (size_t i = 0; i < rows->count; i++) {
+        struct larder_row *row = larder_row_at(rows, i);
+        row->status = many == LARDER_MANY_GET
+                          ? sloppy_get(scope, row->key, &row->value)
+                          : sloppy_read(scope, row->key, row->buffer, row->size, &row->value.info);
+    }
+}
+
+static void assert_nothing(const struct larder_value *value)
+{
+    assert_null(value->owner);
+    assert_null(value->bytes.data);
+    assert_int_equal(value->bytes.length | value->info.length | value->info.flags, 0);
+    assert_int_equal(value->info.version, 0);
+}
+
+static void assert_sloppy_tells_nothing(struct larder_cache *cache)
+{
+    struct larder_slice key = larder_text("key");
+    struct larder_value value = {0};
+    struct larder_info info = {0};
+    struct larder_row row = {.key = key};
+    char byte;
+    sloppy.released = 0;
+    assert_status(sloppy.status, larder_get(cache, key, &value));
+    assert_nothing(&value);
+    assert_status(sloppy.status, larder_get_with(cache, NULL, key, &value));
+    assert_nothing(&value);
+    assert_status(sloppy.status, larder_get_and_touch(cache, key, 1000, &value));
+    assert_nothing(&value);
+    assert_int_equal(sloppy.released, 3);
+    (void)!larder_get_multi(cache, &row, 1);
+    assert_status(sloppy.status, row.status);
+    assert_nothing(&row.value);
+    assert_int_equal(sloppy.released, 4);
+    assert_status(sloppy.status, larder_read(cache, key, &byte, 1, &info));
+    assert_int_equal(info.length | info.flags, 0);
+    row.buffer = &byte, row.size = 1;
+    (void)!larder_read_multi(cache, &row, 1);
+    assert_status(sloppy.status, row.status);
+    assert_nothing(&row.value);
+}
+
+static void what_a_backend_told_before_it_failed_is_taken_back(void **state)
+{
+    static const enum larder_status statuses[] = {LARDER_MISS, LARDER_ABSENT, LARDER_TIMEOUT,
+                                                  LARDER_NO_MEMORY, LARDER_CLOSED};
+    struct larder_ops ops = forgetful_ops();
+    struct larder_backend backend = backend_of(&ops);
+    struct larder_cache *cache;
+    (void)state;
+    small_traits.can = LARDER_CAN_GET_AND_TOUCH;
+    ops.read = sloppy_read;
+    ops.get = sloppy_get;
+    ops.get_and_touch = sloppy_get_and_touch;
+    ops.many = sloppy_many;
+    assert_status(LARDER_OK, larder_open_backend(&backend, NULL, NULL, &cache, NULL, 0));
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        sloppy.status = statuses[i];
+        assert_sloppy_tells_nothing(cache);
+    }
+    small_traits.can = 0;
+    larder_close(cache);
+}
+
 static void an_incomplete_or_foreign_table_is_refused_with_its_reason(void **state)
 {
     (void)state;
@@ -569,6 +680,7 @@ int main(void)
         cmocka_unit_test(what_many_threads_call_is_counted_as_what_it_is),
         cmocka_unit_test(a_backend_that_makes_statuses_up_is_a_protocol_error),
         cmocka_unit_test(a_row_that_a_backend_forgot_never_passes_for_answered),
+        cmocka_unit_test(what_a_backend_told_before_it_failed_is_taken_back),
         cmocka_unit_test(an_incomplete_or_foreign_table_is_refused_with_its_reason),
         cmocka_unit_test(open_options_out_of_bounds_are_refused),
         cmocka_unit_test(shutdown_reaches_the_backend_once_and_every_call_answers_closed),
