@@ -93,15 +93,23 @@ ALWAYS_INLINE enum larder_status hit(const struct memory *memory, const volatile
 
 enum sought { SOUGHT_HIT, SOUGHT_MISSING, SOUGHT_OTHERWISE };
 
-/* Within a section. */
-ALWAYS_INLINE enum sought seek(struct look *look, const struct key *key, void *buffer, size_t size)
+/* What lies under a key, whatever it is. Within a section, as those below. */
+ALWAYS_INLINE enum sought seek_item(const struct look *look, const struct key *key,
+                                    struct item **item)
 {
     const struct index *index = larder__index(look->memory);
     if (__builtin_expect(index == NULL, 0))
         return SOUGHT_OTHERWISE;
-    struct item *item = larder__index_find(index, &look->memory->arena, key);
-    if (item == NULL)
-        return SOUGHT_MISSING;
+    *item = larder__index_find(index, &look->memory->arena, key);
+    return *item != NULL ? SOUGHT_HIT : SOUGHT_MISSING;
+}
+
+ALWAYS_INLINE enum sought seek(struct look *look, const struct key *key, void *buffer, size_t size)
+{
+    struct item *item;
+    enum sought sought = seek_item(look, key, &item);
+    if (sought != SOUGHT_HIT)
+        return sought;
     uint64_t head = larder__item_head(item), now_ms = look->now_ms != 0 ? look->now_ms : TIMELESS;
     size_t length = item->value_length;
     if (__builtin_expect((head & HEAD_KEY_AND_MARKS) !=
@@ -313,20 +321,17 @@ get_unusual(struct larder_reader *reader, struct larder_slice name, struct larde
     return larder__hit_count(reader, thread, LARDER_OPERATION_GET);
 }
 
-/* Within a section. @return OK, MISS; anything else is to be looked for from the start */
-ALWAYS_INLINE enum larder_status view_any(struct look *look, const struct key *key,
-                                          struct larder_value *value)
+/* A view of anything that is there. Within a section. */
+ALWAYS_INLINE enum sought seek_view(struct look *look, const struct key *key,
+                                    struct larder_value *value)
 {
-    const struct index *index = larder__index(look->memory);
-    if (__builtin_expect(index == NULL, 0))
-        return LARDER_CLOSED;
-    struct item *item = larder__index_find(index, &look->memory->arena, key);
-    if (item == NULL)
-        return LARDER_MISS;
-    if (larder__look_at(look, item) != SIGHT_CLEAR)
-        return LARDER_WOULD_BLOCK;
-    enum larder_status status = larder__look_judge(look, item);
-    return status == LARDER_OK ? larder__view(look, item, value) : LARDER_ABSENT;
+    struct item *item;
+    enum sought sought = seek_item(look, key, &item);
+    if (sought != SOUGHT_HIT)
+        return sought;
+    bool is_there =
+        larder__look_at(look, item) == SIGHT_CLEAR && larder__look_judge(look, item) == LARDER_OK;
+    return is_there && larder__view(look, item, value) == LARDER_OK ? SOUGHT_HIT : SOUGHT_OTHERWISE;
 }
 
 /* Nothing that is plain at first sight. */
@@ -339,12 +344,12 @@ get_further(struct larder_reader *reader, struct larder_slice name, struct larde
     key.hash = larder__hash(&memory->hash_key, name.data, name.length, space);
     view_set(value, NULL, 0, NULL);
     larder_epoch_enter(&memory->epoch, look.thread);
-    enum larder_status status = view_any(&look, &key, value);
+    enum sought sought = seek_view(&look, &key, value);
     larder_epoch_leave(look.thread);
     value->info.version = 0; /* nobody asked */
-    if (status == LARDER_OK)
+    if (sought == SOUGHT_HIT)
         return larder__hit_count(reader, look.thread, LARDER_OPERATION_GET);
-    if (status != LARDER_MISS)
+    if (sought == SOUGHT_OTHERWISE)
         return reader->get_otherwise(reader, name, value);
     larder__policy_ask(&memory->policy, key.hash); /* what missed is often stored next */
     return reader->missed(reader, name, LARDER_OPERATION_GET);

@@ -128,8 +128,8 @@ typedef enum larder_status larder_read_hit_fn(struct larder_reader *reader, stru
                                               void *buffer, size_t size,
                                               const struct larder_scope *scope);
 /** A plain get: as a plain read, of a view.
- * @param value  comes in as the application had it; written on a hit alone, and whole: bytes,
- * owner, info.length and info.flags, and the rest as larder_info_clear() leaves it
+ * @param value  comes in as the application had it, with a want of 0, which stays; on a hit written
+ *               whole: bytes, owner, info's length and flags, the rest as larder_info_clear() does
  * @return of a hit, larder_hit_count(); of a key that is known not to be there, the value emptied,
  *         what reader->missed() answers; of anything else reader->get_otherwise() */
 typedef enum larder_status larder_get_hit_fn(struct larder_reader *reader, struct larder_slice key,
